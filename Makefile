@@ -1,0 +1,55 @@
+# `make help` lists the targets. Settings are environment variables, explained in .env.example;
+# they may also follow the target: make up DETACH=1 PENSTOCK_PORT=8001
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+RUNTIME := $(VENV)/.runtime-installed
+DEV := $(VENV)/.dev-installed
+
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+.PHONY: help up down test check fmt bench clean
+
+help: ## List the targets
+	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1	\2/p' Makefile
+
+up: $(RUNTIME) ## Start everything, moderate a text, show the logs; DETACH=1 returns once ready
+	@$(BIN)/python -m deploy.local up
+
+# Stopping must not first install what a newer requirements.txt asks for.
+down: $(if $(wildcard $(RUNTIME)),,$(RUNTIME)) ## Stop everything that `make up` started
+	@$(BIN)/python -m deploy.local down
+
+test: $(DEV) ## Run all tests
+	$(BIN)/python -m pytest
+
+check: $(DEV) ## Check format, lint, types and layers
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+fmt: $(DEV) ## Format the code and mend what lint can
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+bench: $(DEV) ## Measure Penstock and the usual alternative on this machine
+	$(BIN)/python -m bench
+
+clean: ## Remove caches; keeps .venv, and the keys, data and logs in var/
+	rm -rf .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	find . -name $(VENV) -prune -o -name __pycache__ -type d -prune -exec rm -rf {} +
+
+$(VENV)/bin/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
+	    echo "Penstock needs Python 3.11 or newer; $(PYTHON) is $$($(PYTHON) --version 2>&1 | head -n 1)." \
+	        "Choose another one: make PYTHON=/path/to/python3" >&2; exit 1; }
+	$(PYTHON) -m venv $(VENV) || { rm -rf $(VENV); exit 1; }
+
+$(RUNTIME): requirements.txt $(VENV)/bin/python
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements.txt
+	@touch $@
+
+$(DEV): requirements-dev.txt $(RUNTIME)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements-dev.txt
+	@touch $@

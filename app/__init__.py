@@ -1,0 +1,24 @@
+"""The Flask API: gates in front of the lanes. It never imports torch."""
+
+from __future__ import annotations
+
+from flask import Flask
+
+from app import errors, request_ids
+from app.jobs import jobs
+from app.ops import ops
+from app.pipelines import pipelines
+from app.services import EXTENSION, Services
+from tasks.settings import Settings
+
+
+def create_app(settings: Settings) -> Flask:
+    """The application, with everything it needs built from `settings` alone."""
+    app = Flask("penstock", static_folder=None)
+    app.config["MAX_CONTENT_LENGTH"] = settings.max_body_bytes
+    app.extensions[EXTENSION] = Services.build(settings)
+    request_ids.install(app)
+    errors.install(app)
+    for blueprint in (jobs, pipelines, ops):
+        app.register_blueprint(blueprint)
+    return app

@@ -1,0 +1,150 @@
+"""Errors of the API, and the one place that turns any error into a problem document (RFC 9457).
+
+ApiError
+├── BadRequest            400 invalid_request       names each field
+│   └── MalformedBody     400 malformed_body        not JSON at all
+├── Unauthorized          401 unauthorized
+├── JobNotFound           404 job_not_found         also another owner's
+├── PipelineNotFound      404 pipeline_not_found
+├── AlreadyFinished       409 already_finished
+├── ResultExpired         410 result_expired
+├── BodyTooLarge          413 body_too_large
+├── WrongMediaType        415 unsupported_media_type
+├── KeyReused             422 idempotency_mismatch
+└── Unavailable           503 unavailable           Redis is down or full
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from http import HTTPStatus
+from typing import Any, ClassVar
+
+from flask import Flask, Response, g
+from redis import RedisError
+from werkzeug.exceptions import HTTPException, RequestEntityTooLarge
+
+from app.responses import respond
+from tasks.logs import get_logger
+
+log = get_logger(__name__)
+
+FieldErrors = Sequence[dict[str, str]]  # {"pointer" or "parameter" or "header", "detail"}
+
+
+class ApiError(Exception):
+    """An answer to the client: owns its HTTP status, its stable code and whether to try again."""
+
+    status: ClassVar[int] = 500
+    code: ClassVar[str] = "internal_error"
+    retry_after_s: ClassVar[int | None] = None
+
+    def __init__(self, detail: str, errors: FieldErrors = ()) -> None:
+        super().__init__(detail)
+        self.detail = detail
+        self.errors = errors
+
+
+class BadRequest(ApiError):
+    status, code = 400, "invalid_request"
+
+
+class MalformedBody(BadRequest):
+    code = "malformed_body"
+
+
+class Unauthorized(ApiError):
+    status, code = 401, "unauthorized"
+
+
+class JobNotFound(ApiError):
+    status, code = 404, "job_not_found"
+
+
+class PipelineNotFound(ApiError):
+    status, code = 404, "pipeline_not_found"
+
+
+class AlreadyFinished(ApiError):
+    status, code = 409, "already_finished"
+
+
+class ResultExpired(ApiError):
+    status, code = 410, "result_expired"
+
+
+class BodyTooLarge(ApiError):
+    status, code = 413, "body_too_large"
+
+
+class WrongMediaType(ApiError):
+    status, code = 415, "unsupported_media_type"
+
+
+class KeyReused(ApiError):
+    status, code = 422, "idempotency_mismatch"
+
+
+class Unavailable(ApiError):
+    status, code, retry_after_s = 503, "unavailable", 5
+
+
+def install(app: Flask) -> None:
+    """Make every error of `app` leave as a problem document."""
+
+    @app.errorhandler(ApiError)
+    def known(error: ApiError) -> Response:
+        return problem(error.status, error.code, error.detail, error.errors, error.retry_after_s)
+
+    @app.errorhandler(HTTPException)
+    def http(error: HTTPException) -> Response:
+        status = error.code or 500
+        response = problem(status, _code_of(status), error.description or "")
+        if allowed := getattr(error, "valid_methods", None):
+            response.headers["Allow"] = ", ".join(sorted(allowed))
+        return response
+
+    @app.errorhandler(RequestEntityTooLarge)
+    def too_large(_: RequestEntityTooLarge) -> Response:
+        limit = app.config["MAX_CONTENT_LENGTH"]
+        return problem(413, BodyTooLarge.code, f"The body must be at most {limit} bytes.")
+
+    @app.errorhandler(RedisError)
+    def store_down(error: RedisError) -> Response:
+        log.error("redis failed a request", error=str(error))
+        text = "The job store cannot be reached or is full; nothing was accepted."
+        return problem(503, Unavailable.code, text, retry_after_s=Unavailable.retry_after_s)
+
+    @app.errorhandler(Exception)
+    def unknown(error: Exception) -> Response:
+        log.exception("request failed", exc_info=error)
+        return problem(500, ApiError.code, "Something failed here; the request id leads to it.")
+
+
+def problem(
+    status: int,
+    code: str,
+    detail: str,
+    errors: FieldErrors = (),
+    retry_after_s: int | None = None,
+) -> Response:
+    document: dict[str, Any] = {
+        "type": f"urn:penstock:error:{code}",
+        "title": HTTPStatus(status).phrase,
+        "status": status,
+        "code": code,
+        "detail": detail,
+        "request_id": g.get("request_id"),
+    }
+    if errors:
+        document["errors"] = list(errors)
+    response = respond(document, status, media_type="application/problem+json")
+    if retry_after_s is not None:
+        response.headers["Retry-After"] = str(retry_after_s)
+    if status == Unauthorized.status:
+        response.headers["WWW-Authenticate"] = 'Bearer realm="penstock"'
+    return response
+
+
+def _code_of(status: int) -> str:
+    return HTTPStatus(status).phrase.lower().replace(" ", "_").replace("-", "_")

@@ -1,0 +1,169 @@
+"""/v1/jobs: submit, read, wait, cancel, results."""
+
+from __future__ import annotations
+
+import re
+import time
+
+from flask import Blueprint, Response, g, request
+from ulid import ULID
+
+from app.auth import key_required
+from app.bodies import read_json
+from app.errors import AlreadyFinished, BadRequest, JobNotFound, KeyReused, ResultExpired
+from app.request_ids import traceparent
+from app.responses import respond, stream_lines
+from app.schemas import JobRequest
+from app.services import services
+from app.waits import preferred_wait, query_wait
+from ml.pipeline import Item, Options
+from tasks import keys
+from tasks.cache import answer_key
+from tasks.jobs import Job, Spec, Status
+from tasks.lanes import Lane
+from tasks.reads import read_job, read_results
+from tasks.store import CANCEL
+from tasks.submit import (
+    Idempotency,
+    IdempotencyMismatch,
+    Submission,
+    new_digest,
+    new_job_id,
+    submit,
+)
+
+jobs = Blueprint("jobs", __name__, url_prefix="/v1/jobs")
+
+POLL_AGAIN_S = "1"
+
+
+@jobs.post("")
+@key_required
+def create() -> Response:
+    """Accept a job; with `Prefer: wait=N` hold the answer until it ends or N seconds pass."""
+    here = services()
+    body = read_json(request, here.settings.max_json_depth)
+    submission = _submission(here.reader.read(body))
+    wait_s = preferred_wait(here.settings.max_wait_s)
+    if not wait_s:
+        return _shown(_accept(submission, new_job_id()))
+    job_id = new_job_id()
+    with here.waiting.on(job_id) as waiter:
+        job = _accept(submission, job_id)
+        if job.status.is_terminal or job.id != job_id:
+            return _shown(job)
+        response = _shown(waiter.wait(wait_s) or job)
+    response.headers["Preference-Applied"] = f"wait={wait_s}"
+    return response
+
+
+@jobs.get("/<job_id>")
+@key_required
+def show(job_id: str) -> Response:
+    """The job as it stands; with `?wait=N` as it ends, if that is within N seconds."""
+    here = services()
+    wait_s = query_wait(here.settings.max_wait_s)
+    if not wait_s:
+        return respond(_own(job_id).view())
+    with here.waiting.on(job_id) as waiter:
+        job = _own(job_id)
+        if not job.status.is_terminal:
+            job = waiter.wait(wait_s) or _own(job_id)
+    return respond(job.view())
+
+
+@jobs.post("/<job_id>/cancel")
+@key_required
+def cancel(job_id: str) -> Response:
+    """End a job that has not ended; cancelling twice is no error."""
+    job = _own(job_id)
+    store = services().store
+    ttl_ms = store.settings.result_ttl_s * 1000
+    before = store.run(CANCEL, [job.id, ttl_ms], [keys.job(job.id)])
+    if before is not None and Status(before).is_terminal and before != Status.CANCELLED:
+        raise AlreadyFinished(f"The job has ended already: it {before}.")
+    return respond(_own(job_id).view())
+
+
+@jobs.get("/<job_id>/results")
+@key_required
+def results(job_id: str) -> Response:
+    """A line per item in input order, also while the job runs."""
+    return stream_lines(read_results(services().store, _own(job_id)))
+
+
+def _submission(asked: JobRequest) -> Submission:
+    pipeline = asked.pipeline
+    first = Item(asked.inputs[0], Options(**asked.options))
+    easy = not asked.bulk and pipeline.complexity(first) < pipeline.cpu_below
+    return Submission(
+        spec=Spec(
+            pipeline=pipeline.name,
+            owner=g.owner,
+            options=asked.options,
+            metadata=asked.metadata,
+            bulk=asked.bulk,
+            unit_items=pipeline.batch_items if asked.bulk else 1,
+            request_id=g.request_id,
+            traceparent=traceparent(),
+        ),
+        inputs=asked.inputs,
+        lane=Lane.CPU if easy else Lane.GPU,
+        priority=asked.priority,
+        batch_items=pipeline.batch_items,
+        deadline_ms=asked.deadline_ms,
+        idempotency=_idempotency(),
+        cache_key=None if asked.bulk else answer_key(pipeline, first),
+    )
+
+
+def _idempotency() -> Idempotency | None:
+    key = request.headers.get("Idempotency-Key")
+    if key is None:
+        return None
+    if not re.fullmatch(r"[\x21-\x7e]{1,255}", key):
+        detail = "Must be 1 to 255 visible ASCII characters."
+        raise BadRequest(
+            "A header is not valid.", [{"header": "Idempotency-Key", "detail": detail}]
+        )
+    body = request.get_data()
+    return Idempotency(new_digest(b"POST /v1/jobs", key.encode()), new_digest(body))
+
+
+def _accept(submission: Submission, job_id: str) -> Job:
+    here = services()
+    try:
+        receipt = submit(here.store, submission, job_id)
+    except IdempotencyMismatch:
+        raise KeyReused("This Idempotency-Key was used with another body.") from None
+    if receipt.wake_ups:
+        here.waker.wake(submission.lane, receipt.wake_ups)
+    return receipt.job or _own(receipt.job_id)
+
+
+def _own(job_id: str) -> Job:
+    """The owner's job; another owner's looks as if it did not exist."""
+    here = services()
+    job = read_job(here.store, job_id)
+    if job is None and _age_s(job_id) > here.settings.result_ttl_s:
+        raise ResultExpired(f"Results are kept {here.settings.result_ttl_s} s; this one is gone.")
+    if job is None or job.spec.owner != g.owner:
+        raise JobNotFound("There is no such job.")
+    return job
+
+
+def _age_s(job_id: str) -> float:
+    """Seconds since the id was made, which it tells itself; 0 for what is no id of ours."""
+    try:
+        return time.time() - ULID.from_str(job_id.removeprefix("job_")).timestamp
+    except ValueError:
+        return 0.0
+
+
+def _shown(job: Job) -> Response:
+    """200 with an ended job, else 202 and where to look for it."""
+    response = respond(job.view(), 200 if job.status.is_terminal else 202)
+    response.headers["Location"] = f"/v1/jobs/{job.id}"
+    if not job.status.is_terminal:
+        response.headers["Retry-After"] = POLL_AGAIN_S
+    return response

@@ -1,0 +1,32 @@
+"""One id per request: the client's if well-formed, else ours; in every answer and log line."""
+
+from __future__ import annotations
+
+import re
+import secrets
+
+import structlog
+from flask import Flask, Response, g, request
+
+_WELL_FORMED = re.compile(r"[A-Za-z0-9._~+/=-]{1,128}", re.ASCII)
+_TRACEPARENT = re.compile(r"[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}", re.ASCII)
+
+
+def install(app: Flask) -> None:
+    @app.before_request
+    def begin() -> None:
+        given = request.headers.get("X-Request-ID", "")
+        g.request_id = given if _WELL_FORMED.fullmatch(given) else secrets.token_hex(16)
+        structlog.contextvars.clear_contextvars()
+        structlog.contextvars.bind_contextvars(request_id=g.request_id)
+
+    @app.after_request
+    def echo(response: Response) -> Response:
+        response.headers["X-Request-ID"] = g.get("request_id", "")
+        return response
+
+
+def traceparent() -> str | None:
+    """The caller's W3C trace context, if it is well-formed."""
+    given = request.headers.get("traceparent", "")
+    return given if _TRACEPARENT.fullmatch(given) else None

@@ -1,0 +1,48 @@
+"""What a request handler needs, built once per process and found on the application."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import cast
+
+from flask import current_app
+
+from app.schemas import JobReader
+from app.waiting import Waiting
+from ml.catalog import load_pipelines
+from ml.pipeline import Pipeline
+from tasks.celery import make_celery
+from tasks.publish import Waker
+from tasks.settings import Settings
+from tasks.store import Store, connect
+
+EXTENSION = "penstock"
+
+
+@dataclass(frozen=True, slots=True)
+class Services:
+    settings: Settings
+    store: Store
+    pipelines: Mapping[str, Pipeline]
+    reader: JobReader
+    waker: Waker
+    waiting: Waiting
+
+    @classmethod
+    def build(cls, settings: Settings) -> Services:
+        pipelines = load_pipelines(settings.served)
+        store = Store(connect(settings), settings)
+        return cls(
+            settings=settings,
+            store=store,
+            pipelines=pipelines,
+            reader=JobReader(pipelines, settings),
+            waker=Waker(make_celery(settings)),
+            waiting=Waiting(store),
+        )
+
+
+def services() -> Services:
+    """The services of the application that handles the current request."""
+    return cast(Services, current_app.extensions[EXTENSION])

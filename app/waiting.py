@@ -1,0 +1,110 @@
+"""Long-polls: many threads wait for jobs, one listens to Redis for all of them.
+
+A worker's commit publishes the ids of the jobs it ended. The listener reads those that somebody
+here waits for in one round trip and hands each waiter its job, so that a waiter costs a parked
+thread and neither a connection nor a read of its own. Notices are best effort; every few seconds,
+and after the subscription was lost, the listener looks at everything that is still waited for.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import defaultdict
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from redis import RedisError
+from redis.client import PubSub
+
+from tasks import keys
+from tasks.jobs import Job
+from tasks.logs import get_logger
+from tasks.reads import read_jobs
+from tasks.store import Store
+
+log = get_logger(__name__)
+
+LOOK_AGAIN_S = 5.0
+RECONNECT_S = 0.5
+
+
+class Waiter:
+    """One request's wait for one job to end."""
+
+    __slots__ = ("_ended", "job")
+
+    def __init__(self) -> None:
+        self.job: Job | None = None
+        self._ended = threading.Lock()
+        self._ended.acquire()
+
+    def wait(self, seconds: float) -> Job | None:
+        """The ended job, or None when the time is up. A bare lock parks cheaper than an Event."""
+        self._ended.acquire(timeout=seconds)
+        return self.job
+
+    def hand_over(self, job: Job) -> None:
+        self.job = job
+        self._ended.release()
+
+
+class Waiting:
+    """All the waits of this process."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self._waiters: dict[str, list[Waiter]] = defaultdict(list)
+        self._lock = threading.Lock()
+        self._listener: threading.Thread | None = None
+
+    @contextmanager
+    def on(self, job_id: str) -> Iterator[Waiter]:
+        """Register before the job can end: an end between a read and a wait would be missed."""
+        waiter = Waiter()
+        with self._lock:
+            self._waiters[job_id].append(waiter)
+            if self._listener is None:
+                self._listener = threading.Thread(target=self._listen, name="done", daemon=True)
+                self._listener.start()
+        try:
+            yield waiter
+        finally:
+            with self._lock:
+                waiters = self._waiters.get(job_id, [])
+                if waiter in waiters:
+                    waiters.remove(waiter)
+                if not waiters:
+                    self._waiters.pop(job_id, None)
+
+    def _listen(self) -> None:
+        while True:
+            try:
+                with self._store.redis.pubsub(ignore_subscribe_messages=True) as pubsub:
+                    pubsub.subscribe(keys.DONE)
+                    self._relay(pubsub)
+            except RedisError as error:
+                log.warning("done notices interrupted", error=str(error))
+                time.sleep(RECONNECT_S)
+
+    def _relay(self, pubsub: PubSub) -> None:
+        look_at = 0.0
+        while True:
+            message: dict[str, Any] | None = pubsub.get_message(timeout=LOOK_AGAIN_S)
+            if time.monotonic() >= look_at:
+                self._hand_out(list(self._waiters))
+                look_at = time.monotonic() + LOOK_AGAIN_S
+            elif message is not None:
+                self._hand_out(message["data"].split(" "))
+
+    def _hand_out(self, job_ids: Collection[str]) -> None:
+        wanted = [job_id for job_id in job_ids if job_id in self._waiters]
+        if not wanted:
+            return
+        for job in read_jobs(self._store, wanted):
+            if job and job.status.is_terminal:
+                with self._lock:
+                    waiters = self._waiters.pop(job.id, [])
+                for waiter in waiters:
+                    waiter.hand_over(job)

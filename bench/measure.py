@@ -1,0 +1,95 @@
+"""One measurement: a mode held against a running system, with what it cost the machine."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import psutil
+
+from bench.modes import MODES, Load, Tally, run, submit_only
+from bench.systems import Running, System, started
+
+
+@dataclass(frozen=True)
+class Sample:
+    """What one measurement says. "item": an input; a single job has one.
+
+    rate: completed items per second. p50_ms, p99_ms: from submit to holding the result, per job.
+    cpu_us: CPU microseconds per item, by role, over the whole process tree of each.
+    generator_us: CPU microseconds of the load generator per request.
+    others: share of the machine's CPU used by anything else meanwhile (0: undisturbed).
+    """
+
+    jobs: int
+    items: int
+    requests: int
+    seconds: float
+    rate: float
+    submit_rate: float | None
+    p50_ms: float | None
+    p99_ms: float | None
+    cpu_us: Mapping[str, float]
+    generator_us: float
+    others: float
+
+    @property
+    def total_cpu_us(self) -> float:
+        return sum(self.cpu_us.values())
+
+
+def measure(running: Running, mode: str, load: Load) -> Sample:
+    """Run `mode` once; raises LedgerError or ClientError if any job went wrong."""
+    before, own, machine = running.fleet.cpu_us(), time.process_time(), _machine_busy_s()
+    tally = run(MODES[mode], running.target, load)
+    own, machine = time.process_time() - own, _machine_busy_s() - machine
+    used = {role: us - before[role] for role, us in running.fleet.cpu_us().items()}
+    running.fleet.check()
+    others = machine - own - sum(used.values()) / 1e6
+    return _sample(tally, used, own, others)
+
+
+def queued_bytes(system: System, jobs: int, load: Load) -> float:
+    """Redis bytes per job that waits while no worker runs."""
+    with started(system, with_workers=False) as running:
+        submit_only(running.target, 200, load.connections)
+        before = int(running.redis.info("memory")["used_memory"])
+        submit_only(running.target, jobs, load.connections)
+        return (int(running.redis.info("memory")["used_memory"]) - before) / jobs
+
+
+def quantile(values: list[float], share: float) -> float:
+    """The smallest of `values` that at least `share` of them do not exceed (nearest rank)."""
+    return sorted(values)[max(0, math.ceil(share * len(values)) - 1)]
+
+
+def _sample(tally: Tally, used_us: Mapping[str, float], own_s: float, others_s: float) -> Sample:
+    items, latencies = tally.ledger.items, tally.latencies_s
+    return Sample(
+        jobs=tally.ledger.jobs,
+        items=items,
+        requests=tally.requests,
+        seconds=tally.seconds,
+        rate=items / tally.seconds,
+        submit_rate=items / tally.submit_seconds if tally.submit_seconds else None,
+        p50_ms=quantile(latencies, 0.5) * 1e3 if latencies else None,
+        p99_ms=quantile(latencies, 0.99) * 1e3 if latencies else None,
+        cpu_us={role: us / items for role, us in used_us.items()},
+        generator_us=own_s * 1e6 / tally.requests,
+        others=max(0.0, others_s) / (tally.seconds * (psutil.cpu_count() or 1)),
+    )
+
+
+def _machine_busy_s() -> float:
+    """CPU seconds that the machine was not idle since it started, and was given by its host."""
+    times = psutil.cpu_times()
+    return float(
+        times.user
+        + times.nice
+        + times.system
+        + getattr(times, "irq", 0.0)
+        + getattr(times, "softirq", 0.0)
+        + getattr(times, "steal", 0.0)
+    )

@@ -1,0 +1,1 @@
+"""Runs Penstock on one machine without Docker: `python -m deploy.local up` and `down`."""

@@ -1,0 +1,46 @@
+"""`python -m deploy.local up|down`: the Makefile's targets of the same names."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import signal
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+
+from deploy.local.down import down
+from deploy.local.errors import RunnerError
+from deploy.local.up import up
+
+
+def main(arguments: list[str], environ: Mapping[str, str]) -> int:
+    """Run one command and return its exit status."""
+    parser = argparse.ArgumentParser(prog="python -m deploy.local", description=__doc__)
+    parser.add_argument("command", choices=["up", "down"])
+    command = parser.parse_args(arguments).command
+    os.umask(0o077)  # all that is written from here on holds keys or jobs
+    _make_signals_interrupt()
+    try:
+        if command == "up":
+            up(Path.cwd(), environ)
+        else:
+            down(environ)
+    except RunnerError as error:
+        print(error, file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        return 130
+    return 0
+
+
+def _make_signals_interrupt() -> None:
+    """Have the signals that ask for an end raise KeyboardInterrupt, so that all is cleaned up."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:  # as nohup sets it
+        signal.signal(signal.SIGHUP, signal.default_int_handler)
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:], os.environ))

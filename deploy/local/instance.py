@@ -1,0 +1,122 @@
+"""One Penstock on this machine: its folder, its settings, its processes and their environment."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from deploy.local import dev_env, procfile
+from deploy.local.errors import RunnerError
+from deploy.local.options import Options, var_folder
+from deploy.local.ports import Address
+from deploy.local.processes import MARK
+from tasks.settings import Settings, SettingsError
+
+_LOOPBACK = "127.0.0.1"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Instance:
+    """What starting needs: read and checked, nothing written yet."""
+
+    root: Path
+    """The repository, in which every process runs."""
+    commands: Mapping[str, str]
+    """The Procfile's processes."""
+    options: Options
+    settings: Settings
+    env: Mapping[str, str]
+    """The complete environment of every process."""
+
+    @property
+    def var(self) -> Path:
+        """The folder of everything that is kept."""
+        return self.options.var
+
+    @property
+    def keys(self) -> Path:
+        """The file with the keys and addresses."""
+        return self.var / "dev.env"
+
+    @property
+    def logs(self) -> Path:
+        """The folder of the log files."""
+        return self.var / "log"
+
+    @property
+    def processes(self) -> tuple[str, ...]:
+        """The names of everything that runs."""
+        return ("supervisor", "redis", *self.commands)
+
+    @property
+    def kept(self) -> dict[str, str]:
+        """What `dev.env` says of this instance."""
+        return {
+            "PENSTOCK_URL": self.web.url,
+            "PENSTOCK_API_KEY": self.env["PENSTOCK_API_KEY"],
+            "FLOWER_URL": self.flower.url,
+            **dev_env.secrets_of(self.env),
+        }
+
+    @property
+    def web(self) -> Address:
+        """Where the API listens."""
+        return Address("PENSTOCK_PORT", self.settings.host, self.settings.port)
+
+    @property
+    def flower(self) -> Address:
+        """Where Flower listens."""
+        return Address("FLOWER_PORT", self.settings.host, self.settings.flower_port)
+
+    @property
+    def redis(self) -> Address:
+        """Where Redis listens."""
+        return Address("REDIS_PORT", _LOOPBACK, self.settings.redis_port)
+
+
+def load(root: Path, environ: Mapping[str, str]) -> Instance:
+    """Put an instance together from the Procfile, the environment and `dev.env`.
+
+    The environment goes before `dev.env`, but for the secrets: those are what the file says, or
+    the file would mislead whoever reads it.
+
+    Raises:
+        RunnerError: something is missing or wrong; the text says what would be right.
+    """
+    commands = procfile.read(root / "Procfile")
+    var = var_folder(environ)
+    on_file = dev_env.read(var / "dev.env")
+    env = {**on_file, **environ, **dev_env.secrets_of(on_file), "PENSTOCK_VAR": str(var)}
+    return Instance(
+        root=root,
+        commands=commands,
+        options=Options.from_env(env),
+        settings=_settings(env),
+        env=_process_env(env, var),
+    )
+
+
+def _settings(env: Mapping[str, str]) -> Settings:
+    try:
+        settings = Settings.from_env(env)
+    except SettingsError as error:
+        raise RunnerError(str(error)) from None
+    if settings.redis_host not in (_LOOPBACK, "localhost"):
+        raise RunnerError(
+            f"REDIS_HOST={settings.redis_host!r} is not valid here: `make up` starts its own Redis "
+            f"on {_LOOPBACK}. To use another Redis, start the Procfile's processes without it."
+        )
+    return settings
+
+
+def _process_env(env: Mapping[str, str], var: Path) -> dict[str, str]:
+    inherited = {k: v for k, v in env.items() if not k.startswith("SUPERVISOR_")}
+    return {
+        **inherited,
+        MARK: str(var),
+        "PATH": os.pathsep.join([str(Path(sys.executable).parent), env.get("PATH", os.defpath)]),
+        "PYTHONUNBUFFERED": "1",
+    }

@@ -1,0 +1,86 @@
+"""Content moderation: allow, review or block a text. Imports neither torch nor tokenizers."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from ml.moderation.policy import Policy, sharpen
+from ml.moderation.schema import TextInput
+from ml.moderation.signals import complexity
+from ml.moderation.tiers import tiers_of
+from ml.pipeline import Features, Item, Pipeline, Prediction
+from ml.registry import Artifacts
+
+if TYPE_CHECKING:
+    from ml.moderation.features import Featuriser
+
+_VERSION = Artifacts.default("moderation")
+
+
+class Moderation(Pipeline):
+    name = "moderation"
+    input_schema = TextInput
+    tiers = tiers_of(_VERSION)
+    cpu_tier = "cnn"
+    example: ClassVar[Mapping[str, Any]] = {"text": "Have a great day, everyone!"}
+
+    def __init__(self, artifacts: Artifacts = _VERSION) -> None:
+        self._artifacts = artifacts
+        self.classes: tuple[str, ...] = tuple(artifacts.manifest["classes"])
+        self.policy = Policy.read(self.classes, artifacts.manifest["policy"])
+
+    @property
+    def artifacts(self) -> Artifacts:
+        return self._artifacts
+
+    def fingerprint(self) -> str:
+        return self.featuriser.fingerprint()
+
+    @cached_property
+    def featuriser(self) -> Featuriser:
+        from ml.moderation.features import Featuriser  # noqa: PLC0415 (workers only)
+        from ml.moderation.tokenizer import WordPiece  # noqa: PLC0415
+
+        return Featuriser(WordPiece.read(self._artifacts.file("tokenizer.json")))
+
+    def features(self, items: Sequence[Item]) -> Sequence[Features]:
+        texts = [item.input["text"] for item in items]
+        return self.featuriser(texts, [item.options.max_tokens for item in items])
+
+    def postprocess(self, item: Item, prediction: Prediction) -> dict[str, Any]:
+        """Label and scores at the asked temperature; the action by policy, on scores at 1.
+
+        Temperature is the client's view of the scores; it must not talk the policy round.
+        """
+        scores = sharpen(prediction.scores, item.options.temperature)
+        label = max(scores, key=scores.__getitem__)
+        action, rule = self.policy.decide(
+            prediction.scores, item.input["text"], item.options.language
+        )
+        output: dict[str, Any] = {
+            "label": label,
+            "action": action,
+            "confidence": round(scores[label], 6),
+            "scores": {name: round(score, 6) for name, score in scores.items()},
+        }
+        return output | {"reason": rule} if rule else output
+
+    def complexity(self, item: Item) -> float:
+        return complexity(item.input["text"])
+
+    def cache_key(self, item: Item) -> str:
+        """The text and every option that may change its output; not who wrote it."""
+        asked = item.options
+        key = [item.input["text"], asked.language, asked.temperature, asked.max_tokens]
+        return json.dumps([*key, asked.min_tier], ensure_ascii=True)
+
+    def describe(self) -> dict[str, Any]:
+        manifest = self._artifacts.manifest
+        kept = ("version", "classes", "metrics", "policy", "latency", "licence", "model_card")
+        return {key: manifest[key] for key in kept if key in manifest}
+
+
+pipeline = Moderation()

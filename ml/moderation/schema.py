@@ -1,0 +1,72 @@
+"""What a client sends to a text pipeline."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Any, Final
+
+from marshmallow import RAISE, Schema, fields, validate
+
+from ml.text import clean
+
+MAX_CHARS: Final = 5_000
+MAX_USER_ID: Final = 128
+_USER_ID = re.compile(r"[A-Za-z0-9_-]+\Z")
+
+
+class CleanText(fields.Field[str]):
+    """A string of 1 to `MAX_CHARS` characters once it is cleaned; loads as the cleaned text."""
+
+    default_error_messages = {  # noqa: RUF012 (marshmallow's own convention)
+        "type": "must be a string of 1 to 5,000 characters",
+        "empty": "must have 1 to 5,000 characters; none are left without white space and "
+        "control characters",
+        "long": "must have 1 to 5,000 characters; this has {length}",
+    }
+
+    def _deserialize(
+        self, value: Any, attr: str | None, data: Mapping[str, Any] | None, **kwargs: Any
+    ) -> str:
+        if not isinstance(value, str):
+            raise self.make_error("type")
+        text = clean(value)
+        if not text:
+            raise self.make_error("empty")
+        if len(text) > MAX_CHARS:
+            raise self.make_error("long", length=f"{len(text):,}")
+        return text
+
+
+class TextInput(Schema):
+    """One text, and optionally who wrote it."""
+
+    class Meta:
+        unknown = RAISE
+
+    error_messages = {  # noqa: RUF012 (marshmallow's own convention)
+        "unknown": "is not a field of this input; allowed are text and user_id",
+        "type": "must be an object with a text",
+    }
+
+    text = CleanText(
+        required=True,
+        error_messages={
+            "required": "is required: a string of 1 to 5,000 characters",
+            "null": "must be a string of 1 to 5,000 characters",
+        },
+        metadata={"minLength": 1, "maxLength": MAX_CHARS},
+    )
+    user_id = fields.String(
+        validate=[
+            validate.Length(max=MAX_USER_ID, error=f"must have 1 to {MAX_USER_ID} characters"),
+            validate.Regexp(
+                _USER_ID, error="must be letters, digits, underscores and hyphens only"
+            ),
+        ],
+        error_messages={
+            "invalid": "must be a string of letters, digits, underscores and hyphens",
+            "null": "must be a string of letters, digits, underscores and hyphens; "
+            "leave it out if there is none",
+        },
+    )

@@ -1,0 +1,27 @@
+"""What becomes of an item."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+
+@dataclass(frozen=True, slots=True)
+class ItemError:
+    """Why an item has no output.
+
+    code: feature_error (its features cannot be computed), model_error (every tier failed on it),
+    timeout (no tier answered in time), tier_unavailable (none at or above its `min_tier` runs
+    here or answered) or postprocess_error.
+    """
+
+    code: str
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """One item's answer: either the `output` object of the HTTP contract or an error."""
+
+    output: dict[str, Any] | None
+    error: ItemError | None

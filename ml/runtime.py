@@ -1,0 +1,145 @@
+"""A pipeline in memory: items in, outcomes out.
+
+prepare: features, packed into batches   (CPU; may overlap with the batch before)
+run:     cascade -> post-processing
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from ml.cascade import Answer, Cascade, LoadedTier, Member
+from ml.catalog import resolve
+from ml.isolate import Failed, isolated
+from ml.outcomes import ItemError, Outcome
+from ml.packing import pack
+from ml.pipeline import Features, Item, Pipeline, Tier, TierRef
+
+log = logging.getLogger(__name__)
+
+_WARM_UP_SIZES: Final = (1, 8, 32)
+
+
+class RuntimeLoadError(Exception):
+    """A pipeline that cannot be served by this process; the text names pipeline and tier."""
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """Items with their features: a member or an error each, and the batches of members."""
+
+    items: Sequence[Item]
+    members: list[Member | ItemError]
+    batches: list[list[int]]  # positions in `items`
+
+
+class Runtime:
+    """A pipeline's tiers, loaded on one device. `run` is for one thread at a time."""
+
+    def __init__(self, pipeline: Pipeline, cascade: Cascade, top: int) -> None:
+        self.pipeline = pipeline
+        self.cascade = cascade
+        self._top = top  # index in pipeline.tiers of the cascade's first tier
+        self._level = {ref.name: n for n, ref in enumerate(pipeline.tiers)}
+
+    @classmethod
+    def load(cls, pipeline: Pipeline, device: str, top: str | None = None) -> Runtime:
+        """Loads the tiers from `top` (None: the first) down on to `device`.
+
+        Raises RuntimeLoadError for an unknown `top` or a target that is no Tier, ArtifactError
+        for weights that fail their checks, and whatever a tier's own `load` raises.
+        """
+        names = [ref.name for ref in pipeline.tiers]
+        if top is not None and top not in names:
+            raise RuntimeLoadError(f"pipeline {pipeline.name} has no tier {top!r}, only {names}")
+        first = names.index(top) if top else 0
+        if pipeline.artifacts and (fingerprint := pipeline.fingerprint()):
+            pipeline.artifacts.require_features(fingerprint)
+        tiers = [_load(ref, pipeline, device) for ref in pipeline.tiers[first:]]
+        return cls(pipeline, Cascade(tiers), first)
+
+    def warm_up(self) -> None:
+        """Runs the example through every tier in several batch sizes, without time limits.
+
+        Raises RuntimeLoadError naming the tier that fails.
+        """
+        item = Item(self.pipeline.example)
+        for size in sorted({min(n, self.pipeline.batch_items) for n in _WARM_UP_SIZES}):
+            batch = self.pipeline.features([item] * size)
+            for loaded in self.cascade.tiers:
+                _try_out(loaded, batch)
+        error = self.run(self.prepare([item]))[0].error
+        if error:
+            raise RuntimeLoadError(f"pipeline {self.pipeline.name}: its example fails: {error}")
+
+    def prepare(self, items: Sequence[Item]) -> Prepared:
+        """Features of `items`, packed into batches; an item without features keeps its error."""
+        members = [
+            self._member(item, features)
+            for item, features in zip(items, isolated(self.pipeline.features, items), strict=True)
+        ]
+        sound = [n for n, member in enumerate(members) if isinstance(member, Member)]
+        costs = [member.features.cost for member in members if isinstance(member, Member)]
+        batches = pack(costs, self.pipeline.batch_tokens, self.pipeline.batch_items)
+        return Prepared(items, members, [[sound[n] for n in batch] for batch in batches])
+
+    def run(self, prepared: Prepared) -> list[Outcome]:
+        """One outcome per item, in the order they were prepared in."""
+        answers: list[Answer | ItemError | None] = [
+            member if isinstance(member, ItemError) else None for member in prepared.members
+        ]
+        for batch in prepared.batches:
+            members = [m for n in batch if isinstance(m := prepared.members[n], Member)]
+            for n, answer in zip(batch, self.cascade.answer(members), strict=True):
+                answers[n] = answer
+        version = self.pipeline.version
+        return [
+            self._outcome(item, answer, version)
+            for item, answer in zip(prepared.items, answers, strict=True)
+        ]
+
+    def _member(self, item: Item, features: Features | Failed) -> Member | ItemError:
+        if isinstance(features, Failed):
+            return ItemError("feature_error", str(features))
+        lowest = item.options.min_tier
+        if lowest is None:
+            return Member(features, len(self._level))
+        if lowest not in self._level:
+            known = ", ".join(self._level)
+            return ItemError("tier_unavailable", f"there is no tier {lowest!r}, only {known}")
+        return Member(features, self._level[lowest] - self._top)
+
+    def _outcome(self, item: Item, answer: Answer | ItemError | None, version: str) -> Outcome:
+        if not isinstance(answer, Answer):
+            return Outcome(None, answer)
+        try:
+            output = self.pipeline.postprocess(item, answer.prediction)
+        except Exception as error:
+            log.exception("postprocess of pipeline %s failed", self.pipeline.name)
+            return Outcome(None, ItemError("postprocess_error", repr(error)))
+        reasons = [reason for reason in (answer.reason, output.get("reason")) if reason]
+        degraded = answer.reason is not None
+        output["tier"], output["model_version"] = answer.tier, version
+        output["degraded"], output["reason"] = degraded, "; ".join(reasons) or None
+        return Outcome(output, None)
+
+
+def _load(ref: TierRef, pipeline: Pipeline, device: str) -> LoadedTier:
+    found = resolve(ref.target)
+    if not (isinstance(found, type) and issubclass(found, Tier)):
+        raise RuntimeLoadError(f"tier {ref.name!r}: {ref.target} is no subclass of Tier")
+    return LoadedTier(ref.name, found.load(pipeline.artifacts, device), ref.timeout_s)
+
+
+def _try_out(loaded: LoadedTier, batch: Sequence[Features]) -> None:
+    try:
+        results = loaded.tier.predict(batch)
+    except Exception as error:
+        raise RuntimeLoadError(f"warm-up of tier {loaded.name!r} failed: {error!r}") from error
+    if len(results) != len(batch):
+        raise RuntimeLoadError(
+            f"warm-up of tier {loaded.name!r}: {len(results)} results for {len(batch)} inputs"
+        )

@@ -1,0 +1,104 @@
+"""Writing a model version: weights, tokenizer, and the manifest that vouches for them."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import platform
+import shutil
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors.torch import save_file
+from torch import Tensor
+
+from ml.moderation.features import Featuriser
+from ml.moderation.rules import Rules
+from ml.registry import MANIFEST, Artifacts
+from ml.training.config import Config
+from ml.training.terms import as_json
+
+
+@dataclass(slots=True)
+class Release:
+    """A version being written under a temporary name; `publish` makes it final."""
+
+    models: Path
+    version: str
+    config: Config
+    tiers: dict[str, dict[str, Any]] = field(default_factory=dict)
+    facts: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def path(self) -> Path:
+        return self.models / self.config.pipeline / f".{self.version}.part" / self.version
+
+    @property
+    def final(self) -> Path:
+        return self.models / self.config.pipeline / self.version
+
+    def begin(self, tokenizer: str, featuriser: Featuriser) -> None:
+        """Raises FileExistsError if the version exists: versions never change."""
+        if self.final.exists():
+            raise FileExistsError(f"{self.final} exists; versions never change, choose another")
+        shutil.rmtree(self.path.parent, ignore_errors=True)
+        self.path.mkdir(parents=True)
+        (self.path / "tokenizer.json").write_text(tokenizer, encoding="utf-8")
+        self.facts["features"] = {
+            "fingerprint": featuriser.fingerprint(),
+            "tokens": featuriser.tokenizer.size,
+        }
+
+    def add_model(
+        self, name: str, packed: Mapping[str, Tensor], sizes: Any, temperature: float
+    ) -> None:
+        """A learned tier: its tensors as `ml.quantized.compress` leaves them."""
+        file = f"{name}.safetensors"
+        save_file(dict(packed), self.path / file)
+        self.tiers[name] = {"file": file, "config": asdict(sizes), "temperature": temperature}
+
+    def add_rules(self, rules: Rules) -> None:
+        text = json.dumps(as_json(rules), ensure_ascii=False, indent=0)
+        (self.path / "rules.json").write_text(text, encoding="utf-8")
+        self.tiers["rules"] = {"file": "rules.json"}
+
+    def artifacts(self) -> Artifacts:
+        """The version as it stands, to be loaded and measured before it is final."""
+        self._write_manifest()
+        return Artifacts.open(self.path)
+
+    def publish(self) -> Path:
+        self._write_manifest()
+        self.path.replace(self.final)
+        self.path.parent.rmdir()
+        return self.final
+
+    def _write_manifest(self) -> None:
+        files = sorted(path for path in self.path.iterdir() if path.name != MANIFEST)
+        manifest = {
+            "pipeline": self.config.pipeline,
+            "version": self.version,
+            "created": datetime.now(UTC).isoformat(timespec="seconds"),
+            "classes": list(self.config.classes),
+            "licence": self.config.licence,
+            "model_card": self.config.model_card,
+            "files": {path.name: _vouch(path) for path in files},
+            "tiers": self.tiers,
+            **self.facts,
+            "training": {
+                "config": json.loads(json.dumps(asdict(self.config), default=str)),
+                "torch": torch.__version__,
+                "python": platform.python_version(),
+            },
+        }
+        text = json.dumps(manifest, indent=1, ensure_ascii=False)
+        (self.path / MANIFEST).write_text(text + "\n", encoding="utf-8")
+
+
+def _vouch(path: Path) -> dict[str, Any]:
+    data = path.read_bytes()
+    return {"sha256": hashlib.sha256(data).hexdigest(), "bytes": len(data)}

@@ -1,0 +1,94 @@
+"""A batch: claimed units taken apart into questions for the models, and put together again."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import islice
+from typing import Any
+
+from redis import Redis
+
+from ml.outcomes import Outcome
+from ml.pipeline import Item, Options
+from ml.runtime import Prepared, Runtime
+from tasks.cache import answer_key, look_up, may_keep
+from tasks.lanes import Settled, Unit
+
+Answer = Mapping[str, Any]  # {"output": ..., "error": ...}
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """The units of a batch that go to one pipeline.
+
+    places: for each item the index of its question among `prepared`, or the answer known already.
+    keys: for each question its cache key, or None.
+    """
+
+    units: Sequence[Unit]
+    runtime: Runtime
+    places: Sequence[int | Answer]
+    keys: Sequence[str | None]
+    prepared: Prepared
+
+
+def gather(units: Sequence[Unit], runtime: Runtime, redis: Redis) -> Group:
+    """Flatten units to items, look answers up, and prepare each remaining question once."""
+    items = [item for unit in units for item in items_of(unit)]
+    keys = [answer_key(runtime.pipeline, item) for item in items]
+    known = look_up(redis, list({key: None for key in keys if key}))
+    places: list[int | Answer] = []
+    asked: dict[str, int] = {}
+    questions: list[Item] = []
+    question_keys: list[str | None] = []
+    for item, key in zip(items, keys, strict=True):
+        if key in known:
+            places.append(known[key])
+        elif key in asked:
+            places.append(asked[key])
+        else:
+            if key:
+                asked[key] = len(questions)
+            places.append(len(questions))
+            questions.append(item)
+            question_keys.append(key)
+    return Group(units, runtime, places, question_keys, runtime.prepare(questions))
+
+
+def answer(group: Group) -> list[Settled]:
+    """Run a group's questions and hand every unit its outcomes, in input order."""
+    answers = [_as_answer(outcome) for outcome in group.runtime.run(group.prepared)]
+    keep = {
+        key: answer
+        for key, answer in zip(group.keys, answers, strict=True)
+        if key and may_keep(answer)
+    }
+    places = iter(group.places)
+    settled = []
+    for number, unit in enumerate(group.units):
+        own = list(islice(places, unit.items))
+        outcomes = [answers[place] if isinstance(place, int) else place for place in own]
+        cached = not any(isinstance(place, int) for place in own)
+        settled.append(Settled(unit, outcomes, keep if number == 0 else {}, cached))
+    return settled
+
+
+def fail(units: Sequence[Unit], code: str, message: str) -> Iterator[Settled]:
+    """Settle units that no model can answer."""
+    for unit in units:
+        outcome = {"output": None, "error": {"code": code, "message": message}}
+        yield Settled(unit, [outcome] * unit.items, {})
+
+
+def items_of(unit: Unit) -> Iterator[Item]:
+    options = Options(**unit.payload.options)
+    return (Item(entry, options) for entry in unit.payload.inputs)
+
+
+def _as_answer(outcome: Outcome) -> Answer:
+    error = outcome.error
+    return {
+        "output": outcome.output,
+        "error": {"code": error.code, "message": error.message} if error else None,
+    }

@@ -1,0 +1,48 @@
+"""The Celery application: worker processes, routing, time limits and events. Jobs are not in it.
+
+A message says "lane X has work" and nothing else. It may be lost (the sweep sends another) or come
+twice (the second claim finds nothing), so nothing here is retried or acknowledged late.
+"""
+
+from __future__ import annotations
+
+from celery import Celery
+from kombu import Queue
+
+from tasks.lanes import Lane
+from tasks.settings import Settings
+
+RUN_BATCHES = "penstock.run_batches"
+
+
+def queue_of(lane: Lane | str) -> str:
+    return f"penstock.{lane}"
+
+
+def make_celery(settings: Settings) -> Celery:
+    app = Celery("penstock", set_as_current=False)
+    timeout_s = settings.redis_timeout_ms / 1000
+    app.conf.update(
+        broker_url=f"redis://{settings.redis_host}:{settings.redis_port}/{settings.redis_db}",
+        broker_password=settings.redis_password,
+        broker_connection_retry_on_startup=True,
+        broker_connection_max_retries=None,  # a worker outlives any outage of Redis
+        broker_transport_options={
+            "socket_timeout": timeout_s,
+            "socket_connect_timeout": timeout_s,
+            "socket_keepalive": True,
+            "health_check_interval": 10,
+        },
+        task_queues=[Queue(queue_of(lane)) for lane in Lane],
+        task_ignore_result=True,
+        task_serializer="json",
+        accept_content=["json"],
+        task_time_limit=settings.hard_limit_s,
+        worker_prefetch_multiplier=1,
+        worker_proc_alive_timeout=settings.warm_up_s,
+        worker_hijack_root_logger=False,
+        worker_redirect_stdouts=False,
+        worker_send_task_events=True,
+        worker_cancel_long_running_tasks_on_connection_loss=False,
+    )
+    return app

@@ -1,0 +1,39 @@
+"""Which device a pool child works on. Counting devices never touches CUDA: children do that."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from tasks.lanes import Lane
+from tasks.settings import Settings
+
+
+def visible_gpus(settings: Settings) -> tuple[str, ...]:
+    """The GPUs that this worker may use, as CUDA_VISIBLE_DEVICES names them."""
+    if settings.visible_gpus is not None:
+        return settings.visible_gpus
+    nodes = sorted(path.name for path in Path("/dev").glob("nvidia[0-9]*"))
+    return tuple(node.removeprefix("nvidia") for node in nodes)
+
+
+def pool_size(settings: Settings, lane: Lane) -> int:
+    """Children of a worker: one per GPU in the gpu lane (one on the CPU if there is none)."""
+    if lane is Lane.GPU:
+        return max(1, len(visible_gpus(settings)))
+    return settings.cpu_workers if lane is Lane.CPU else 1
+
+
+def pin(settings: Settings, lane: Lane, child: int) -> str:
+    """Bind this process to its device, before torch is imported; returns torch's name for it."""
+    gpus = visible_gpus(settings)
+    if lane is Lane.GPU and gpus:
+        os.environ["CUDA_VISIBLE_DEVICES"] = gpus[child % len(gpus)]
+        return "cuda:0"
+    os.environ["CUDA_VISIBLE_DEVICES"] = ""
+    return "cpu"
+
+
+def threads(lane: Lane) -> int:
+    """torch threads of a child: all cores where the gpu lane has no GPU, else one."""
+    return os.cpu_count() or 1 if lane is Lane.GPU else 1

@@ -1,0 +1,73 @@
+"""What a worker child does beside its batches: beat, keep leases, sweep, die with its parent."""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+import time
+
+from celery import Celery
+from redis import RedisError
+
+from tasks.lanes import Lane
+from tasks.leases import LaneWorker
+from tasks.logs import get_logger
+from tasks.publish import wake
+from tasks.store import SWEEP
+
+log = get_logger(__name__)
+
+
+class Housekeeper(threading.Thread):
+    """A thread per child; torch releases the GIL, so it runs while the model computes."""
+
+    def __init__(self, worker: LaneWorker, celery: Celery) -> None:
+        super().__init__(name="housekeeper", daemon=True)
+        self._worker = worker
+        self._celery = celery
+        self._parent = os.getppid()
+        self._stop = threading.Event()
+        self._reachable = True
+
+    def run(self) -> None:
+        settings = self._worker.store.settings
+        renew_at = 0.0
+        while True:
+            self._die_with_parent()
+            try:
+                if time.monotonic() >= renew_at:
+                    self.beat()
+                    renew_at = time.monotonic() + settings.renew_ms / 1000
+                self.sweep()
+            except RedisError as error:
+                self._lost_redis(error)
+            else:
+                self._reachable = True
+            if self._stop.wait(settings.sweep_ms / 1000):
+                return
+
+    def stop(self) -> None:
+        self._stop.set()
+
+    def beat(self) -> None:
+        lost = self._worker.renew()
+        if lost:
+            log.warning("leases lost", units=len(lost), worker=self._worker.name)
+
+    def sweep(self) -> None:
+        settings = self._worker.store.settings
+        interval, lease, ttl = settings.sweep_ms, settings.lease_ms, settings.result_ttl_s * 1000
+        lanes = self._worker.store.run(SWEEP, [self._worker.name, interval, lease, ttl, *Lane])
+        for lane in lanes or ():
+            wake(self._celery, lane)
+
+    def _die_with_parent(self) -> None:
+        """A parent killed outright leaves orphans that would compute for nobody."""
+        if os.getppid() != self._parent:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    def _lost_redis(self, error: RedisError) -> None:
+        if self._reachable:
+            log.error("redis out of reach", error=str(error))
+        self._reachable = False

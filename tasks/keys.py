@@ -1,0 +1,68 @@
+"""Every Redis key, its type, its life and who writes it. Nothing else in Python spells a key.
+
+| key                          | type   | TTL                 | written by                       |
+|------------------------------|--------|---------------------|----------------------------------|
+| ps:job:{id}                  | hash   | result_ttl from end | submit claim commit cancel sweep |
+| ps:lane:{lane}:{priority}    | stream | none; units deleted | submit adds; commit, claim delete|
+| ps:lane:{lane}:turn          | string | none                | claim: whose turn it is          |
+| ps:lane:{lane}:awake         | string | linger              | claim: a worker claims again soon|
+| ps:lane:{lane}:bell          | list   | 1 s                 | submit rings, that worker waits  |
+| ps:deadlines                 | zset   | none; members go    | submit; whatever ends a job      |
+| ps:idempotency:{owner}:{key} | string | idempotency_ttl     | submit                           |
+| ps:cache:{digest}            | string | cache_ttl           | commit                           |
+| ps:workers                   | zset   | none; members go    | renew; leave and sweep           |
+| ps:sweep                     | string | sweep interval      | sweep: who swept this second     |
+| ps:counts                    | hash   | none                | whatever ends a job              |
+| ps:done                      | pubsub |                     | whatever ends a job              |
+
+Fields of a job's hash (Redis's clock: deadline in ms, the others in us, since the epoch):
+    spec      JSON, immutable: what the client asked for (see `tasks.jobs.Spec`)
+    status    see `tasks.jobs.Status`
+    lane      where its units wait or ran
+    created, started, finished, deadline
+    total, done, failed     items
+    attempts  most claims of any of its units
+    cached    1 if the answer came from the cache
+    a:{unit}  claims of that unit so far: the fence of a commit
+    r:{unit}  JSON list of the unit's outcomes, in input order
+
+The unit of a single job is number 0; a bulk job's units are numbered from 1, so that a bulk job's
+answers are never read by accident with its record.
+
+Fields of a unit (a stream entry): job, unit, items (their number), payload (JSON: pipeline,
+options, inputs, request_id). The consumer group's pending list holds the leases: consumer = holder,
+idle time = age of the lease by Redis's clock. Scripts compute job keys from unit fields, so
+Penstock wants one Redis (or a failover pair), not Redis Cluster.
+
+Celery's own keys (its queues `penstock.{lane}`, `_kombu.*`, `unacked*`) are its own affair.
+"""
+
+GROUP = "workers"
+DONE = "ps:done"
+DEADLINES = "ps:deadlines"
+WORKERS = "ps:workers"
+SWEEP = "ps:sweep"
+COUNTS = "ps:counts"
+JOB = "ps:job:"
+LANE = "ps:lane:"
+CACHE = "ps:cache:"
+
+
+def job(job_id: str) -> str:
+    return JOB + job_id
+
+
+def stream(lane: str, priority: str) -> str:
+    return f"{LANE}{lane}:{priority}"
+
+
+def bell(lane: str) -> str:
+    return f"{LANE}{lane}:bell"
+
+
+def idempotency(owner: str, digest: str) -> str:
+    return f"ps:idempotency:{owner}:{digest}"
+
+
+def cache(digest: str) -> str:
+    return CACHE + digest

@@ -1,0 +1,90 @@
+"""Lanes, priorities and units: what waits where, as submit writes it and workers read it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any
+
+import orjson
+
+
+class Lane(StrEnum):
+    GPU = "gpu"
+    CPU = "cpu"
+    WEBHOOKS = "webhooks"
+
+
+class Priority(StrEnum):
+    HIGH = "high"
+    NORMAL = "normal"
+    LOW = "low"
+
+
+@dataclass(frozen=True, slots=True)
+class Payload:
+    """What a worker needs to run a unit without reading its job's record."""
+
+    pipeline: str
+    options: Mapping[str, Any]
+    inputs: Sequence[Mapping[str, Any]]
+    request_id: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Unit:
+    """A claimed unit: where it stands in its lane, and the attempt that fences its commit."""
+
+    stream: str
+    entry: str
+    job: str
+    number: int
+    attempt: int
+    items: int
+    payload: Payload
+
+    @classmethod
+    def read(cls, raw: Sequence[Any]) -> Unit:
+        stream, entry, job, number, attempt, items, payload = raw
+        return cls(
+            stream,
+            entry,
+            job,
+            int(number),
+            int(attempt),
+            int(items),
+            Payload(**orjson.loads(payload)),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Settled:
+    """A unit that was run: one outcome per item, in input order, and what may be cached of it."""
+
+    unit: Unit
+    outcomes: Sequence[Mapping[str, Any]]  # {"output": ..., "error": ...}
+    answers: Mapping[str, Mapping[str, Any]]  # cache key -> outcome
+    cached: bool = False
+
+    @property
+    def failed(self) -> int:
+        return sum(outcome["error"] is not None for outcome in self.outcomes)
+
+
+def split(payload: Payload, unit_items: int) -> Iterator[Payload]:
+    """Cut a job's inputs into units of at most `unit_items`, in input order."""
+    for start in range(0, len(payload.inputs), unit_items):
+        yield Payload(
+            payload.pipeline,
+            payload.options,
+            payload.inputs[start : start + unit_items],
+            payload.request_id,
+        )
+
+
+def entries(units: Iterable[Payload]) -> Iterator[int | bytes]:
+    """The units as submit.lua takes them: items, payload, items, payload, ..."""
+    for unit in units:
+        yield len(unit.inputs)
+        yield orjson.dumps(unit)

@@ -1,0 +1,102 @@
+"""A worker's side of a lane: claim units, keep their leases, commit what became of them."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import socket
+import threading
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+
+import orjson
+
+from tasks import keys
+from tasks.lanes import Lane, Settled, Unit
+from tasks.store import CLAIM, COMMIT, LEAVE, RELEASE, RENEW, Arg, Store
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """What a claim brought. waiting: units left in the lane for others, or for the next claim."""
+
+    units: Sequence[Unit]
+    waiting: int
+
+
+class LaneWorker:
+    """One process's standing in one lane. Thread-safe: the housekeeper renews while others run."""
+
+    def __init__(self, store: Store, lane: Lane, device: str = "") -> None:
+        self.store = store
+        self.lane = lane
+        self.name = f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(3)}{device}"
+        self._held: dict[str, Unit] = {}
+        self._lock = threading.Lock()
+
+    def claim(self, most_items: int, awake_ms: int) -> Claim:
+        """Lease up to `most_items`. awake_ms: how soon this worker claims again; 0: it sleeps."""
+        settings = self.store.settings
+        args: list[Arg] = [
+            *(self.lane, self.name, most_items, settings.lease_ms, settings.max_attempts),
+            *(settings.result_ttl_s * 1000, awake_ms),
+        ]
+        raw, waiting = self.store.run(CLAIM, args)
+        units = [Unit.read(unit) for unit in raw]
+        with self._lock:
+            self._held.update((unit.entry, unit) for unit in units)
+        return Claim(units, waiting)
+
+    def wait_for_bell(self, seconds: float) -> bool:
+        """Wait until submit rings for this lane; False if it stayed silent."""
+        return self.store.redis.blpop([keys.bell(self.lane)], timeout=seconds) is not None
+
+    def commit(self, batch: Sequence[Settled]) -> int:
+        """Store outcomes; returns how many units had been lost to another worker meanwhile."""
+        settings = self.store.settings
+        args: list[Arg] = [
+            *(self.name, settings.lease_ms, settings.result_ttl_s * 1000),
+            *(settings.cache_ttl_s * 1000, len(batch)),
+            *(arg for settled in batch for arg in _commit_args(settled)),
+            *(arg for settled in batch for arg in _cache_args(settled)),
+        ]
+        stale = self.store.run(COMMIT, args)
+        self._forget(settled.unit for settled in batch)
+        return int(stale)
+
+    def release(self, units: Sequence[Unit]) -> None:
+        """Hand units back unrun, so that another worker takes them at once."""
+        places = [arg for u in units for arg in (u.stream, u.entry, u.job, u.number)]
+        lease_ms = self.store.settings.lease_ms
+        self.store.run(RELEASE, [self.lane, self.name, lease_ms, *places])
+        self._forget(units)
+
+    def renew(self) -> list[str]:
+        """Say that this worker lives and keeps what it holds; returns the entries it has lost."""
+        with self._lock:
+            held = list(self._held.values())
+        places = [arg for unit in held for arg in (unit.stream, unit.entry)]
+        member = f"{self.lane}/{self.name}"
+        lease_ms = self.store.settings.lease_ms
+        lost: list[str] = self.store.run(RENEW, [member, self.name, lease_ms, *places])
+        return lost
+
+    def leave(self) -> None:
+        """Take this worker off the lists, at the end of a process in good order."""
+        self.store.run(LEAVE, [self.lane, self.name])
+
+    def _forget(self, units: Iterable[Unit]) -> None:
+        with self._lock:
+            for unit in units:
+                self._held.pop(unit.entry, None)
+
+
+def _commit_args(settled: Settled) -> Iterator[Arg]:
+    unit = settled.unit
+    yield from (unit.stream, unit.entry, unit.job, unit.number, unit.attempt, unit.items)
+    yield from (settled.failed, orjson.dumps(settled.outcomes), int(settled.cached))
+
+
+def _cache_args(settled: Settled) -> Iterator[str | bytes]:
+    for key, outcome in settled.answers.items():
+        yield from (key, orjson.dumps([outcome]))

@@ -1,0 +1,94 @@
+-- Lease units to a worker: first those whose lease ran out, then new ones by priority.
+--
+-- KEYS  none: streams follow from the lane, job records from the units
+-- ARGV  1 lane  2 consumer  3 most items  4 lease, ms  5 most attempts  6 record TTL, ms
+--       7 how long the worker stays awake, ms; 0 = it sleeps if this claim finds nothing
+-- Returns {units, waiting}: per unit {stream, entry, job, unit, attempt, items, payload}, and how
+-- many units were left for others.
+--
+-- Attempts are counted here, before anything runs, so that a unit that kills its worker is counted.
+-- Units of jobs that have ended, or whose deadline has passed, are dropped and never computed.
+
+local lane, consumer, budget = ARGV[1], ARGV[2], tonumber(ARGV[3])
+local lease, most_attempts, ttl = tonumber(ARGV[4]), tonumber(ARGV[5]), ARGV[6]
+local claimed = {}
+
+-- High, normal and low come first in 8, 4 and 1 of 13 claims: low waits, but never starves.
+local FIRST = { 1, 1, 2, 1, 1, 2, 1, 3, 1, 2, 1, 1, 2 }
+local turn = redis.call('INCR', 'ps:lane:' .. lane .. ':turn')
+local order = { PRIORITIES[FIRST[turn % 13 + 1]] }
+for _, priority in ipairs(PRIORITIES) do
+    if priority ~= order[1] then
+        order[#order + 1] = priority
+    end
+end
+
+local function take(stream, entry, fields)
+    local job, unit, items, payload = fields[2], fields[4], fields[6], fields[8]
+    local key = 'ps:job:' .. job
+    local record = redis.call('HMGET', key, 'status', 'deadline', 'attempts', 'started')
+    local status = record[1]
+    if not status or terminal(status) then
+        return drop(stream, entry)
+    end
+    if record[2] and tonumber(record[2]) <= NOW then
+        finish(job, 'expired', ttl)
+        return drop(stream, entry)
+    end
+    local attempt = redis.call('HINCRBY', key, 'a:' .. unit, 1)
+    if attempt > most_attempts then
+        local outcome = '{"output":null,"error":{"code":"poison_input","message":"'
+            .. most_attempts .. ' attempts ended with the worker"}}'
+        local outcomes = '[' .. outcome .. string.rep(',' .. outcome, items - 1) .. ']'
+        return settle(stream, entry, job, unit, items, items, outcomes, ttl)
+    end
+    redis.call('HSET', key, 'status', 'running', 'lane', lane,
+        'started', record[4] or STAMP, 'attempts', math.max(attempt, tonumber(record[3] or 0)))
+    claimed[#claimed + 1] = { stream, entry, job, unit, attempt, items, payload }
+    budget = budget - items
+end
+
+local function reclaim(stream)
+    local late = redis.call('XPENDING', stream, GROUP, 'IDLE', lease, '-', '+', 16)
+    for _, held in ipairs(late) do
+        if budget <= 0 then
+            return
+        end
+        local got = redis.call('XCLAIM', stream, GROUP, consumer, lease, held[1])
+        if got[1] and got[1][2] then
+            take(stream, got[1][1], got[1][2])
+        else
+            drop(stream, held[1]) -- the entry itself is gone
+        end
+    end
+end
+
+local function take_new(stream)
+    while budget > 0 do
+        local read = redis.call('XREADGROUP', 'GROUP', GROUP, consumer, 'COUNT', 1,
+            'STREAMS', stream, '>')
+        if not read then
+            return
+        end
+        local entry = read[1][2][1]
+        take(stream, entry[1], entry[2])
+    end
+end
+
+for _, priority in ipairs(order) do
+    local stream = stream_of(lane, priority)
+    if redis.call('EXISTS', stream) == 1 then
+        redis.pcall('XGROUP', 'CREATE', stream, GROUP, '0') -- lost with a flushed Redis
+        reclaim(stream)
+        take_new(stream)
+    end
+end
+announce()
+
+local awake = 'ps:lane:' .. lane .. ':awake'
+if ARGV[7] ~= '0' then
+    redis.call('SET', awake, consumer, 'PX', ARGV[7])
+elseif #claimed == 0 then
+    redis.call('DEL', awake)
+end
+return { claimed, waiting_units(lane) }

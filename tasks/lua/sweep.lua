@@ -1,0 +1,61 @@
+-- Repair, once per interval whoever calls: expire deadlines, forget dead workers, and name the
+-- lanes that wait for a wake-up which was lost or never sent.
+--
+-- ARGV  1 caller  2 interval, ms  3 lease, ms  4 record TTL, ms   then the lanes
+-- Returns nil if another worker swept within the interval, else the lanes to wake.
+
+local interval, lease, ttl = tonumber(ARGV[2]), tonumber(ARGV[3]), ARGV[4]
+if not redis.call('SET', 'ps:sweep', ARGV[1], 'NX', 'PX', interval) then
+    return nil
+end
+
+local due = redis.call('ZRANGEBYSCORE', 'ps:deadlines', '-inf', NOW, 'LIMIT', 0, 1000)
+for _, job in ipairs(due) do
+    local status = redis.call('HGET', 'ps:job:' .. job, 'status')
+    if status and not terminal(status) then
+        finish(job, 'expired', ttl)
+    end
+    redis.call('ZREM', 'ps:deadlines', job)
+end
+announce()
+
+-- A worker silent for two leases holds nothing that others may not take; its group entries go.
+local dead = redis.call('ZRANGEBYSCORE', 'ps:workers', '-inf', NOW - 2 * lease)
+for _, member in ipairs(dead) do
+    redis.call('ZREM', 'ps:workers', member)
+    local lane, consumer = member:match('^([^/]+)/(.+)$')
+    for _, priority in ipairs(PRIORITIES) do
+        forget(stream_of(lane, priority), consumer)
+    end
+end
+
+-- Milliseconds that the oldest unclaimed unit of a stream has waited; nil if there is none.
+local function oldest_wait(stream)
+    local groups = redis.pcall('XINFO', 'GROUPS', stream)
+    local delivered = groups[1] and groups[1][8] or '0-0'
+    local entry = redis.call('XRANGE', stream, '(' .. delivered, '+', 'COUNT', 1)[1]
+    return entry and NOW - tonumber(entry[1]:match('^%d+'))
+end
+
+local function needs_wake(stream)
+    if redis.call('XLEN', stream) == 0 then
+        return false
+    end
+    local wait = oldest_wait(stream)
+    if wait and wait >= interval then
+        return true
+    end
+    local late = redis.pcall('XPENDING', stream, GROUP, 'IDLE', lease, '-', '+', 1)
+    return #late > 0
+end
+
+local lanes = {}
+for i = 5, #ARGV do
+    for _, priority in ipairs(PRIORITIES) do
+        if needs_wake(stream_of(ARGV[i], priority)) then
+            lanes[#lanes + 1] = ARGV[i]
+            break
+        end
+    end
+end
+return lanes

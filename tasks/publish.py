@@ -1,0 +1,61 @@
+"""Wake-ups: tell a lane's workers that there is work. Best effort: the sweep repairs the lost."""
+
+from __future__ import annotations
+
+import threading
+from collections import Counter
+from queue import SimpleQueue
+
+from celery import Celery
+from kombu.exceptions import OperationalError
+
+from tasks.celery import RUN_BATCHES, queue_of
+from tasks.lanes import Lane
+from tasks.logs import get_logger
+
+log = get_logger(__name__)
+
+MOST_AT_ONCE = 16  # one wake-up drains many batches, so more would only be spurious
+
+
+def wake(celery: Celery, lane: Lane | str, times: int = 1) -> None:
+    """Publish wake-ups now, without retrying."""
+    try:
+        for _ in range(min(times, MOST_AT_ONCE)):
+            celery.send_task(
+                RUN_BATCHES, args=[lane], queue=queue_of(lane), retry=False, ignore_result=True
+            )
+    except (OperationalError, OSError) as error:
+        log.warning("wake-up not published", lane=str(lane), error=str(error))
+
+
+class Waker:
+    """Publishes from a thread of its own, so that a submit never waits for the broker."""
+
+    def __init__(self, celery: Celery) -> None:
+        self._celery = celery
+        self._asked: SimpleQueue[tuple[Lane, int]] = SimpleQueue()
+        self._thread: threading.Thread | None = None
+        self._starting = threading.Lock()
+
+    def wake(self, lane: Lane, times: int) -> None:
+        if self._thread is None:
+            self._start()
+        self._asked.put((lane, times))
+
+    def _start(self) -> None:
+        """Begin on first use: the server forks after the application is built."""
+        with self._starting:
+            if self._thread is None:
+                self._thread = threading.Thread(target=self._run, name="waker", daemon=True)
+                self._thread.start()
+
+    def _run(self) -> None:
+        while True:
+            lane, times = self._asked.get()
+            wanted = Counter({lane: times})
+            while not self._asked.empty():
+                lane, times = self._asked.get()
+                wanted[lane] += times
+            for lane, times in wanted.items():
+                wake(self._celery, lane, times)

@@ -1,0 +1,161 @@
+"""Every setting: read once from the environment, validated, frozen, passed on.
+
+`.env.example` explains each one to its reader; a test holds the two together.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from marshmallow import EXCLUDE, Schema, ValidationError, fields
+from marshmallow.validate import Length, OneOf, Range
+
+
+class SettingsError(Exception):
+    """The environment cannot be used; names each variable, its value and what is allowed."""
+
+
+class _List(fields.Field[list[str]]):
+    """A comma-separated list of words."""
+
+    def _deserialize(self, value: str, *_: Any, **__: Any) -> list[str]:
+        return [word.strip() for word in value.split(",") if word.strip()]
+
+
+def _from(env: str, field: fields.Field[Any], default: Any = dataclasses.MISSING) -> Any:
+    """A dataclass field that is read from the variable `env` by a marshmallow field."""
+    return dataclasses.field(default=default, metadata={"env": env, "field": field})
+
+
+def _secret(env: str) -> Any:
+    return dataclasses.field(
+        repr=False,
+        metadata={
+            "env": env,
+            "field": fields.String(required=True, validate=Length(min=16)),
+            "secret": True,
+        },
+    )
+
+
+def _count(env: str, default: int, low: int = 1, high: int = 2**31) -> Any:
+    return _from(env, fields.Integer(validate=Range(low, high)), default)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings:
+    """Units are in the names: `_ms` milliseconds, `_s` seconds, `_bytes` bytes, else counts."""
+
+    # Where things are
+    host: str = _from("PENSTOCK_HOST", fields.String(validate=Length(min=1)), "127.0.0.1")
+    port: int = _count("PENSTOCK_PORT", 8000, high=65_535)
+    web_workers: int = _count("PENSTOCK_WEB_WORKERS", 1, high=256)
+    web_threads: int = _count("PENSTOCK_WEB_THREADS", 600, high=10_000)
+    flower_port: int = _count("FLOWER_PORT", 5555, high=65_535)
+    redis_host: str = _from("REDIS_HOST", fields.String(validate=Length(min=1)), "127.0.0.1")
+    redis_port: int = _count("REDIS_PORT", 6390, high=65_535)
+    redis_db: int = _count("REDIS_DB", 0, low=0, high=15)
+    redis_timeout_ms: int = _count("REDIS_TIMEOUT_MS", 5_000, low=100)
+
+    # Secrets
+    redis_password: str = _secret("REDIS_PASSWORD")
+    api_key: str = _secret("PENSTOCK_API_KEY")
+
+    # What is served
+    pipelines: tuple[str, ...] = _from(
+        "PENSTOCK_PIPELINES",
+        _List(validate=Length(min=1)),
+        ("ml.moderation.pipeline:pipeline",),
+    )
+    enable_null: bool = _from("PENSTOCK_ENABLE_NULL", fields.Boolean(), False)
+
+    # What a request may be
+    max_body_bytes: int = _count("PENSTOCK_MAX_BODY_BYTES", 8 * 2**20, low=1_024)
+    max_json_depth: int = _count("PENSTOCK_MAX_JSON_DEPTH", 16, low=4, high=200)
+    max_inputs: int = _count("PENSTOCK_MAX_INPUTS", 1_000)
+    max_metadata_bytes: int = _count("PENSTOCK_MAX_METADATA_BYTES", 4_096)
+    max_wait_s: int = _count("PENSTOCK_MAX_WAIT_S", 60, high=600)
+    max_deadline_ms: int = _count("PENSTOCK_MAX_DEADLINE_MS", 86_400_000)
+
+    # How long things are kept
+    result_ttl_s: int = _count("PENSTOCK_RESULT_TTL_S", 86_400)
+    cache_ttl_s: int = _count("PENSTOCK_CACHE_TTL_S", 3_600, low=0)
+    idempotency_ttl_s: int = _count("PENSTOCK_IDEMPOTENCY_TTL_S", 86_400)
+
+    # How work is held
+    lease_ms: int = _count("PENSTOCK_LEASE_MS", 15_000, low=1_000)
+    renew_ms: int = _count("PENSTOCK_RENEW_MS", 5_000, low=100)
+    sweep_ms: int = _count("PENSTOCK_SWEEP_MS", 1_000, low=50)
+    drain_ms: int = _count("PENSTOCK_DRAIN_MS", 1_000)
+    linger_ms: int = _count("PENSTOCK_LINGER_MS", 50, low=0, high=10_000)
+    batch_wait_ms: int = _count("PENSTOCK_BATCH_WAIT_MS", 0, low=0, high=1_000)
+    max_attempts: int = _count("PENSTOCK_MAX_ATTEMPTS", 3, high=100)
+    warm_up_s: int = _count("PENSTOCK_WARM_UP_S", 120)
+    hard_limit_s: int = _count("PENSTOCK_HARD_LIMIT_S", 60)
+    cpu_workers: int = _count("PENSTOCK_CPU_WORKERS", 1, high=256)
+    visible_gpus: tuple[str, ...] | None = _from("CUDA_VISIBLE_DEVICES", _List(), None)
+
+    # What is written about it
+    log_level: str = _from(
+        "LOG_LEVEL", fields.String(validate=OneOf(["DEBUG", "INFO", "WARNING", "ERROR"])), "INFO"
+    )
+    log_format: str = _from(
+        "LOG_FORMAT", fields.String(validate=OneOf(["json", "console"])), "json"
+    )
+
+    def __post_init__(self) -> None:
+        if self.renew_ms * 2 > self.lease_ms:
+            raise SettingsError(
+                f"PENSTOCK_RENEW_MS={self.renew_ms} is not valid: it must be at most half of "
+                f"PENSTOCK_LEASE_MS={self.lease_ms}, or one late renewal loses the lease."
+            )
+
+    @property
+    def served(self) -> tuple[str, ...]:
+        """Import paths of the pipelines, the null one included when it is enabled."""
+        return (*self.pipelines, "ml.null:pipeline") if self.enable_null else self.pipelines
+
+    @classmethod
+    def from_env(cls, env: Mapping[str, str] | None = None) -> Settings:
+        """Read the settings from `env` (default: the process's environment).
+
+        Raises:
+            SettingsError: a variable is missing or wrong; all of them are named at once.
+        """
+        source = os.environ if env is None else env
+        # An empty variable counts as unset, but CUDA reads an empty list of devices as "none".
+        values = {k: v for k, v in source.items() if v != "" or k == "CUDA_VISIBLE_DEVICES"}
+        try:
+            loaded = _schema().load(values, unknown=EXCLUDE)
+        except ValidationError as error:
+            raise SettingsError(_explain(error, values)) from None
+        frozen: dict[str, Any] = {
+            name: tuple(value) if isinstance(value, list) else value
+            for name, value in loaded.items()
+        }
+        return cls(**frozen)
+
+
+def _schema() -> Schema:
+    members: dict[str, fields.Field[Any]] = {}
+    for member in dataclasses.fields(Settings):
+        field = member.metadata["field"]
+        field.data_key = member.metadata["env"]
+        members[member.name] = field
+    return Schema.from_dict(members)()
+
+
+def _explain(error: ValidationError, values: Mapping[str, str]) -> str:
+    secrets = {f.metadata["env"] for f in dataclasses.fields(Settings) if "secret" in f.metadata}
+    lines = []
+    for name, messages in sorted(error.normalized_messages().items()):
+        if name not in values:
+            lines.append(f"{name} is not set: it is required and has no default.")
+            continue
+        shown = "***" if name in secrets else values[name]
+        lines.append(f"{name}={shown!r} is not valid: {' '.join(messages)}")
+    return "\n".join(lines)

@@ -1,0 +1,137 @@
+"""Submit: accept a job in one round trip, or say why its answer is known already."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import orjson
+from ulid import ULID
+
+from tasks import keys
+from tasks.jobs import Job, Spec, Status
+from tasks.lanes import Lane, Payload, Priority, entries, split
+from tasks.store import SUBMIT, Arg, Store
+
+
+class IdempotencyMismatch(Exception):
+    """The idempotency key was used before, with another body."""
+
+
+@dataclass(frozen=True, slots=True)
+class Idempotency:
+    """The client's key and its body, both as digests."""
+
+    key: str
+    body: str
+
+
+@dataclass(frozen=True, slots=True)
+class Submission:
+    """A validated request. batch_items: items a worker claims at once. cache_key: None: none."""
+
+    spec: Spec
+    inputs: Sequence[Mapping[str, Any]]
+    lane: Lane
+    priority: Priority
+    batch_items: int
+    deadline_ms: int | None = None
+    idempotency: Idempotency | None = None
+    cache_key: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Receipt:
+    """What became of a submission. job: None if it replays an earlier one, which must be read."""
+
+    job_id: str
+    job: Job | None
+    wake_ups: int = 0
+
+
+def new_job_id() -> str:
+    return f"job_{ULID()}"
+
+
+def submit(store: Store, submission: Submission, job_id: str) -> Receipt:
+    """Write record, idempotency record and units at once (submit.lua).
+
+    Raises:
+        IdempotencyMismatch: the key is taken by another body.
+        redis.RedisError: Redis cannot be reached, or its memory is full; nothing was accepted.
+    """
+    kind, *rest = store.run(SUBMIT, _args(store, submission, job_id), _keys(submission, job_id))
+    if kind == "replay":
+        return Receipt(rest[0], None)
+    if kind == "mismatch":
+        raise IdempotencyMismatch
+    created = int(rest[0])
+    if kind == "hit":
+        return Receipt(job_id, _answered(submission, job_id, created, rest[1]))
+    return Receipt(job_id, _queued(submission, job_id, created), wake_ups=int(rest[1]))
+
+
+def new_digest(*parts: bytes) -> str:
+    """A short name for a client's key, body or question; 160 bits, so none meets another."""
+    digest = hashlib.blake2b(digest_size=20)
+    for part in parts:
+        digest.update(len(part).to_bytes(8, "big"))
+        digest.update(part)
+    return digest.hexdigest()
+
+
+def _keys(submission: Submission, job_id: str) -> list[str]:
+    idempotency = submission.idempotency
+    return [
+        keys.job(job_id),
+        keys.stream(submission.lane, submission.priority),
+        keys.idempotency(submission.spec.owner, idempotency.key) if idempotency else "",
+        submission.cache_key or "",
+    ]
+
+
+def _args(store: Store, submission: Submission, job_id: str) -> list[Arg]:
+    spec, settings = submission.spec, store.settings
+    payload = Payload(spec.pipeline, spec.options, submission.inputs, spec.request_id)
+    return [
+        job_id,
+        submission.lane,
+        spec.dump(),
+        len(submission.inputs),
+        submission.deadline_ms or 0,
+        1 if spec.bulk else submission.batch_items,
+        submission.idempotency.body if submission.idempotency else "",
+        settings.idempotency_ttl_s * 1000,
+        settings.result_ttl_s * 1000,
+        1 if spec.bulk else 0,
+        *entries(split(payload, spec.unit_items)),
+    ]
+
+
+def _queued(submission: Submission, job_id: str, created: int) -> Job:
+    return Job(
+        id=job_id,
+        spec=submission.spec,
+        status=Status.QUEUED,
+        lane=submission.lane,
+        created=created,
+        total=len(submission.inputs),
+    )
+
+
+def _answered(submission: Submission, job_id: str, created: int, outcomes: str) -> Job:
+    return Job(
+        id=job_id,
+        spec=submission.spec,
+        status=Status.SUCCEEDED,
+        lane=submission.lane,
+        created=created,
+        started=created,
+        finished=created,
+        total=1,
+        done=1,
+        cached=True,
+        outcome=orjson.loads(outcomes)[0],
+    )

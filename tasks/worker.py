@@ -1,0 +1,139 @@
+"""A Celery worker for one lane: `python -m tasks.worker gpu|cpu|webhooks`.
+
+The parent consumes wake-ups and never touches torch or CUDA. Each pool child pins itself to its
+device, loads and warms its models, and only then takes work; a child that cannot says why and
+stops the worker, so that its supervisor shows a failing process instead of a silent one.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import time
+from typing import Any
+
+from billiard import current_process
+from celery import Celery
+from celery.signals import worker_process_init, worker_process_shutdown
+from redis import RedisError
+
+from tasks import devices
+from tasks.celery import RUN_BATCHES, make_celery, queue_of
+from tasks.housekeeping import Housekeeper
+from tasks.inference import Inference
+from tasks.lanes import Lane
+from tasks.leases import LaneWorker
+from tasks.logs import configure_logs, get_logger
+from tasks.settings import Settings, SettingsError
+from tasks.store import Store, connect
+
+log = get_logger(__name__)
+
+
+class Child:
+    """What one pool child holds: its place in the lane, its models, its housekeeper."""
+
+    def __init__(self, settings: Settings, lane: Lane, celery: Celery) -> None:
+        started = time.monotonic()
+        index: int = current_process().index  # type: ignore[attr-defined]
+        device = devices.pin(settings, lane, index)
+        self.inference = None
+        self.worker = LaneWorker(Store(connect(settings, 4), settings), lane)
+        if lane is not Lane.WEBHOOKS:
+            runtimes = load_runtimes(settings, lane, device)
+            self.inference = Inference(self.worker, runtimes, celery)
+        self.housekeeper = Housekeeper(self.worker, celery)
+        seconds = round(time.monotonic() - started, 2)
+        log.info("worker ready", lane=lane, device=device, child=index, load_seconds=seconds)
+
+    def run_batches(self) -> None:
+        if self.inference is None:
+            return
+        try:
+            self.inference.run_batches()
+        except RedisError as error:
+            log.warning("batch left to its lease", error=str(error))
+
+    def stop(self) -> None:
+        self.housekeeper.stop()
+        try:
+            self.worker.leave()
+        except RedisError as error:
+            log.warning("left without saying so", error=str(error))
+
+
+def load_runtimes(settings: Settings, lane: Lane, device: str) -> dict[str, Any]:
+    """Every served pipeline, loaded on `device` and warm. The cpu lane starts at its own tier."""
+    import torch  # noqa: PLC0415 - the parent process must never load it
+
+    from ml.catalog import load_pipelines  # noqa: PLC0415
+    from ml.runtime import Runtime  # noqa: PLC0415
+
+    torch.set_num_threads(devices.threads(lane))
+    runtimes = {}
+    for name, pipeline in load_pipelines(settings.served).items():
+        top = (pipeline.cpu_tier or pipeline.tiers[-1].name) if lane is Lane.CPU else None
+        runtimes[name] = Runtime.load(pipeline, device, top)
+        runtimes[name].warm_up()
+    return runtimes
+
+
+def build(settings: Settings, lane: Lane) -> Celery:
+    """The Celery application of one lane's worker, with its task and its children's life."""
+    celery = make_celery(settings)
+    children: list[Child] = []
+
+    @celery.task(name=RUN_BATCHES)
+    def run_batches(_lane: str) -> None:
+        children[0].run_batches()
+
+    @worker_process_init.connect(weak=False)
+    def start(**_: object) -> None:
+        configure_logs(settings)
+        try:
+            child = Child(settings, lane, celery)
+        except Exception as error:
+            stop_worker(lane, error)
+        children.append(child)
+        child.housekeeper.start()
+
+    @worker_process_shutdown.connect(weak=False)
+    def stop(**_: object) -> None:
+        children[0].stop()
+
+    return celery
+
+
+def stop_worker(lane: Lane, error: Exception) -> None:
+    """A failed start is the whole worker's: Celery alone would fork children for ever."""
+    log.critical("worker cannot start", lane=lane, error=str(error), exc_info=error)
+    os.kill(os.getppid(), signal.SIGTERM)
+    os._exit(1)
+
+
+def main(argv: list[str]) -> int:
+    if len(argv) != 1 or argv[0] not in list(Lane):
+        print(f"usage: python -m tasks.worker {'|'.join(Lane)}", file=sys.stderr)  # noqa: T201
+        return 2
+    lane = Lane(argv[0])
+    try:
+        settings = Settings.from_env()
+    except SettingsError as error:
+        print(error, file=sys.stderr)  # noqa: T201
+        return 2
+    configure_logs(settings)
+    if lane is Lane.GPU and not devices.visible_gpus(settings):
+        log.warning("no GPU is visible: the gpu lane runs on the CPU")
+    options = ["--pool=prefork", f"--concurrency={devices.pool_size(settings, lane)}"]
+    options += [f"--queues={queue_of(lane)}", f"--hostname={lane}@%h"]
+    options += [
+        "--without-gossip",
+        "--without-mingle",
+        f"--loglevel={settings.log_level}",
+    ]
+    return build(settings, lane).worker_main(["--quiet", "worker", *options])
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
