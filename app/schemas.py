@@ -15,9 +15,16 @@ from ml.pipeline import Pipeline
 from tasks.lanes import Priority
 from tasks.settings import Settings
 
+INVALID = "The request is not valid; each error names a field and says what would be right."
+
 
 class StrictString(fields.String):
     """A string; numbers and lists are not turned into one."""
+
+    default_error_messages = {  # noqa: RUF012 - marshmallow's own convention
+        "invalid": "Must be a string.",
+        "null": "Must be a string.",
+    }
 
     def _deserialize(self, value: Any, *args: Any, **kwargs: Any) -> str:
         if not isinstance(value, str):
@@ -28,6 +35,10 @@ class StrictString(fields.String):
 class StrictInteger(fields.Integer):
     """An integer; neither "7" nor 7.0 nor true."""
 
+    default_error_messages = {  # noqa: RUF012 - marshmallow's own convention
+        "invalid": "Must be an integer."
+    }
+
     def _deserialize(self, value: Any, *args: Any, **kwargs: Any) -> int:
         if type(value) is not int:
             raise self.make_error("invalid")
@@ -36,6 +47,10 @@ class StrictInteger(fields.Integer):
 
 class StrictFloat(fields.Float):
     """A finite number; neither "0.7" nor true."""
+
+    default_error_messages = {  # noqa: RUF012 - marshmallow's own convention
+        "invalid": "Must be a number."
+    }
 
     def _deserialize(self, value: Any, *args: Any, **kwargs: Any) -> float:
         if type(value) not in (int, float):
@@ -46,6 +61,11 @@ class StrictFloat(fields.Float):
 class OptionsSchema(Schema):
     """See `ml.pipeline.Options`; an option that is absent takes the default there."""
 
+    error_messages = {  # noqa: RUF012 - marshmallow's own convention
+        "unknown": "Unknown option; there are language, temperature, max_tokens and min_tier.",
+        "type": "Must be an object.",
+    }
+
     language = StrictString(validate=Regexp("^[a-z]{2,3}$", error="Must be a code such as 'en'."))
     temperature = StrictFloat(validate=Range(0.05, 20.0))
     max_tokens = StrictInteger(validate=Range(1, 4_096))
@@ -54,6 +74,11 @@ class OptionsSchema(Schema):
 
 class JobSchema(Schema):
     """The envelope of a job. `input` and `inputs` are checked by the pipeline's own schema."""
+
+    error_messages = {  # noqa: RUF012 - marshmallow's own convention
+        "unknown": "Unknown field; there are pipeline, input, inputs, options, priority, "
+        "deadline_ms and metadata.",
+    }
 
     pipeline = StrictString(required=True)
     input = fields.Raw()
@@ -66,7 +91,7 @@ class JobSchema(Schema):
     @validates_schema
     def one_kind_of_input(self, data: Mapping[str, Any], **_: Any) -> None:
         if ("input" in data) == ("inputs" in data):
-            raise ValidationError("Give either 'input' or 'inputs'.", "input")
+            raise ValidationError("Give either 'input' or 'inputs', and only one of them.", "input")
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,13 +118,16 @@ class JobReader:
 
     def read(self, body: Mapping[str, Any]) -> JobRequest:
         """Validate everything, or raise `BadRequest` naming every field that is wrong."""
-        try:
-            envelope: dict[str, Any] = self._envelope.load(body)
-            pipeline = self._pipeline(envelope["pipeline"])
-            self._check(envelope, pipeline)
-            inputs = self._load_inputs(envelope, pipeline)
-        except ValidationError as error:
-            raise BadRequest("The request is not valid.", pointers(error.messages)) from None
+        envelope, errors = _attempt(self._envelope, body)
+        pipeline = self._pipelines.get(envelope.get("pipeline", ""))
+        if pipeline is None:
+            names = ", ".join(sorted(self._pipelines))
+            errors.setdefault("pipeline", [f"Must be one of: {names}."])
+            raise BadRequest(INVALID, pointers(errors))
+        inputs, input_errors = self._load_inputs(envelope, pipeline)
+        errors |= input_errors | self._beyond_limits(envelope, pipeline)
+        if errors:
+            raise BadRequest(INVALID, pointers(errors))
         return JobRequest(
             pipeline=pipeline,
             inputs=inputs,
@@ -110,41 +138,42 @@ class JobReader:
             metadata=envelope["metadata"],
         )
 
-    def _pipeline(self, name: str) -> Pipeline:
-        if name not in self._pipelines:
-            names = ", ".join(sorted(self._pipelines))
-            raise ValidationError(f"Must be one of: {names}.", "pipeline")
-        return self._pipelines[name]
-
-    def _check(self, envelope: Mapping[str, Any], pipeline: Pipeline) -> None:
+    def _beyond_limits(self, envelope: Mapping[str, Any], pipeline: Pipeline) -> dict[str, Any]:
+        """What the settings and the pipeline bound, beside the envelope's own schema."""
         errors: dict[str, Any] = {}
         tiers = [tier.name for tier in pipeline.tiers]
-        min_tier = envelope["options"].get("min_tier")
+        min_tier = envelope.get("options", {}).get("min_tier")
         if min_tier is not None and min_tier not in tiers:
             errors["options"] = {"min_tier": [f"Must be one of: {', '.join(tiers)}."]}
-        deadline, longest = envelope["deadline_ms"], self._settings.max_deadline_ms
+        deadline, longest = envelope.get("deadline_ms"), self._settings.max_deadline_ms
         if deadline is not None and not 1 <= deadline <= longest:
             errors["deadline_ms"] = [f"Must be between 1 and {longest} milliseconds."]
-        if len(orjson.dumps(envelope["metadata"])) > self._settings.max_metadata_bytes:
-            most = self._settings.max_metadata_bytes
+        most = self._settings.max_metadata_bytes
+        if len(orjson.dumps(envelope.get("metadata"))) > most:
             errors["metadata"] = [f"Must be at most {most} bytes of JSON."]
-        count, most = len(envelope.get("inputs", [None])), self._settings.max_inputs
-        if not 1 <= count <= most:
-            errors["inputs"] = [f"Must hold between 1 and {most} inputs, not {count}."]
-        if errors:
-            raise ValidationError(errors)
+        return errors
 
     def _load_inputs(
         self, envelope: Mapping[str, Any], pipeline: Pipeline
-    ) -> list[Mapping[str, Any]]:
+    ) -> tuple[list[Mapping[str, Any]], dict[str, Any]]:
+        """The inputs as the pipeline's schema leaves them, and what is wrong with them."""
         schema = self._inputs[pipeline.name]
-        try:
-            if "inputs" in envelope:
-                return list(schema.load(envelope["inputs"], many=True))
-            return [schema.load(envelope["input"])]
-        except ValidationError as error:
-            field = "inputs" if "inputs" in envelope else "input"
-            raise ValidationError({field: error.messages}) from None
+        if "inputs" not in envelope:
+            entry, errors = _attempt(schema, envelope.get("input", {}))
+            return [entry], {"input": errors} if errors and "input" in envelope else {}
+        given, most = envelope["inputs"], self._settings.max_inputs
+        if not 1 <= len(given) <= most:
+            return [], {"inputs": [f"Must hold between 1 and {most} inputs, not {len(given)}."]}
+        entries, errors = _attempt(schema, given, many=True)
+        return list(entries), {"inputs": errors} if errors else {}
+
+
+def _attempt(schema: Schema, data: Any, many: bool = False) -> tuple[Any, dict[str, Any]]:
+    """What of `data` is valid, and the errors of the rest."""
+    try:
+        return schema.load(data, many=many), {}
+    except ValidationError as error:
+        return error.valid_data, dict(error.normalized_messages())
 
 
 def pointers(messages: Any, at: str = "") -> list[dict[str, str]]:

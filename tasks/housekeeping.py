@@ -27,7 +27,7 @@ class Housekeeper(threading.Thread):
         self._worker = worker
         self._celery = celery
         self._parent = os.getppid()
-        self._stop = threading.Event()
+        self._stopping = threading.Event()
         self._reachable = True
 
     def run(self) -> None:
@@ -44,11 +44,11 @@ class Housekeeper(threading.Thread):
                 self._lost_redis(error)
             else:
                 self._reachable = True
-            if self._stop.wait(settings.sweep_ms / 1000):
+            if self._stopping.wait(settings.sweep_ms / 1000):
                 return
 
     def stop(self) -> None:
-        self._stop.set()
+        self._stopping.set()
 
     def beat(self) -> None:
         lost = self._worker.renew()

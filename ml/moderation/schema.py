@@ -19,10 +19,10 @@ class CleanText(fields.Field[str]):
     """A string of 1 to `MAX_CHARS` characters once it is cleaned; loads as the cleaned text."""
 
     default_error_messages = {  # noqa: RUF012 (marshmallow's own convention)
-        "type": "must be a string of 1 to 5,000 characters",
-        "empty": "must have 1 to 5,000 characters; none are left without white space and "
+        "type": "Must be a string of 1 to 5,000 characters",
+        "empty": "Must have 1 to 5,000 characters; none are left without white space and "
         "control characters",
-        "long": "must have 1 to 5,000 characters; this has {length}",
+        "long": "Must have 1 to 5,000 characters; this has {length}",
     }
 
     def _deserialize(
@@ -45,28 +45,28 @@ class TextInput(Schema):
         unknown = RAISE
 
     error_messages = {  # noqa: RUF012 (marshmallow's own convention)
-        "unknown": "is not a field of this input; allowed are text and user_id",
-        "type": "must be an object with a text",
+        "unknown": "Unknown field; there are text and user_id.",
+        "type": "Must be an object with a text",
     }
 
     text = CleanText(
         required=True,
         error_messages={
-            "required": "is required: a string of 1 to 5,000 characters",
-            "null": "must be a string of 1 to 5,000 characters",
+            "required": "Is required: a string of 1 to 5,000 characters",
+            "null": "Must be a string of 1 to 5,000 characters",
         },
-        metadata={"minLength": 1, "maxLength": MAX_CHARS},
+        metadata={"type": "string", "minLength": 1, "maxLength": MAX_CHARS},
     )
     user_id = fields.String(
         validate=[
-            validate.Length(max=MAX_USER_ID, error=f"must have 1 to {MAX_USER_ID} characters"),
+            validate.Length(max=MAX_USER_ID, error=f"Must have 1 to {MAX_USER_ID} characters"),
             validate.Regexp(
-                _USER_ID, error="must be letters, digits, underscores and hyphens only"
+                _USER_ID, error="Must be letters, digits, underscores and hyphens only"
             ),
         ],
         error_messages={
-            "invalid": "must be a string of letters, digits, underscores and hyphens",
-            "null": "must be a string of letters, digits, underscores and hyphens; "
+            "invalid": "Must be a string of letters, digits, underscores and hyphens",
+            "null": "Must be a string of letters, digits, underscores and hyphens; "
             "leave it out if there is none",
         },
     )

@@ -24,7 +24,7 @@ def test_a_text_of_5000_characters_is_taken_and_one_more_is_not() -> None:
     assert len(SCHEMA.load({"text": "x" * 5_000})["text"]) == 5_000
     with pytest.raises(ValidationError) as raised:
         SCHEMA.load({"text": "x" * 5_001})
-    assert raised.value.messages == {"text": [f"must have {LENGTH}; this has 5,001"]}
+    assert raised.value.messages == {"text": [f"Must have {LENGTH}; this has 5,001"]}
 
 
 def test_the_length_counts_after_cleaning() -> None:
@@ -34,20 +34,20 @@ def test_the_length_counts_after_cleaning() -> None:
 @pytest.mark.parametrize(
     ("data", "field", "says"),
     [
-        ({}, "text", f"is required: a string of {LENGTH}"),
-        ({"text": None}, "text", f"must be a string of {LENGTH}"),
-        ({"text": 5}, "text", f"must be a string of {LENGTH}"),
-        ({"text": ["a"]}, "text", f"must be a string of {LENGTH}"),
-        ({"text": True}, "text", f"must be a string of {LENGTH}"),
+        ({}, "text", f"Is required: a string of {LENGTH}"),
+        ({"text": None}, "text", f"Must be a string of {LENGTH}"),
+        ({"text": 5}, "text", f"Must be a string of {LENGTH}"),
+        ({"text": ["a"]}, "text", f"Must be a string of {LENGTH}"),
+        ({"text": True}, "text", f"Must be a string of {LENGTH}"),
         ({"text": ""}, "text", "none are left without white space and control characters"),
         ({"text": "\x00\x07 \u200b"}, "text", "none are left"),
-        ({"text": "a", "user_id": "no spaces"}, "user_id", "must be letters, digits"),
-        ({"text": "a", "user_id": "a\n"}, "user_id", "must be letters, digits"),
-        ({"text": "a", "user_id": ""}, "user_id", "must be letters, digits"),
-        ({"text": "a", "user_id": "u" * 129}, "user_id", "must have 1 to 128 characters"),
-        ({"text": "a", "user_id": 7}, "user_id", "must be a string of letters"),
+        ({"text": "a", "user_id": "no spaces"}, "user_id", "Must be letters, digits"),
+        ({"text": "a", "user_id": "a\n"}, "user_id", "Must be letters, digits"),
+        ({"text": "a", "user_id": ""}, "user_id", "Must be letters, digits"),
+        ({"text": "a", "user_id": "u" * 129}, "user_id", "Must have 1 to 128 characters"),
+        ({"text": "a", "user_id": 7}, "user_id", "Must be a string of letters"),
         ({"text": "a", "user_id": None}, "user_id", "leave it out if there is none"),
-        ({"text": "a", "txet": "b"}, "txet", "allowed are text and user_id"),
+        ({"text": "a", "txet": "b"}, "txet", "there are text and user_id"),
     ],
 )
 def test_bad_input_is_told_what_would_be_right(data: Any, field: str, says: str) -> None:
@@ -61,5 +61,5 @@ def test_bad_input_is_told_what_would_be_right(data: Any, field: str, says: str)
 
 @pytest.mark.parametrize("data", [None, "text", 5, ["text"]])
 def test_an_input_that_is_no_object_is_refused(data: Any) -> None:
-    with pytest.raises(ValidationError, match="must be an object with a text"):
+    with pytest.raises(ValidationError, match="Must be an object with a text"):
         SCHEMA.load(data)

@@ -1,0 +1,63 @@
+"""Helpers of the lane tests: submit without HTTP, claim without Celery."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+from tasks.jobs import Job, Spec
+from tasks.lanes import Lane, Priority, Settled, Unit
+from tasks.leases import LaneWorker
+from tasks.reads import read_job
+from tasks.store import Store
+from tasks.submit import Receipt, Submission, new_job_id, submit
+
+OUTPUT: dict[str, Any] = {"output": {"label": "allow"}, "error": None}
+ERROR: dict[str, Any] = {"output": None, "error": {"code": "model_error", "message": "no"}}
+
+SINGLE = Submission(
+    spec=Spec(pipeline="null", owner="o"),
+    inputs=[{"text": "hello"}],
+    lane=Lane.GPU,
+    priority=Priority.NORMAL,
+    batch_items=4,
+)
+
+
+def bulk(count: int, unit_items: int = 4) -> Submission:
+    spec = replace(SINGLE.spec, bulk=True, unit_items=unit_items)
+    return replace(SINGLE, spec=spec, inputs=[{"text": f"n{n}"} for n in range(count)])
+
+
+def put(store: Store, submission: Submission = SINGLE) -> Receipt:
+    return submit(store, submission, new_job_id())
+
+
+def with_lease(store: Store, lease_ms: int) -> Store:
+    return Store(store.redis, replace(store.settings, lease_ms=lease_ms, renew_ms=lease_ms // 2))
+
+
+def claim(worker: LaneWorker, most: int = 64, awake_ms: int = 0) -> list[Unit]:
+    return list(worker.claim(most, awake_ms).units)
+
+
+def claim_until(worker: LaneWorker, count: int) -> list[Unit]:
+    """Claim again and again until `count` units came; the test's timeout bounds it."""
+    units: list[Unit] = []
+    while len(units) < count:
+        units += claim(worker)
+    return units
+
+
+def done(unit: Unit, outcome: dict[str, Any] = OUTPUT) -> Settled:
+    return Settled(unit, [outcome] * unit.items, {})
+
+
+def job_of(store: Store, receipt: Receipt) -> Job:
+    job = read_job(store, receipt.job_id)
+    assert job is not None
+    return job
+
+
+def counts(store: Store) -> dict[str, int]:
+    return {str(status): int(count) for status, count in store.redis.hgetall("ps:counts").items()}

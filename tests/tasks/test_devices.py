@@ -1,0 +1,36 @@
+from __future__ import annotations
+
+import os
+from dataclasses import replace
+
+import pytest
+
+from tasks import devices
+from tasks.lanes import Lane
+from tasks.settings import Settings
+
+
+@pytest.fixture(autouse=True)
+def own_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "restored after the test")
+
+
+def test_the_gpu_lane_has_one_child_per_gpu_each_on_its_own(settings: Settings) -> None:
+    two = replace(settings, visible_gpus=("3", "GPU-abc"))
+    assert devices.pool_size(two, Lane.GPU) == 2
+    assert devices.pin(two, Lane.GPU, 1) == "cuda:0"
+    assert os.environ["CUDA_VISIBLE_DEVICES"] == "GPU-abc"
+
+
+def test_without_a_gpu_the_gpu_lane_has_one_child_on_the_cpu(settings: Settings) -> None:
+    none = replace(settings, visible_gpus=())
+    assert devices.pool_size(none, Lane.GPU) == 1
+    assert devices.pin(none, Lane.GPU, 0) == "cpu"
+
+
+def test_the_cpu_lane_never_sees_a_gpu(settings: Settings) -> None:
+    two = replace(settings, visible_gpus=("0", "1"), cpu_workers=3)
+    assert devices.pool_size(two, Lane.CPU) == 3
+    assert devices.pin(two, Lane.CPU, 2) == "cpu"
+    assert os.environ["CUDA_VISIBLE_DEVICES"] == ""
+    assert devices.threads(Lane.CPU) == 1

@@ -1,0 +1,81 @@
+from __future__ import annotations
+
+from dataclasses import replace
+
+from tasks.jobs import Status
+from tasks.lanes import Lane
+from tasks.leases import LaneWorker
+from tasks.store import SWEEP, Store
+from tests.tasks.lanes import SINGLE, claim, counts, job_of, put
+
+HOUR_MS = 3_600_000
+
+
+def sweep(store: Store, caller: str = "me", interval_ms: int = 1, lease_ms: int = 15_000) -> object:
+    return store.run(SWEEP, [caller, interval_ms, lease_ms, 60_000, *Lane])
+
+
+def sweep_until_it_wakes(store: Store, lease_ms: int = 15_000) -> object:
+    """The lock and the age of the oldest unit pass by Redis's clock; the test's timeout bounds."""
+    lanes: object = None
+    while not lanes:
+        lanes = sweep(store, lease_ms=lease_ms)
+    return lanes
+
+
+def test_one_worker_sweeps_per_interval(store: Store) -> None:
+    assert sweep(store, "first", interval_ms=HOUR_MS) == []
+    assert sweep(store, "second", interval_ms=HOUR_MS) is None
+
+
+def test_a_unit_whose_wake_up_was_lost_gets_another(store: Store) -> None:
+    put(store)
+    assert sweep_until_it_wakes(store) == ["gpu"]
+
+
+def test_a_unit_that_has_just_come_needs_none(store: Store) -> None:
+    put(store)
+    assert sweep(store, interval_ms=HOUR_MS) == []
+
+
+def test_a_held_unit_needs_none_until_its_lease_runs_out(store: Store) -> None:
+    put(store)
+    claim(LaneWorker(store, Lane.GPU))
+    assert sweep(store, interval_ms=1) == []
+    assert sweep_until_it_wakes(store, lease_ms=2) == ["gpu"]
+
+
+def test_jobs_past_their_deadline_expire_and_their_units_are_dropped(store: Store) -> None:
+    receipt = put(store, replace(SINGLE, deadline_ms=HOUR_MS))
+    other = put(store, replace(SINGLE, deadline_ms=HOUR_MS))
+    store.redis.zadd("ps:deadlines", {receipt.job_id: 1})
+    sweep(store)
+    job = job_of(store, receipt)
+    assert job.status is Status.EXPIRED
+    assert job.view()["error"]["code"] == "deadline_exceeded"
+    assert store.redis.zrange("ps:deadlines", 0, -1) == [other.job_id]
+    assert [unit.job for unit in claim(LaneWorker(store, Lane.GPU))] == [other.job_id]
+    assert counts(store) == {"expired": 1}
+
+
+def test_a_worker_silent_for_two_leases_is_forgotten(store: Store) -> None:
+    put(store)
+    dead, alive = LaneWorker(store, Lane.GPU), LaneWorker(store, Lane.GPU)
+    (unit,) = claim(dead)
+    dead.release([unit])
+    (unit,) = claim(alive)
+    alive.renew()
+    store.redis.zadd("ps:workers", {f"gpu/{dead.name}": 1})
+    sweep(store)
+    assert store.redis.zrange("ps:workers", 0, -1) == [f"gpu/{alive.name}"]
+    consumers = store.redis.xinfo_consumers("ps:lane:gpu:normal", "workers")
+    assert [consumer["name"] for consumer in consumers] == [alive.name]
+
+
+def test_a_dead_worker_that_still_holds_units_keeps_them_claimable(store: Store) -> None:
+    put(store)
+    dead = LaneWorker(store, Lane.GPU)
+    claim(dead)
+    store.redis.zadd("ps:workers", {f"gpu/{dead.name}": 1})
+    sweep(store)
+    assert store.redis.xpending("ps:lane:gpu:normal", "workers")["pending"] == 1
