@@ -7,7 +7,7 @@ recursion; each of these is refused here, by name and place.
 from __future__ import annotations
 
 import json
-from typing import Any, NoReturn
+from typing import Any
 
 from flask import Request
 
@@ -25,7 +25,7 @@ def read_json(request: Request, max_depth: int) -> dict[str, Any]:
     if request.mimetype != "application/json":
         given = f"not {request.mimetype}" if request.mimetype else "and none was given"
         raise WrongMediaType(f"The content type must be application/json, {given}.")
-    document = parse(request.get_data(cache=False))
+    document = parse(request.get_data())
     if not isinstance(document, dict):
         raise MalformedBody(
             'The body must be a JSON object such as {"pipeline": ..., "input": ...}.'
@@ -61,14 +61,14 @@ def check(document: Any, max_depth: int) -> None:
             elif isinstance(value, dict):
                 for key, member in value.items():
                     _check_text(pointer, key)
-                    below.append((f"{pointer}/{_escape(key)}", member))
+                    below.append((f"{pointer}/{reference(key)}", member))
             elif isinstance(value, list):
                 below += [(f"{pointer}/{index}", member) for index, member in enumerate(value)]
         if not below:
             return
         level = below
     detail = f"The body must nest at most {max_depth} levels deep."
-    raise BadRequest(detail, [{"pointer": level[0][0][:200], "detail": detail}])
+    raise BadRequest(detail, [{"pointer": level[0][0], "detail": detail}])
 
 
 def _check_text(pointer: str, text: str) -> None:
@@ -85,13 +85,13 @@ def _check_text(pointer: str, text: str) -> None:
 
 def _check_number(pointer: str, number: float) -> None:
     if not -(2**63) <= number < 2**63:
-        detail = "Must be a number between -2^63 and 2^63."
+        detail = "Must be a finite number between -2^63 and 2^63."
         raise BadRequest("The body is not valid.", [{"pointer": pointer, "detail": detail}])
 
 
-def _escape(key: str) -> str:
-    """A JSON pointer's reference token (RFC 6901)."""
-    return key.replace("~", "~0").replace("/", "~1")
+def reference(key: str) -> str:
+    """A reference token of a JSON pointer (RFC 6901), cut where a client's key would flood it."""
+    return key[:200].replace("~", "~0").replace("/", "~1")
 
 
 def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -103,8 +103,5 @@ def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return members
 
 
-def _refuse_constant(name: str) -> NoReturn:
-    raise MalformedBody(f"{name} is not JSON; numbers must be finite.")
-
-
-_DECODER = json.JSONDecoder(object_pairs_hook=_unique, parse_constant=_refuse_constant)
+# NaN and Infinity parse, so that `check` can name where they stand.
+_DECODER = json.JSONDecoder(object_pairs_hook=_unique)

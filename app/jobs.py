@@ -50,9 +50,11 @@ def create() -> Response:
     job_id = new_job_id()
     with here.waiting.on(job_id) as waiter:
         job = _accept(submission, job_id)
-        if job.status.is_terminal or job.id != job_id:
-            return _shown(job)
-        response = _shown(waiter.wait(wait_s) or job)
+        if job.id != job_id:  # a replay of an earlier request
+            job = _ended_within(wait_s, job.id)
+        elif not job.status.is_terminal:
+            job = waiter.wait(wait_s) or job
+    response = _shown(job)
     response.headers["Preference-Applied"] = f"wait={wait_s}"
     return response
 
@@ -61,14 +63,8 @@ def create() -> Response:
 @key_required
 def show(job_id: str) -> Response:
     """The job as it stands; with `?wait=N` as it ends, if that is within N seconds."""
-    here = services()
-    wait_s = query_wait(here.settings.max_wait_s)
-    if not wait_s:
-        return respond(_own(job_id).view())
-    with here.waiting.on(job_id) as waiter:
-        job = _own(job_id)
-        if not job.status.is_terminal:
-            job = waiter.wait(wait_s) or _own(job_id)
+    wait_s = query_wait(services().settings.max_wait_s)
+    job = _ended_within(wait_s, job_id) if wait_s else _own(job_id)
     return respond(job.view())
 
 
@@ -139,6 +135,15 @@ def _accept(submission: Submission, job_id: str) -> Job:
     if receipt.wake_ups:
         here.waker.wake(submission.lane, receipt.wake_ups)
     return receipt.job or _own(receipt.job_id)
+
+
+def _ended_within(seconds: int, job_id: str) -> Job:
+    """The job as soon as it has ended, or as it stands when the time is up."""
+    with services().waiting.on(job_id) as waiter:
+        job = _own(job_id)
+        if job.status.is_terminal:
+            return job
+        return waiter.wait(seconds) or _own(job_id)
 
 
 def _own(job_id: str) -> Job:

@@ -8,8 +8,10 @@ from typing import Any
 
 import orjson
 from marshmallow import Schema, ValidationError, fields, validates_schema
+from marshmallow.exceptions import SCHEMA
 from marshmallow.validate import Length, OneOf, Range, Regexp
 
+from app.bodies import reference
 from app.errors import BadRequest
 from ml.pipeline import Pipeline
 from tasks.lanes import Priority
@@ -81,8 +83,8 @@ class JobSchema(Schema):
     }
 
     pipeline = StrictString(required=True)
-    input = fields.Raw()
-    inputs = fields.List(fields.Raw())
+    input = fields.Raw(allow_none=True)
+    inputs = fields.List(fields.Raw(allow_none=True))
     options = fields.Nested(OptionsSchema, load_default=dict)
     priority = StrictString(validate=OneOf(list(Priority)), load_default=Priority.NORMAL)
     deadline_ms = StrictInteger(load_default=None)
@@ -125,7 +127,8 @@ class JobReader:
             errors.setdefault("pipeline", [f"Must be one of: {names}."])
             raise BadRequest(INVALID, pointers(errors))
         inputs, input_errors = self._load_inputs(envelope, pipeline)
-        errors |= input_errors | self._beyond_limits(envelope, pipeline)
+        for more in (input_errors, self._beyond_limits(envelope, pipeline)):
+            _merge(errors, more)
         if errors:
             raise BadRequest(INVALID, pointers(errors))
         return JobRequest(
@@ -176,11 +179,21 @@ def _attempt(schema: Schema, data: Any, many: bool = False) -> tuple[Any, dict[s
         return error.valid_data, dict(error.normalized_messages())
 
 
+def _merge(errors: dict[str, Any], more: Mapping[str, Any]) -> None:
+    for field, messages in more.items():
+        known = errors.get(field)
+        if isinstance(known, dict) and isinstance(messages, dict):
+            known.update(messages)
+        else:
+            errors[field] = messages
+
+
 def pointers(messages: Any, at: str = "") -> list[dict[str, str]]:
     """marshmallow's nested messages as a flat list, each naming its field by JSON pointer."""
     if isinstance(messages, dict):
         flat = []
         for key, below in messages.items():
-            flat += pointers(below, at if key == "_schema" else f"{at}/{key}")
+            here = key == SCHEMA and isinstance(below, list)
+            flat += pointers(below, at if here else f"{at}/{reference(str(key))}")
         return flat
     return [{"pointer": at, "detail": str(message)} for message in messages]

@@ -1,5 +1,7 @@
 """What a WSGI server loads: `app.wsgi:app`."""
 
+import gc
+
 from app import create_app
 from tasks.logs import configure_logs
 from tasks.settings import Settings
@@ -7,3 +9,7 @@ from tasks.settings import Settings
 settings = Settings.from_env()
 configure_logs(settings)
 app = create_app(settings)
+
+# Requests make many short-lived containers and hardly a cycle; what is loaded now stays for good.
+gc.freeze()
+gc.set_threshold(50_000, 20, 50)

@@ -22,11 +22,11 @@ log = get_logger(__name__)
 class Housekeeper(threading.Thread):
     """A thread per child; torch releases the GIL, so it runs while the model computes."""
 
-    def __init__(self, worker: LaneWorker, celery: Celery) -> None:
+    def __init__(self, worker: LaneWorker, celery: Celery, parent: int) -> None:
         super().__init__(name="housekeeper", daemon=True)
         self._worker = worker
         self._celery = celery
-        self._parent = os.getppid()
+        self._parent = parent  # as the parent itself knew it: it may be gone by now
         self._stopping = threading.Event()
         self._reachable = True
 

@@ -46,11 +46,25 @@ class Inference:
         self._celery = celery
         self._settings = worker.store.settings
         self._batch_items = max(r.pipeline.batch_items for r in runtimes.values())
+        self._busy = False  # jobs come together: waiting for more of them makes fuller batches
         self._ahead = ThreadPoolExecutor(1, "claim-ahead")
         self._behind = ThreadPoolExecutor(1, "commit-behind")
 
     def run_batches(self) -> None:
-        """Drain the lane for up to `drain_ms`; what is left is announced by another wake-up."""
+        """Drain the lane for up to `drain_ms`; what is left is announced by another wake-up.
+
+        Raises:
+            redis.RedisError: Redis is out of reach; what was claimed is left to its lease.
+        """
+        try:
+            self._drain()
+        finally:
+            for thread in (self._ahead, self._behind):
+                thread.submit(int).result()  # one thread each: what was begun before is done now
+            if lost := self._worker.let_go():
+                log.warning("units left to their lease", units=lost, worker=self._worker.name)
+
+    def _drain(self) -> None:
         until = time.monotonic() + self._settings.drain_ms / 1000
         committing: Future[None] | None = None
         batch = self._next(until)
@@ -75,17 +89,19 @@ class Inference:
     def _next(self, until: float) -> Batch | None:
         """The next batch, waiting briefly for one: a bell is far cheaper than a Celery message."""
         while time.monotonic() < until:
+            if self._busy:
+                time.sleep(self._settings.batch_wait_ms / 1000)
             if batch := self._claim(self._awake_ms):
                 return batch
             linger_s = self._settings.linger_ms / 1000
             if not linger_s or not self._worker.wait_for_bell(linger_s):
                 return self._claim(0)
-            time.sleep(self._settings.batch_wait_ms / 1000)
         wake(self._celery, self._worker.lane)
         return None
 
     def _claim(self, awake_ms: int) -> Batch | None:
         claim = self._worker.claim(self._batch_items, awake_ms)
+        self._busy = len(claim.units) > 1
         return self._prepare(claim.units, claim.waiting) if claim.units else None
 
     def _prepare(self, units: Sequence[Unit], waiting: int) -> Batch:

@@ -71,6 +71,13 @@ class LaneWorker:
         self.store.run(RELEASE, [self.lane, self.name, lease_ms, *places])
         self._forget(units)
 
+    def let_go(self) -> int:
+        """Renew nothing that is still held, so that its leases run out; returns how many units."""
+        with self._lock:
+            held = len(self._held)
+            self._held.clear()
+        return held
+
     def renew(self) -> list[str]:
         """Say that this worker lives and keeps what it holds; returns the entries it has lost."""
         with self._lock:

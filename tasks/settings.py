@@ -53,7 +53,7 @@ class Settings:
     # Where things are
     host: str = _from("PENSTOCK_HOST", fields.String(validate=Length(min=1)), "127.0.0.1")
     port: int = _count("PENSTOCK_PORT", 8000, high=65_535)
-    web_workers: int = _count("PENSTOCK_WEB_WORKERS", 1, high=256)
+    web_workers: int = _count("PENSTOCK_WEB_WORKERS", 2, high=256)
     web_threads: int = _count("PENSTOCK_WEB_THREADS", 600, high=10_000)
     flower_port: int = _count("FLOWER_PORT", 5555, high=65_535)
     redis_host: str = _from("REDIS_HOST", fields.String(validate=Length(min=1)), "127.0.0.1")
@@ -92,7 +92,7 @@ class Settings:
     sweep_ms: int = _count("PENSTOCK_SWEEP_MS", 1_000, low=50)
     drain_ms: int = _count("PENSTOCK_DRAIN_MS", 1_000)
     linger_ms: int = _count("PENSTOCK_LINGER_MS", 50, low=0, high=10_000)
-    batch_wait_ms: int = _count("PENSTOCK_BATCH_WAIT_MS", 0, low=0, high=1_000)
+    batch_wait_ms: int = _count("PENSTOCK_BATCH_WAIT_MS", 4, low=0, high=1_000)
     max_attempts: int = _count("PENSTOCK_MAX_ATTEMPTS", 3, high=100)
     warm_up_s: int = _count("PENSTOCK_WARM_UP_S", 120)
     hard_limit_s: int = _count("PENSTOCK_HARD_LIMIT_S", 60)

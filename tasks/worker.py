@@ -34,7 +34,7 @@ log = get_logger(__name__)
 class Child:
     """What one pool child holds: its place in the lane, its models, its housekeeper."""
 
-    def __init__(self, settings: Settings, lane: Lane, celery: Celery) -> None:
+    def __init__(self, settings: Settings, lane: Lane, celery: Celery, parent: int) -> None:
         started = time.monotonic()
         index: int = current_process().index  # type: ignore[attr-defined]
         device = devices.pin(settings, lane, index)
@@ -43,7 +43,7 @@ class Child:
         if lane is not Lane.WEBHOOKS:
             runtimes = load_runtimes(settings, lane, device)
             self.inference = Inference(self.worker, runtimes, celery)
-        self.housekeeper = Housekeeper(self.worker, celery)
+        self.housekeeper = Housekeeper(self.worker, celery, parent)
         seconds = round(time.monotonic() - started, 2)
         log.info("worker ready", lane=lane, device=device, child=index, load_seconds=seconds)
 
@@ -83,6 +83,7 @@ def build(settings: Settings, lane: Lane) -> Celery:
     """The Celery application of one lane's worker, with its task and its children's life."""
     celery = make_celery(settings)
     children: list[Child] = []
+    parent = os.getpid()
 
     @celery.task(name=RUN_BATCHES)
     def run_batches(_lane: str) -> None:
@@ -92,7 +93,7 @@ def build(settings: Settings, lane: Lane) -> Celery:
     def start(**_: object) -> None:
         configure_logs(settings)
         try:
-            child = Child(settings, lane, celery)
+            child = Child(settings, lane, celery, parent)
         except Exception as error:
             stop_worker(lane, error)
         children.append(child)

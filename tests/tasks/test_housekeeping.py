@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 import threading
 from dataclasses import replace
 from typing import Any
@@ -27,7 +28,7 @@ def test_a_housekeeper_beats_renews_and_wakes_lanes_that_wait(store: Store) -> N
     put(store)
     claim(worker)
     put(store)
-    keeper = Housekeeper(worker, wakes)  # type: ignore[arg-type]
+    keeper = Housekeeper(worker, wakes, os.getppid())  # type: ignore[arg-type]
     keeper.start()
     assert wakes.seen.wait(30)
     keeper.stop()

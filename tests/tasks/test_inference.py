@@ -136,3 +136,19 @@ def test_work_left_after_the_drain_time_is_announced_by_a_wake_up(
     Inference(worker, {"toy": runtime}, wakes).run_batches()  # type: ignore[arg-type]
     assert wakes.sent == ["penstock.gpu"]
     assert store.redis.xlen("ps:lane:gpu:normal") == 1
+
+
+def test_units_that_could_not_be_prepared_are_left_to_their_lease(
+    store: Store, inference: Inference, runtime: Runtime, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    put(store, toy("lost"))
+    monkeypatch.setattr(Runtime, "prepare", _fail)
+    with pytest.raises(MemoryError):
+        inference.run_batches()
+    held = store.redis.xpending_range("ps:lane:gpu:normal", "workers", "-", "+", 1)
+    assert len(held) == 1
+    assert inference._worker.let_go() == 0
+
+
+def _fail(*_: object) -> None:
+    raise MemoryError
