@@ -44,6 +44,11 @@ class Unit:
     items: int
     payload: Payload
 
+    @property
+    def place(self) -> tuple[str, str, str, int, int]:
+        """Where a script finds the unit and its fence."""
+        return (self.stream, self.entry, self.job, self.number, self.attempt)
+
     @classmethod
     def read(cls, raw: Sequence[Any]) -> Unit:
         stream, entry, job, number, attempt, items, payload = raw

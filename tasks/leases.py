@@ -27,10 +27,10 @@ class Claim:
 class LaneWorker:
     """One process's standing in one lane. Thread-safe: the housekeeper renews while others run."""
 
-    def __init__(self, store: Store, lane: Lane, device: str = "") -> None:
+    def __init__(self, store: Store, lane: Lane) -> None:
         self.store = store
         self.lane = lane
-        self.name = f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(3)}{device}"
+        self.name = f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(3)}"
         self._held: dict[str, Unit] = {}
         self._lock = threading.Lock()
 
@@ -66,7 +66,7 @@ class LaneWorker:
 
     def release(self, units: Sequence[Unit]) -> None:
         """Hand units back unrun, so that another worker takes them at once."""
-        places = [arg for u in units for arg in (u.stream, u.entry, u.job, u.number)]
+        places = [arg for u in units for arg in u.place]
         lease_ms = self.store.settings.lease_ms
         self.store.run(RELEASE, [self.lane, self.name, lease_ms, *places])
         self._forget(units)
@@ -100,7 +100,7 @@ class LaneWorker:
 
 def _commit_args(settled: Settled) -> Iterator[Arg]:
     unit = settled.unit
-    yield from (unit.stream, unit.entry, unit.job, unit.number, unit.attempt, unit.items)
+    yield from (*unit.place, unit.items)
     yield from (settled.failed, orjson.dumps(settled.outcomes), int(settled.cached))
 
 

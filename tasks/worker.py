@@ -101,7 +101,8 @@ def build(settings: Settings, lane: Lane) -> Celery:
 
     @worker_process_shutdown.connect(weak=False)
     def stop(**_: object) -> None:
-        children[0].stop()
+        for child in children:
+            child.stop()
 
     return celery
 

@@ -17,10 +17,10 @@ for i = 6, first_answer - 1, 9 do
         stale = stale + 1
     else
         local record = redis.call('HMGET', key, 'status', 'a:' .. unit)
-        if record[1] ~= 'running' then
-            drop(stream, entry) -- cancelled or expired meanwhile
-        elseif record[2] ~= attempt then
+        if record[2] ~= attempt then
             stale = stale + 1
+        elseif record[1] ~= 'running' then
+            drop(stream, entry) -- cancelled or expired meanwhile
         else
             if cached == '1' then
                 redis.call('HSET', key, 'cached', 1)

@@ -1,0 +1,231 @@
+"""The Lua scripts against a model in plain Python, in any order hypothesis can think of.
+
+Time is Redis's own, so leases are made to run out by setting the idle time of a held unit instead
+of waiting: `crash` ages what a worker holds beyond its lease.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from hypothesis import HealthCheck, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import (
+    Bundle,
+    RuleBasedStateMachine,
+    invariant,
+    multiple,
+    rule,
+    run_state_machine_as_test,
+)
+
+from tasks import keys
+from tasks.jobs import Status
+from tasks.lanes import Lane, Priority, Unit
+from tasks.leases import LaneWorker
+from tasks.reads import read_job
+from tasks.store import CANCEL, SWEEP, Store
+from tests.tasks.lanes import ERROR, SINGLE, bulk, claim, counts, done, put
+
+EXAMPLES = 300
+PAST_MS = 1
+MOST_ATTEMPTS = 3
+
+
+@dataclass
+class ModelJob:
+    """What must be true of a job."""
+
+    total: int
+    status: Status = Status.QUEUED
+    settled: dict[int, bool] = field(default_factory=dict)  # unit -> whether its items failed
+    items: dict[int, int] = field(default_factory=dict)
+    attempts: dict[int, int] = field(default_factory=dict)
+    due: bool = False  # its deadline has passed
+
+    def settle(self, unit: int, failed: bool) -> None:
+        self.settled[unit] = failed
+        if sum(self.items[number] for number in self.settled) == self.total:
+            every = all(self.settled.values())
+            self.status = Status.FAILED if every else Status.SUCCEEDED
+
+
+@dataclass(frozen=True)
+class Held:
+    """A unit in the hands of a worker, as the test remembers it: it may be stale by now."""
+
+    unit: Unit
+    worker: LaneWorker
+
+
+class Lifecycle(RuleBasedStateMachine):
+    store: Store  # set by the test, flushed for every run
+
+    jobs = Bundle("jobs")
+    held = Bundle("held")
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.store.redis.flushall()
+        self.workers = [LaneWorker(self.store, Lane.GPU) for _ in range(2)]
+        self.model: dict[str, ModelJob] = {}
+        self.holders: dict[tuple[str, int], Held] = {}
+
+    @rule(target=jobs, count=st.integers(1, 5), priority=st.sampled_from(Priority))
+    def submit(self, count: int, priority: Priority) -> str:
+        wanted = SINGLE if count == 1 else bulk(count, unit_items=2)
+        receipt = put(self.store, replace(wanted, priority=priority, deadline_ms=3_600_000))
+        job = self.model[receipt.job_id] = ModelJob(total=count)
+        first = 1 if wanted.spec.bulk else 0
+        for number, start in enumerate(range(0, count, wanted.spec.unit_items), first):
+            job.items[number] = min(wanted.spec.unit_items, count - start)
+        return receipt.job_id
+
+    @rule(target=held, which=st.integers(0, 1), most=st.integers(1, 6))
+    def claim(self, which: int, most: int) -> Any:
+        return self._take(self.workers[which], most)
+
+    def _take(self, worker: LaneWorker, most: int) -> Any:
+        taken = [Held(unit, worker) for unit in claim(worker, most)]
+        for one in taken:
+            job = self.model[one.unit.job]
+            assert not job.status.is_terminal, "a unit of an ended job was handed out"
+            assert not job.due, "a unit of an expired job was handed out"
+            assert (one.unit.job, one.unit.number) not in self.holders, "held twice"
+            assert one.unit.number not in job.settled, "handed out after its outcome was stored"
+            job.status = Status.RUNNING
+            job.attempts[one.unit.number] = job.attempts.get(one.unit.number, 0) + 1
+            assert one.unit.attempt == job.attempts[one.unit.number] <= MOST_ATTEMPTS
+            self.holders[one.unit.job, one.unit.number] = one
+        self._learn_what_the_claim_ended()
+        return multiple(*taken)
+
+    def _learn_what_the_claim_ended(self) -> None:
+        """A claim expires due jobs and fails poisonous units: only where that is allowed."""
+        for job_id, job in self.model.items():
+            for number, attempts in job.attempts.items():
+                outcome = self.store.redis.hget(keys.job(job_id), f"r:{number}")
+                if outcome and number not in job.settled and not job.status.is_terminal:
+                    assert "poison_input" in str(outcome)
+                    assert attempts == MOST_ATTEMPTS
+                    assert (job_id, number) not in self.holders
+                    job.settle(number, failed=True)
+            if job.due and not job.status.is_terminal and self._status(job_id) is Status.EXPIRED:
+                job.status = Status.EXPIRED
+
+    @rule(one=held, fails=st.booleans())
+    def commit(self, one: Held, fails: bool) -> None:
+        place = (one.unit.job, one.unit.number)
+        job = self.model[one.unit.job]
+        fresh = self.holders.get(place) == one
+        stale = one.worker.commit([done(one.unit, ERROR)] if fails else [done(one.unit)])
+        assert stale == (0 if fresh else 1), "only the holder of the lease may commit"
+        if fresh:
+            del self.holders[place]
+            if not job.status.is_terminal:
+                job.settle(one.unit.number, fails)
+
+    @rule(one=held)
+    def renew(self, one: Held) -> None:
+        fresh = self.holders.get((one.unit.job, one.unit.number)) == one
+        lost = one.worker.renew()
+        if fresh:
+            assert one.unit.entry not in lost
+
+    @rule(one=held)
+    def release(self, one: Held) -> None:
+        place = (one.unit.job, one.unit.number)
+        fresh = self.holders.get(place) == one
+        one.worker.release([one.unit])
+        if fresh:
+            del self.holders[place]
+            self.model[one.unit.job].attempts[one.unit.number] -= 1
+
+    @rule(one=held)
+    def crash(self, one: Held) -> None:
+        """The worker falls silent for longer than its lease: everything it held is free again."""
+        for place, other in list(self.holders.items()):
+            if other.worker is one.worker:
+                self.store.redis.xclaim(
+                    other.unit.stream,
+                    keys.GROUP,
+                    one.worker.name,
+                    0,
+                    [other.unit.entry],
+                    idle=self.store.settings.lease_ms * 2,
+                    justid=True,
+                )
+                del self.holders[place]
+        one.worker.let_go()
+
+    @rule(target=held, one=held)
+    def stumble(self, one: Held) -> Any:
+        """Lose all and claim again under the same name: only the attempt tells the two apart."""
+        self.crash(one)
+        return self._take(one.worker, 64)
+
+    @rule(job_id=jobs)
+    def cancel(self, job_id: str) -> None:
+        before = self.store.run(CANCEL, [job_id, 60_000], [keys.job(job_id)])
+        job = self.model[job_id]
+        assert before == job.status
+        if not job.status.is_terminal:
+            job.status = Status.CANCELLED
+
+    @rule(job_id=jobs)
+    def let_the_deadline_pass(self, job_id: str) -> None:
+        job = self.model[job_id]
+        if not job.status.is_terminal:
+            self.store.redis.hset(keys.job(job_id), "deadline", PAST_MS)
+            self.store.redis.zadd(keys.DEADLINES, {job_id: PAST_MS})
+            job.due = True
+
+    @rule()
+    def sweep(self) -> None:
+        self.store.redis.delete(keys.SWEEP)
+        self.store.run(SWEEP, ["test", 1_000, self.store.settings.lease_ms, 60_000, *Lane])
+        for job in self.model.values():
+            if job.due and not job.status.is_terminal:
+                job.status = Status.EXPIRED
+
+    @invariant()
+    def every_job_stands_as_the_model_says(self) -> None:
+        for job_id, job in self.model.items():
+            found = read_job(self.store, job_id)
+            assert found is not None, "an accepted job was lost"
+            assert found.status == job.status
+            assert found.done == sum(job.items[number] for number in job.settled)
+
+    @invariant()
+    def every_end_is_counted_once(self) -> None:
+        ended = [job.status for job in self.model.values() if job.status.is_terminal]
+        assert counts(self.store) == {status: ended.count(status) for status in set(ended)}
+
+    def teardown(self) -> None:
+        """Whatever happened, a patient worker brings every job to its end."""
+        for one in list(self.holders.values()):
+            self.crash(one)
+        worker = LaneWorker(self.store, Lane.GPU)
+        while found := worker.claim(64, 0).units:
+            worker.commit([done(unit) for unit in found])
+        assert all(self._status(job_id).is_terminal for job_id in self.model)
+        streams = [keys.stream(Lane.GPU, priority) for priority in Priority]
+        assert [self.store.redis.xlen(stream) for stream in streams] == [0, 0, 0]
+
+    def _status(self, job_id: str) -> Status:
+        return Status(str(self.store.redis.hget(keys.job(job_id), "status")))
+
+
+def test_no_order_of_events_loses_doubles_or_reopens_a_job(store: Store) -> None:
+    Lifecycle.store = store
+    run_state_machine_as_test(
+        Lifecycle,
+        settings=settings(
+            max_examples=EXAMPLES,
+            stateful_step_count=30,
+            deadline=None,
+            derandomize=True,
+            suppress_health_check=list(HealthCheck),
+        ),
+    )
