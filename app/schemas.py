@@ -9,7 +9,7 @@ from typing import Any
 import orjson
 from marshmallow import Schema, ValidationError, fields, validates_schema
 from marshmallow.exceptions import SCHEMA
-from marshmallow.validate import Length, OneOf, Range, Regexp
+from marshmallow.validate import OneOf, Range, Regexp
 
 from app.bodies import reference
 from app.errors import BadRequest
@@ -17,6 +17,7 @@ from ml.pipeline import Pipeline
 from tasks.lanes import Priority
 from tasks.settings import Settings
 
+MAX_KEY = 64  # characters of a key of metadata
 INVALID = "The request is not valid; each error names a field and says what would be right."
 
 
@@ -68,7 +69,7 @@ class OptionsSchema(Schema):
         "type": "Must be an object.",
     }
 
-    language = StrictString(validate=Regexp("^[a-z]{2,3}$", error="Must be a code such as 'en'."))
+    language = StrictString(validate=Regexp(r"[a-z]{2,3}\Z", error="Must be a code such as 'en'."))
     temperature = StrictFloat(validate=Range(0.05, 20.0))
     max_tokens = StrictInteger(validate=Range(1, 4_096))
     min_tier = StrictString()
@@ -88,7 +89,7 @@ class JobSchema(Schema):
     options = fields.Nested(OptionsSchema, load_default=dict)
     priority = StrictString(validate=OneOf(list(Priority)), load_default=Priority.NORMAL)
     deadline_ms = StrictInteger(load_default=None)
-    metadata = fields.Dict(keys=StrictString(validate=Length(1, 64)), load_default=dict)
+    metadata = fields.Dict(load_default=dict, error_messages={"invalid": "Must be an object."})
 
     @validates_schema
     def one_kind_of_input(self, data: Mapping[str, Any], **_: Any) -> None:
@@ -124,7 +125,7 @@ class JobReader:
         pipeline = self._pipelines.get(envelope.get("pipeline", ""))
         if pipeline is None:
             names = ", ".join(sorted(self._pipelines))
-            errors.setdefault("pipeline", [f"Must be one of: {names}."])
+            errors["pipeline"] = [f"Must be a string, one of: {names}."]
             raise BadRequest(INVALID, pointers(errors))
         inputs, input_errors = self._load_inputs(envelope, pipeline)
         for more in (input_errors, self._beyond_limits(envelope, pipeline)):
@@ -151,6 +152,8 @@ class JobReader:
         deadline, longest = envelope.get("deadline_ms"), self._settings.max_deadline_ms
         if deadline is not None and not 1 <= deadline <= longest:
             errors["deadline_ms"] = [f"Must be between 1 and {longest} milliseconds."]
+        if long := [key for key in envelope.get("metadata", ()) if not 1 <= len(key) <= MAX_KEY]:
+            errors["metadata"] = {long[0]: [f"A key must have 1 to {MAX_KEY} characters."]}
         most = self._settings.max_metadata_bytes
         if len(orjson.dumps(envelope.get("metadata"))) > most:
             errors["metadata"] = [f"Must be at most {most} bytes of JSON."]

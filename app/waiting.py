@@ -86,7 +86,9 @@ class Waiting:
                     self._relay(pubsub)
             except RedisError as error:
                 log.warning("done notices interrupted", error=str(error))
-                time.sleep(RECONNECT_S)
+            except Exception:  # nobody would start the listener again
+                log.exception("done listener failed")
+            time.sleep(RECONNECT_S)
 
     def _relay(self, pubsub: PubSub) -> None:
         look_at = 0.0

@@ -1,0 +1,75 @@
+"""The API in this process against a real Redis, and a worker that works when it is told to."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+
+import pytest
+from flask import Flask
+from flask.testing import FlaskClient
+
+from app import create_app
+from ml.catalog import load_pipelines
+from ml.runtime import Runtime
+from tasks.inference import Inference
+from tasks.lanes import Lane
+from tasks.leases import LaneWorker
+from tasks.settings import Settings
+from tasks.store import Store
+from tests.conftest import API_KEY, RedisServer
+
+PIPELINES = ("ml.null:pipeline", "tests.pipelines:echo")
+
+
+class Deaf:
+    """Stands in for Celery where nobody listens for wake-ups."""
+
+    def send_task(self, *_: object, **__: object) -> None: ...
+
+
+@pytest.fixture(scope="session")
+def settings(redis_server: RedisServer) -> Settings:
+    return Settings(
+        redis_port=redis_server.port,
+        redis_password=redis_server.password,
+        api_key=API_KEY,
+        pipelines=PIPELINES,
+        max_body_bytes=1_000_000,
+        max_inputs=20,
+        max_metadata_bytes=256,
+    )
+
+
+@pytest.fixture(scope="session")
+def app(settings: Settings) -> Flask:
+    return create_app(settings)
+
+
+def client_of(app: Flask) -> FlaskClient:
+    """A client that shows a valid key."""
+    client = app.test_client()
+    client.environ_base["HTTP_AUTHORIZATION"] = f"Bearer {API_KEY}"
+    return client
+
+
+@pytest.fixture
+def client(app: Flask, store: Store) -> FlaskClient:
+    return client_of(app)
+
+
+@pytest.fixture(scope="session")
+def runtimes() -> dict[str, Runtime]:
+    return {name: Runtime.load(line, "cpu") for name, line in load_pipelines(PIPELINES).items()}
+
+
+@pytest.fixture
+def gpu_worker(store: Store) -> LaneWorker:
+    alert = Store(store.redis, replace(store.settings, linger_ms=0))
+    return LaneWorker(alert, Lane.GPU)
+
+
+@pytest.fixture
+def work(gpu_worker: LaneWorker, runtimes: dict[str, Runtime]) -> Callable[[], None]:
+    """Call it to have everything in the gpu lane run, as a worker's child would."""
+    return Inference(gpu_worker, runtimes, Deaf()).run_batches  # type: ignore[arg-type]

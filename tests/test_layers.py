@@ -1,0 +1,63 @@
+"""What import-linter cannot see: what is really in memory once the API runs."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+
+WORKER_HALF = {
+    "tasks.batch",
+    "tasks.devices",
+    "tasks.housekeeping",
+    "tasks.inference",
+    "tasks.leases",
+    "tasks.worker",
+}
+
+BUILD = """
+from app import create_app
+from tasks.settings import Settings
+
+app = create_app(Settings(redis_password="x" * 16, api_key="y" * 16))
+assert app.test_client().get("/livez").status_code == 200
+card = app.test_client().get(
+    "/v1/pipelines/moderation", headers={"Authorization": "Bearer " + "y" * 16}
+)
+assert card.status_code == 200
+"""
+
+
+def modules_after(program: str) -> set[str]:
+    """Names in sys.modules of a fresh interpreter that ran `program`."""
+    shown = "\nimport json, sys\nprint(json.dumps(sorted(sys.modules)))"
+    command = [sys.executable, "-c", program + shown]
+    said = subprocess.run(command, capture_output=True, text=True, timeout=60, check=True)
+    return set(json.loads(said.stdout))
+
+
+def test_the_api_serves_moderation_without_torch_or_the_worker_half() -> None:
+    loaded = modules_after(BUILD)
+    assert "ml.moderation.pipeline" in loaded
+    assert "torch" not in loaded
+    assert not loaded & WORKER_HALF
+
+
+def test_importing_the_api_loads_neither_torch_nor_the_worker_half() -> None:
+    loaded = modules_after("import app")
+    assert "app" in loaded
+    assert "torch" not in loaded
+    assert not loaded & WORKER_HALF
+
+
+def test_the_parent_of_a_worker_has_not_loaded_torch() -> None:
+    program = """
+from tasks.lanes import Lane
+from tasks.settings import Settings
+from tasks.worker import build
+
+build(Settings(redis_password="x" * 16, api_key="y" * 16), Lane.GPU)
+"""
+    loaded = modules_after(program)
+    assert "tasks.worker" in loaded
+    assert "torch" not in loaded
