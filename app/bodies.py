@@ -11,7 +11,7 @@ from typing import Any
 
 from flask import Request
 
-from app.errors import BadRequest, MalformedBody, WrongMediaType
+from app.errors import BadRequest, BodyTooLarge, MalformedBody, WrongMediaType
 
 
 def read_json(request: Request, max_depth: int) -> dict[str, Any]:
@@ -19,13 +19,19 @@ def read_json(request: Request, max_depth: int) -> dict[str, Any]:
 
     Raises:
         WrongMediaType: the content type is not JSON.
+        BodyTooLarge: it came without its length and is longer than the limit.
         MalformedBody: it is not one JSON object in UTF-8, or nests deeper than `max_depth`.
         BadRequest: a string in it is not valid Unicode.
     """
     if request.mimetype != "application/json":
         given = f"not {request.mimetype}" if request.mimetype else "and none was given"
         raise WrongMediaType(f"The content type must be application/json, {given}.")
-    document = parse(request.get_data())
+    body = request.get_data()
+    limit = request.max_content_length
+    if request.content_length is None and limit is not None and len(body) >= limit:
+        # werkzeug cuts a chunked body off at the limit without a word
+        raise BodyTooLarge(f"The body must be smaller than {limit} bytes.")
+    document = parse(body)
     if not isinstance(document, dict):
         raise MalformedBody(
             'The body must be a JSON object such as {"pipeline": ..., "input": ...}.'

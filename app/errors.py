@@ -111,13 +111,13 @@ def install(app: Flask) -> None:
 
     @app.errorhandler(RedisError)
     def store_down(error: RedisError) -> Response:
-        log.error("redis failed a request", error=str(error))
+        log.error("redis failed a request", error=str(error), request_id=g.get("request_id"))
         text = "The job store cannot be reached or is full; nothing was accepted."
         return problem(503, Unavailable.code, text, retry_after_s=Unavailable.retry_after_s)
 
     @app.errorhandler(Exception)
     def unknown(error: Exception) -> Response:
-        log.exception("request failed", exc_info=error)
+        log.exception("request failed", exc_info=error, request_id=g.get("request_id"))
         return problem(500, ApiError.code, "Something failed here; the request id leads to it.")
 
 

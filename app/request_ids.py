@@ -1,11 +1,10 @@
-"""One id per request: the client's if well-formed, else ours; in every answer and log line."""
+"""One id per request: the client's if well-formed, else ours; in every answer and error log."""
 
 from __future__ import annotations
 
 import re
 import secrets
 
-import structlog
 from flask import Flask, Response, g, request
 
 _WELL_FORMED = re.compile(r"[A-Za-z0-9._~+/=-]{1,128}", re.ASCII)
@@ -17,8 +16,6 @@ def install(app: Flask) -> None:
     def begin() -> None:
         given = request.headers.get("X-Request-ID", "")
         g.request_id = given if _WELL_FORMED.fullmatch(given) else secrets.token_hex(16)
-        structlog.contextvars.clear_contextvars()
-        structlog.contextvars.bind_contextvars(request_id=g.request_id)
 
     @app.after_request
     def echo(response: Response) -> Response:

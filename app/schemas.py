@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import orjson
-from marshmallow import Schema, ValidationError, fields, validates_schema
+from marshmallow import Schema, ValidationError, fields
 from marshmallow.exceptions import SCHEMA
 from marshmallow.validate import OneOf, Range, Regexp
 
@@ -91,11 +91,6 @@ class JobSchema(Schema):
     deadline_ms = StrictInteger(load_default=None)
     metadata = fields.Dict(load_default=dict, error_messages={"invalid": "Must be an object."})
 
-    @validates_schema
-    def one_kind_of_input(self, data: Mapping[str, Any], **_: Any) -> None:
-        if ("input" in data) == ("inputs" in data):
-            raise ValidationError("Give either 'input' or 'inputs', and only one of them.", "input")
-
 
 @dataclass(frozen=True, slots=True)
 class JobRequest:
@@ -127,7 +122,7 @@ class JobReader:
             names = ", ".join(sorted(self._pipelines))
             errors["pipeline"] = [f"Must be a string, one of: {names}."]
             raise BadRequest(INVALID, pointers(errors))
-        inputs, input_errors = self._load_inputs(envelope, pipeline)
+        inputs, input_errors = self._load_inputs(body, envelope, pipeline)
         for more in (input_errors, self._beyond_limits(envelope, pipeline)):
             _merge(errors, more)
         if errors:
@@ -160,14 +155,18 @@ class JobReader:
         return errors
 
     def _load_inputs(
-        self, envelope: Mapping[str, Any], pipeline: Pipeline
+        self, body: Mapping[str, Any], envelope: Mapping[str, Any], pipeline: Pipeline
     ) -> tuple[list[Mapping[str, Any]], dict[str, Any]]:
         """The inputs as the pipeline's schema leaves them, and what is wrong with them."""
         schema = self._inputs[pipeline.name]
-        if "inputs" not in envelope:
-            entry, errors = _attempt(schema, envelope.get("input", {}))
-            return [entry], {"input": errors} if errors and "input" in envelope else {}
-        given, most = envelope["inputs"], self._settings.max_inputs
+        if ("input" in body) == ("inputs" in body):
+            return [], {"input": ["Give either 'input' or 'inputs', and only one of them."]}
+        if "input" in body:
+            entry, errors = _attempt(schema, envelope["input"])
+            return [entry], {"input": errors} if errors else {}
+        given, most = envelope.get("inputs"), self._settings.max_inputs
+        if given is None:
+            return [], {}  # no list: the envelope's own errors say so
         if not 1 <= len(given) <= most:
             return [], {"inputs": [f"Must hold between 1 and {most} inputs, not {len(given)}."]}
         entries, errors = _attempt(schema, given, many=True)

@@ -79,13 +79,17 @@ class Waiting:
                     self._waiters.pop(job_id, None)
 
     def _listen(self) -> None:
+        heard = True
         while True:
             try:
                 with self._store.redis.pubsub(ignore_subscribe_messages=True) as pubsub:
                     pubsub.subscribe(keys.DONE)
+                    heard = True
                     self._relay(pubsub)
             except RedisError as error:
-                log.warning("done notices interrupted", error=str(error))
+                if heard:  # once per outage
+                    log.warning("done notices interrupted", error=str(error))
+                heard = False
             except Exception:  # nobody would start the listener again
                 log.exception("done listener failed")
             time.sleep(RECONNECT_S)

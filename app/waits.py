@@ -23,6 +23,8 @@ def query_wait(longest_s: int) -> int:
     Raises:
         BadRequest: it is not a whole number of seconds.
     """
+    if not request.query_string:
+        return 0
     given = request.args.get("wait", "0")
     if not re.fullmatch(r"\d{1,9}", given, re.ASCII):
         detail = f"Must be a whole number of seconds; more than {longest_s} counts as {longest_s}."

@@ -6,8 +6,11 @@ twice (the second claim finds nothing), so nothing here is retried or acknowledg
 
 from __future__ import annotations
 
+from typing import Any, Self
+
 from celery import Celery
-from kombu import Queue
+from celery.app.amqp import AMQP
+from kombu import Connection, Queue
 
 from tasks.lanes import Lane
 from tasks.settings import Settings
@@ -15,12 +18,27 @@ from tasks.settings import Settings
 RUN_BATCHES = "penstock.run_batches"
 
 
+RECONNECT_S = 2.0  # kombu's pause grows to 30 s, which a worker would sit out after Redis is back
+
+
+class _Connection(Connection):
+    """A broker connection that keeps trying at a steady pace."""
+
+    def ensure_connection(self, *args: Any, **options: Any) -> Self:
+        options |= {"interval_start": RECONNECT_S, "interval_step": 0, "interval_max": RECONNECT_S}
+        return super().ensure_connection(*args, **options)
+
+
+class _Amqp(AMQP):
+    Connection = _Connection
+
+
 def queue_of(lane: Lane | str) -> str:
     return f"penstock.{lane}"
 
 
 def make_celery(settings: Settings) -> Celery:
-    app = Celery("penstock", set_as_current=False)
+    app = Celery("penstock", set_as_current=False, amqp=_Amqp)
     timeout_s = settings.redis_timeout_ms / 1000
     app.conf.update(
         broker_url=f"redis://{settings.redis_host}:{settings.redis_port}/{settings.redis_db}",

@@ -6,7 +6,6 @@ deep. When it is not, claiming later makes a fuller batch, so nothing is claimed
 
 from __future__ import annotations
 
-import threading
 import time
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
@@ -25,6 +24,7 @@ from tasks.publish import wake
 
 log = get_logger(__name__)
 
+COMMIT_AGAIN_S = 1.0
 AWAKE_MARGIN_MS = 25  # a batch longer than this leaves its lane to be woken for others
 
 
@@ -127,7 +127,6 @@ class Inference:
     def _commit(self, settled: Sequence[Settled]) -> None:
         """Commit, through a restart of Redis if need be: until the leases are lost anyway."""
         give_up = time.monotonic() + self._settings.lease_ms / 1000
-        pause = threading.Event()
         while True:
             try:
                 stale = self._worker.commit(settled)
@@ -136,6 +135,6 @@ class Inference:
                 if time.monotonic() > give_up:
                     raise
                 log.warning("commit failed, trying again", error=str(error))
-                pause.wait(0.25)
+                time.sleep(COMMIT_AGAIN_S)
         if stale:
             log.warning("stale units dropped", units=stale, worker=self._worker.name)

@@ -11,7 +11,6 @@ import structlog
 from tasks.settings import Settings
 
 _SHARED: list[Any] = [
-    structlog.contextvars.merge_contextvars,
     structlog.processors.add_log_level,
     structlog.processors.TimeStamper(fmt="iso", utc=True),
 ]
