@@ -40,6 +40,7 @@ def test_ids_travel_with_the_job(client: FlaskClient, store: Store) -> None:
     entries = store.redis.xrange("ps:lane:gpu:normal")
     assert entries
     _, unit = entries[0]
+    assert unit
     assert json.loads(unit["payload"])["request_id"] == "mine"
 
 

@@ -1,0 +1,114 @@
+"""Clients that lose no job: they send each request again, with its key, until it is accepted.
+
+The ledger reads all accepted jobs over and over. It notes how each ended, and fails if an end
+changes.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
+from typing import Self
+
+import httpx
+from redis import RedisError
+
+from tasks.jobs import Job
+from tasks.reads import read_jobs
+from tests.eventually import eventually
+from tests.stack import Stack
+
+CLIENTS = 8
+JOBS = 800
+PAUSE_S = 0.05
+
+End = tuple[str, int | None, str]  # status, when, output
+
+
+class Load:
+    """`JOBS` jobs under way. accepted: their ids so far."""
+
+    def __init__(self, stack: Stack, series: str) -> None:
+        self.stack = stack
+        self.series = series
+        self.accepted: list[str] = []
+        self.ends: dict[str, End] = {}
+        self.changed: list[tuple[str, End, End]] = []
+        self.refused: list[str] = []
+        self.most_attempts = 0
+        self._done = threading.Event()
+        self._looking = threading.Lock()
+        self._pool = ThreadPoolExecutor(CLIENTS + 1)
+        self._threads: list[Future[None]] = []
+
+    def __enter__(self) -> Self:
+        for share in range(CLIENTS):
+            self._threads.append(self._pool.submit(self._submit, range(share, JOBS, CLIENTS)))
+        self._threads.append(self._pool.submit(self._watch))
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._done.set()
+        self._pool.shutdown()
+
+    def all_accepted(self) -> bool:
+        for thread in self._threads:
+            if thread.done():
+                thread.result()
+        return len(self.accepted) == JOBS
+
+    def look(self) -> int:
+        """Read every job accepted so far; how many of them have ended."""
+        with self._looking:
+            job_ids = list(self.accepted)
+            for job_id, job in zip(job_ids, read_jobs(self.stack.store, job_ids), strict=True):
+                assert job is not None, f"{job_id} was accepted and is lost"
+                if job.status.is_terminal:
+                    self._note(job)
+            return len(self.ends)
+
+    def _note(self, job: Job) -> None:
+        end = (job.status.value, job.finished, str(job.outcome))
+        self.most_attempts = max(self.most_attempts, job.attempts)
+        known = self.ends.setdefault(job.id, end)
+        if known != end:
+            self.changed.append((job.id, known, end))
+
+    def _watch(self) -> None:
+        while not self._done.wait(PAUSE_S):
+            try:
+                self.look()
+            except RedisError:
+                continue
+
+    def _submit(self, numbers: Sequence[int]) -> None:
+        with self.stack.client() as client:
+            for number in numbers:
+                self.accepted.append(self._accepted(client, number))
+
+    def _accepted(self, client: httpx.Client, number: int) -> str:
+        body = {"pipeline": "slow", "input": {"text": f"{self.series} {number}"}}
+        headers = {"Idempotency-Key": f"{self.series}-{number}"}
+        while not self._done.wait(0):
+            try:
+                response = client.post("/v1/jobs", json=body, headers=headers)
+            except httpx.TransportError as error:
+                self.refused.append(repr(error))
+                continue
+            if response.status_code in {200, 202}:
+                return str(response.json()["id"])
+            assert response.status_code == 503, response.text
+            self.refused.append(response.text)
+            self._done.wait(PAUSE_S)  # its Retry-After would be longer than the outage
+        raise AssertionError("stopped before all jobs were accepted")
+
+
+@contextmanager
+def under_load(stack: Stack, series: str) -> Iterator[Load]:
+    """The stack with many jobs accepted, some of them held by the gpu worker, and more coming."""
+    with Load(stack, series) as load:
+        eventually(lambda: len(load.accepted) > JOBS // 5, "a fifth of the jobs accepted")
+        eventually(lambda: stack.held() > 1, "a batch under way")
+        yield load

@@ -1,0 +1,198 @@
+"""Real processes on free ports: Redis, the web process and workers, and what tests ask of them."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx
+import psutil
+from redis import Redis, RedisError
+
+from deploy.local.redis_server import find_server, write_config
+from tasks import keys
+from tasks.settings import Settings
+from tasks.store import Store, connect
+from tests.conftest import RedisServer, free_port
+from tests.eventually import eventually
+
+ROOT = Path(__file__).parent.parent
+MARK = "PENSTOCK_TEST_STACK"  # marks every process of a stack, children too
+COMMANDS = {
+    "web": ("-m", "app"),
+    "gpu": ("-m", "tasks.worker", "gpu"),
+    "cpu": ("-m", "tasks.worker", "cpu"),
+}
+
+
+class Stack:
+    """One instance of Penstock. folder: Redis's data and a log per process."""
+
+    def __init__(self, folder: Path, pipelines: str) -> None:
+        self.folder = folder
+        self.mark = secrets.token_hex(8)
+        self.redis_server = RedisServer(free_port(), secrets.token_hex(16), folder / "redis")
+        self.settings = Settings(
+            port=free_port(),
+            redis_port=self.redis_server.port,
+            redis_password=self.redis_server.password,
+            api_key=secrets.token_hex(16),
+            pipelines=(pipelines,),
+        )
+        self.url = f"http://127.0.0.1:{self.settings.port}"
+        self.processes: dict[str, subprocess.Popen[bytes]] = {}
+        self.store = Store(connect(self.settings), self.settings)
+
+    @property
+    def redis(self) -> Redis:
+        return self.store.redis
+
+    def start(self, name: str, **env: str) -> subprocess.Popen[bytes]:
+        """Start web, gpu, cpu or redis, or start it again as a supervisor would.
+
+        A name may have a number behind it, as in "gpu-2": another one of the kind.
+        """
+        if name == "redis":
+            return self._start_redis()
+        with (self.folder / f"{name}.log").open("ab") as log:
+            self.processes[name] = subprocess.Popen(
+                [sys.executable, *COMMANDS[name.partition("-")[0]]],
+                cwd=ROOT,
+                env=self._environment() | env,
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
+            )
+        return self.processes[name]
+
+    def start_all(self) -> None:
+        for name in ("redis", *COMMANDS):
+            self.start(name)
+        eventually(self.ready, "an answer of /readyz", within_s=120)
+        eventually(lambda: self.alive("cpu"), "a cpu worker", within_s=120)
+
+    def _start_redis(self) -> subprocess.Popen[bytes]:
+        server = self.redis_server
+        # As `make up` has it: what was accepted is on disk before the client hears of it.
+        config = write_config(
+            server.folder, port=server.port, password=server.password, appendfsync="always"
+        )
+        process = subprocess.Popen([find_server(), config], stdout=subprocess.DEVNULL)
+        self.processes["redis"] = process
+        eventually(self._redis_answers, "an answer of Redis")
+        return process
+
+    def _redis_answers(self) -> bool:
+        assert self.processes["redis"].poll() is None, "redis-server ended at its start"
+        try:
+            return bool(self.redis.ping())
+        except RedisError:
+            return False
+
+    def stop(self, name: str) -> None:
+        """End a process in good order."""
+        process = self.processes.pop(name)
+        process.send_signal(signal.SIGTERM)
+        process.wait(60)
+
+    def ready(self) -> bool:
+        for name, process in self.processes.items():
+            assert process.poll() is None, f"{name} ended: {self.log(name)[-3_000:]}"
+        try:
+            return httpx.get(f"{self.url}/readyz").status_code == 200
+        except httpx.TransportError:
+            return False
+
+    def alive(self, lane: str) -> int:
+        """Worker children that are on the list of a lane."""
+        return sum(str(name).startswith(lane) for name in self.redis.zrange(keys.WORKERS, 0, -1))
+
+    def client(self) -> httpx.Client:
+        headers = {"Authorization": f"Bearer {self.settings.api_key}"}
+        return httpx.Client(base_url=self.url, headers=headers, timeout=90)
+
+    def children(self, name: str) -> list[psutil.Process]:
+        """The child processes of one that runs: a worker's pool, granian's worker."""
+        return psutil.Process(self.processes[name].pid).children(recursive=True)
+
+    def pool_child(self, name: str) -> psutil.Process:
+        """The child that runs the models (multiprocessing keeps a tracker beside it)."""
+        (child,) = [c for c in self.children(name) if "tracker" not in " ".join(c.cmdline())]
+        return child
+
+    def held(self, by: int | None = None) -> int:
+        """Units of the gpu lane that workers hold, or the one whose process id is given."""
+        stream = keys.stream("gpu", "normal")
+        if not self.redis.exists(stream):
+            return 0
+        holders = self.redis.xpending(stream, keys.GROUP)["consumers"]
+        return sum(
+            int(holder["pending"])
+            for holder in holders
+            if by is None or f"-{by}-" in str(holder["name"])
+        )
+
+    def freeze_in_mid_batch(self, child: psutil.Process) -> None:
+        """Stop a gpu worker's child at a moment when it holds units."""
+
+        def stopped_with_units() -> bool:
+            child.suspend()
+            # What it sent before it stopped is done by the time Redis answers for the second time.
+            if self.held(child.pid) and self.held(child.pid):
+                return True
+            child.resume()
+            return False
+
+        eventually(stopped_with_units, "a child stopped with units held")
+
+    def ended(self) -> dict[str, int]:
+        """Jobs that ended so far, by status, as the scripts counted them."""
+        return {str(status): int(n) for status, n in self.redis.hgetall(keys.COUNTS).items()}
+
+    def log(self, name: str) -> str:
+        path = self.folder / f"{name}.log"
+        return path.read_text(errors="replace") if path.exists() else ""
+
+    def stop_all(self) -> None:
+        """End every process in good order, and then those that did not; none may be left."""
+        for name, process in self.processes.items():
+            if name != "redis" and process.poll() is None:
+                process.send_signal(signal.SIGTERM)
+        _, stubborn = psutil.wait_procs(list(self._alive(but="redis")), timeout=40)
+        left = [(p.pid, " ".join(p.cmdline())) for p in stubborn if p.is_running()]
+        if "redis" in self.processes:
+            self.processes["redis"].kill()
+        for survivor in [*stubborn, *self._alive()]:
+            survivor.kill()
+        for process in self.processes.values():
+            process.wait()
+        self.redis.connection_pool.disconnect()
+        assert not left, f"still there 40 s after SIGTERM: {left}"
+
+    def _alive(self, but: str | None = None) -> Iterator[psutil.Process]:
+        spared = self.processes[but].pid if but in self.processes else None
+        for process in psutil.process_iter():
+            try:
+                marked = process.environ().get(MARK) == self.mark
+            except psutil.Error:
+                continue
+            if marked and process.pid != spared:
+                yield process
+
+    def _environment(self) -> dict[str, str]:
+        """Nothing of ours leaks in but where programs and libraries are."""
+        kept = {name: os.environ[name] for name in ("PATH", "HOME", "LANG") if name in os.environ}
+        return kept | {
+            MARK: self.mark,
+            "PENSTOCK_PORT": str(self.settings.port),
+            "PENSTOCK_API_KEY": self.settings.api_key,
+            "PENSTOCK_PIPELINES": ",".join(self.settings.pipelines),
+            "REDIS_PORT": str(self.settings.redis_port),
+            "REDIS_PASSWORD": self.settings.redis_password,
+            "CUDA_VISIBLE_DEVICES": "",
+        }
