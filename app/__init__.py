@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from flask import Flask
 
-from app import errors, request_ids
+from app import cli, errors, request_ids
 from app.jobs import jobs
 from app.ops import ops
 from app.pipelines import pipelines
@@ -19,6 +19,7 @@ def create_app(settings: Settings) -> Flask:
     app.extensions[EXTENSION] = Services.build(settings)
     request_ids.install(app)
     errors.install(app)
+    cli.install(app)
     for blueprint in (jobs, pipelines, ops):
         app.register_blueprint(blueprint)
     return app

@@ -10,6 +10,7 @@
 | ps:deadlines                 | zset   | none; members go    | submit; whatever ends a job      |
 | ps:idempotency:{owner}:{key} | string | idempotency_ttl     | submit                           |
 | ps:cache:{digest}            | string | cache_ttl           | commit                           |
+| ps:dead                      | stream | none; max_dead kept | claim: units that killed workers |
 | ps:workers                   | zset   | none; members go    | renew; leave and sweep           |
 | ps:sweep                     | string | sweep interval      | sweep: who swept this second     |
 | ps:counts                    | hash   | none                | whatever ends a job              |
@@ -30,9 +31,10 @@ The unit of a single job is number 0; a bulk job's units are numbered from 1, so
 answers are never read by accident with its record.
 
 Fields of a unit (a stream entry): job, unit, items (their number), payload (JSON: pipeline,
-options, inputs, request_id). The consumer group's pending list holds the leases: consumer = holder,
-idle time = age of the lease by Redis's clock. Scripts compute job keys from unit fields, so
-Penstock wants one Redis (or a failover pair), not Redis Cluster.
+options, inputs, request_id). A dead letter has its spec and the stream it stood in as well. The
+consumer group's pending list holds the leases: consumer = holder, idle time = age of the lease by
+Redis's clock. Scripts compute job keys from unit fields, so Penstock wants one Redis (or a failover
+pair), not Redis Cluster.
 
 Celery's own keys (its queues `penstock.{lane}`, `_kombu.*`, `unacked*`) are its own affair.
 """
@@ -40,6 +42,7 @@ Celery's own keys (its queues `penstock.{lane}`, `_kombu.*`, `unacked*`) are its
 GROUP = "workers"
 DONE = "ps:done"
 DEADLINES = "ps:deadlines"
+DEAD = "ps:dead"
 WORKERS = "ps:workers"
 SWEEP = "ps:sweep"
 COUNTS = "ps:counts"

@@ -39,7 +39,7 @@ class LaneWorker:
         settings = self.store.settings
         args: list[Arg] = [
             *(self.lane, self.name, most_items, settings.lease_ms, settings.max_attempts),
-            *(settings.result_ttl_s * 1000, awake_ms),
+            *(settings.result_ttl_s * 1000, awake_ms, settings.max_dead),
         ]
         raw, waiting = self.store.run(CLAIM, args)
         units = [Unit.read(unit) for unit in raw]

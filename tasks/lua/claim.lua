@@ -3,14 +3,17 @@
 -- KEYS  none: streams follow from the lane, job records from the units
 -- ARGV  1 lane  2 consumer  3 most items  4 lease, ms  5 most attempts  6 record TTL, ms
 --       7 how long the worker stays awake, ms; 0 = it sleeps if this claim finds nothing
+--       8 most dead letters kept
 -- Returns {units, waiting}: per unit {stream, entry, job, unit, attempt, items, payload}, and how
 -- many units were left for others.
 --
 -- Attempts are counted here, before anything runs, so that a unit that kills its worker is counted.
+-- One that has used up its attempts fails as poison_input and is kept as a dead letter.
 -- Units of jobs that have ended, or whose deadline has passed, are dropped and never computed.
 
 local lane, consumer, budget = ARGV[1], ARGV[2], tonumber(ARGV[3])
 local lease, most_attempts, ttl = tonumber(ARGV[4]), tonumber(ARGV[5]), ARGV[6]
+local most_dead = ARGV[8]
 local claimed = {}
 
 -- High, normal and low come first in 8, 4 and 1 of 13 claims: low waits, but never starves.
@@ -40,6 +43,8 @@ local function take(stream, entry, fields)
         local outcome = '{"output":null,"error":{"code":"poison_input","message":"'
             .. most_attempts .. ' attempts ended with the worker"}}'
         local outcomes = '[' .. outcome .. string.rep(',' .. outcome, items - 1) .. ']'
+        redis.call('XADD', 'ps:dead', 'MAXLEN', '~', most_dead, '*', 'job', job, 'unit', unit,
+            'stream', stream, 'spec', redis.call('HGET', key, 'spec'), 'payload', payload)
         return settle(stream, entry, job, unit, items, items, outcomes, ttl)
     end
     redis.call('HSET', key, 'status', 'running', 'lane', lane,

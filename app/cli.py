@@ -1,0 +1,38 @@
+"""Operators' commands: `flask --app app.wsgi jobs ...`."""
+
+from __future__ import annotations
+
+import click
+from flask import Flask
+from flask.cli import AppGroup
+
+from app.services import services
+from tasks.dead import NotDead, dead_letters, requeue
+from tasks.jobs import timestamp
+
+jobs = AppGroup("jobs", help="Look after jobs.")
+
+
+@jobs.command("dead")
+def dead() -> None:
+    """List the units that used up their attempts, newest first."""
+    for letter in dead_letters(services().store):
+        died = timestamp(letter.died * 1000)
+        items = len(letter.payload.inputs)
+        click.echo(f"{died}  {letter.job}  {letter.spec.pipeline}  {letter.lane}  {items} items")
+
+
+@jobs.command("requeue")
+@click.argument("job_id")
+def replay(job_id: str) -> None:
+    """Submit the dead units of JOB_ID anew and print the new jobs' ids."""
+    try:
+        new_ids = requeue(services().store, job_id)
+    except NotDead as error:
+        raise click.ClickException(str(error)) from None
+    for new_id in new_ids:
+        click.echo(new_id)
+
+
+def install(app: Flask) -> None:
+    app.cli.add_command(jobs)

@@ -1,0 +1,24 @@
+from __future__ import annotations
+
+from flask import Flask
+
+from tasks.store import Store
+from tests.tasks.lanes import put
+from tests.tasks.test_dead import kill_three_workers_over_it
+
+
+def test_dead_units_are_listed_and_requeued_by_command(app: Flask, store: Store) -> None:
+    receipt = put(store)
+    kill_three_workers_over_it(store, receipt.job_id)
+    runner = app.test_cli_runner()
+    listed = runner.invoke(args=["jobs", "dead"])
+    assert receipt.job_id in listed.output
+    requeued = runner.invoke(args=["jobs", "requeue", receipt.job_id])
+    assert requeued.output.startswith("job_")
+    assert store.redis.exists(f"ps:job:{requeued.output.strip()}") == 1
+
+
+def test_requeuing_an_unknown_job_says_so(app: Flask) -> None:
+    refused = app.test_cli_runner().invoke(args=["jobs", "requeue", "job_x"])
+    assert refused.exit_code == 1
+    assert "No dead letter belongs to job_x" in refused.output
