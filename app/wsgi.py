@@ -11,5 +11,6 @@ configure_logs(settings)
 app = create_app(settings)
 
 # Requests make many short-lived containers and hardly a cycle; what is loaded now stays for good.
+gc.collect()
 gc.freeze()
 gc.set_threshold(50_000, 20, 50)

