@@ -10,6 +10,9 @@ from granian.constants import HTTPModes, Interfaces
 from tasks.settings import Settings, SettingsError
 
 
+STOP_S = 20  # an open long-poll must not outlast the supervisor's grace of 30 s; its job goes on
+
+
 def main() -> int:
     try:
         settings = Settings.from_env()
@@ -26,7 +29,7 @@ def main() -> int:
         workers=settings.web_workers,
         blocking_threads=settings.web_threads,
         respawn_failed_workers=True,
-        workers_kill_timeout=settings.max_wait_s,
+        workers_kill_timeout=STOP_S,
     ).serve()
     return 0
 

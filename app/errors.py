@@ -37,7 +37,7 @@ class ApiError(Exception):
 
     status: ClassVar[int] = 500
     code: ClassVar[str] = "internal_error"
-    retry_after_s: ClassVar[int | None] = None
+    retry_after_s: int | None = None
 
     def __init__(self, detail: str, errors: FieldErrors = ()) -> None:
         super().__init__(detail)
@@ -83,6 +83,14 @@ class WrongMediaType(ApiError):
 
 class KeyReused(ApiError):
     status, code = 422, "idempotency_mismatch"
+
+
+class Shedding(ApiError):
+    status, code = 503, "overloaded"
+
+    def __init__(self, detail: str, retry_after_s: int) -> None:
+        super().__init__(detail)
+        self.retry_after_s = retry_after_s
 
 
 class Unavailable(ApiError):

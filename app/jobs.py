@@ -10,7 +10,14 @@ from ulid import ULID
 
 from app.auth import key_required
 from app.bodies import read_json
-from app.errors import AlreadyFinished, BadRequest, JobNotFound, KeyReused, ResultExpired
+from app.errors import (
+    AlreadyFinished,
+    BadRequest,
+    JobNotFound,
+    KeyReused,
+    ResultExpired,
+    Shedding,
+)
 from app.request_ids import traceparent
 from app.responses import respond, stream_lines
 from app.schemas import JobRequest
@@ -26,6 +33,7 @@ from tasks.store import CANCEL
 from tasks.submit import (
     Idempotency,
     IdempotencyMismatch,
+    Overloaded,
     Submission,
     new_digest,
     new_job_id,
@@ -35,6 +43,12 @@ from tasks.submit import (
 jobs = Blueprint("jobs", __name__, url_prefix="/v1/jobs")
 
 POLL_AGAIN_S = "1"
+
+_SHED = {
+    "full": "The lane is full; nothing was accepted. Try again after Retry-After seconds.",
+    "late": "At the rate the lane drains the deadline would pass before this job's turn; "
+    "nothing was accepted. Try again after Retry-After seconds, or allow more time.",
+}
 
 
 @jobs.post("")
@@ -132,6 +146,8 @@ def _accept(submission: Submission, job_id: str) -> Job:
         receipt = submit(here.store, submission, job_id)
     except IdempotencyMismatch:
         raise KeyReused("This Idempotency-Key was used with another body.") from None
+    except Overloaded as error:
+        raise Shedding(_SHED[error.reason], error.retry_after_s) from None
     if receipt.wake_ups:
         here.waker.wake(submission.lane, receipt.wake_ups)
     return receipt.job or _own(receipt.job_id)

@@ -7,6 +7,8 @@
 | ps:lane:{lane}:turn          | string | none                | claim: whose turn it is          |
 | ps:lane:{lane}:awake         | string | linger              | claim: a worker claims again soon|
 | ps:lane:{lane}:bell          | list   | 1 s                 | submit rings, that worker waits  |
+| ps:lane:{lane}:settled       | string | none                | commit: units settled, ever      |
+| ps:lane:{lane}:rate          | hash   | none                | sweep: units drained per second  |
 | ps:deadlines                 | zset   | none; members go    | submit; whatever ends a job      |
 | ps:idempotency:{owner}:{key} | string | idempotency_ttl     | submit                           |
 | ps:cache:{digest}            | string | cache_ttl           | commit                           |

@@ -55,7 +55,7 @@ class LaneWorker:
         """Store outcomes; returns how many units had been lost to another worker meanwhile."""
         settings = self.store.settings
         args: list[Arg] = [
-            *(self.name, settings.lease_ms, settings.result_ttl_s * 1000),
+            *(self.lane, self.name, settings.lease_ms, settings.result_ttl_s * 1000),
             *(settings.cache_ttl_s * 1000, len(batch)),
             *(arg for settled in batch for arg in _commit_args(settled)),
             *(arg for settled in batch for arg in _cache_args(settled)),

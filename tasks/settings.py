@@ -94,6 +94,7 @@ class Settings:
     linger_ms: int = _count("PENSTOCK_LINGER_MS", 50, low=0, high=10_000)
     batch_wait_ms: int = _count("PENSTOCK_BATCH_WAIT_MS", 4, low=0, high=1_000)
     max_attempts: int = _count("PENSTOCK_MAX_ATTEMPTS", 3, high=100)
+    max_lane_units: int = _count("PENSTOCK_MAX_LANE_UNITS", 100_000)
     max_dead: int = _count("PENSTOCK_MAX_DEAD", 10_000)
     warm_up_s: int = _count("PENSTOCK_WARM_UP_S", 120)
     hard_limit_s: int = _count("PENSTOCK_HARD_LIMIT_S", 60)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import math
 import random
 import time
 from collections.abc import Mapping, Sequence
@@ -17,9 +18,22 @@ from tasks.jobs import Job, Spec, Status
 from tasks.lanes import Lane, Payload, Priority, entries, split
 from tasks.store import SUBMIT, Arg, Store
 
+RETRY_UNKNOWN_S = 5  # before any drain rate was measured
+RETRY_MOST_S = 300
+
 
 class IdempotencyMismatch(Exception):
     """The idempotency key was used before, with another body."""
+
+
+class Overloaded(Exception):  # likewise
+    """The lane is full, or too long for the job's deadline. retry_after_s: when to try again."""
+
+    def __init__(self, reason: str, waiting: int, retry_after_s: int) -> None:
+        super().__init__(reason)
+        self.reason = reason  # "full" or "late"
+        self.waiting = waiting
+        self.retry_after_s = retry_after_s
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +81,7 @@ def submit(store: Store, submission: Submission, job_id: str) -> Receipt:
 
     Raises:
         IdempotencyMismatch: the key is taken by another body.
+        Overloaded: the lane holds too much; nothing was accepted.
         redis.RedisError: Redis cannot be reached, or its memory is full; nothing was accepted.
     """
     kind, *rest = store.run(SUBMIT, _args(store, submission, job_id), _keys(submission, job_id))
@@ -74,6 +89,8 @@ def submit(store: Store, submission: Submission, job_id: str) -> Receipt:
         return Receipt(rest[0], None)
     if kind == "mismatch":
         raise IdempotencyMismatch
+    if kind in ("full", "late"):
+        raise Overloaded(kind, rest[0], _retry_after_s(rest[0], rest[1] / 1000))
     created = int(rest[0])
     if kind == "hit":
         return Receipt(job_id, _answered(submission, job_id, created, rest[1]))
@@ -113,8 +130,16 @@ def _args(store: Store, submission: Submission, job_id: str) -> list[Arg]:
         settings.idempotency_ttl_s * 1000,
         settings.result_ttl_s * 1000,
         1 if spec.bulk else 0,
+        settings.max_lane_units,
         *entries(split(payload, spec.unit_items)),
     ]
+
+
+def _retry_after_s(waiting: int, units_per_s: float) -> int:
+    """When a tenth of what waits will have drained, at the rate last measured."""
+    if units_per_s <= 0:
+        return RETRY_UNKNOWN_S
+    return max(1, min(RETRY_MOST_S, math.ceil(waiting / 10 / units_per_s)))
 
 
 def _queued(submission: Submission, job_id: str, created: int) -> Job:

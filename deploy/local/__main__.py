@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import argparse
 import os
-import signal
 import sys
 from collections.abc import Mapping
 from pathlib import Path
 
 from deploy.local.down import down
 from deploy.local.errors import RunnerError
+from deploy.local.signals import interrupt_once
 from deploy.local.up import up
 
 
@@ -20,7 +20,7 @@ def main(arguments: list[str], environ: Mapping[str, str]) -> int:
     parser.add_argument("command", choices=["up", "down"])
     command = parser.parse_args(arguments).command
     os.umask(0o077)  # all that is written from here on holds keys or jobs
-    _make_signals_interrupt()
+    interrupt_once()
     try:
         if command == "up":
             up(Path.cwd(), environ)
@@ -32,14 +32,6 @@ def main(arguments: list[str], environ: Mapping[str, str]) -> int:
     except KeyboardInterrupt:
         return 130
     return 0
-
-
-def _make_signals_interrupt() -> None:
-    """Have the signals that ask for an end raise KeyboardInterrupt, so that all is cleaned up."""
-    signal.signal(signal.SIGINT, signal.default_int_handler)
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
-    if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:  # as nohup sets it
-        signal.signal(signal.SIGHUP, signal.default_int_handler)
 
 
 if __name__ == "__main__":

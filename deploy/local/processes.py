@@ -30,7 +30,8 @@ class Member:
 
     process: psutil.Process
     program: str
-    """Its name in the Procfile, `redis` or `supervisor`; a child has the name of its parent."""
+    """Its name in the Procfile, `redis` or `supervisor`; a child has the name of its parent, and
+    so has for a moment one that the supervisor just forked."""
 
     def __str__(self) -> str:
         return f"{self.program} (pid {self.process.pid})"
@@ -59,8 +60,9 @@ def stop(var: Path) -> None:
 
 def kill(var: Path) -> None:
     """End every process of the instance at once; Redis keeps what it acknowledged."""
-    _each(members(var), psutil.Process.kill)
-    _gone(lambda: members(var), _KILLED_S)
+    # A living supervisor would start the others again.
+    _killed(lambda: _of(var, lambda m: m.program == "supervisor"))
+    _killed(lambda: members(var))
 
 
 def _scan(var: Path) -> Iterator[Member]:
@@ -81,8 +83,18 @@ def _end(find: Callable[[], list[Member]], *, grace_s: float) -> None:
     """Ask what `find` finds to end, and kill what has not after the grace."""
     _each(_parents(find()), psutil.Process.terminate)
     if not _gone(find, grace_s):
-        _each(find(), psutil.Process.kill)
-        _gone(find, _KILLED_S)
+        _killed(find)
+
+
+def _killed(find: Callable[[], list[Member]]) -> None:
+    """Kill what `find` finds, and what appears meanwhile: one of them may just have forked."""
+
+    def kill_found() -> list[Member]:
+        found = find()
+        _each(found, psutil.Process.kill)
+        return found
+
+    _gone(kill_found, _KILLED_S)
 
 
 def _parents(found: Iterable[Member]) -> list[Member]:
@@ -109,8 +121,12 @@ def _each(found: Iterable[Member], act: Callable[[psutil.Process], None]) -> Non
 
 def _gone(find: Callable[[], list[Member]], timeout_s: float) -> bool:
     deadline = time.monotonic() + timeout_s
-    while find():
-        if time.monotonic() > deadline:
+    empty_looks = 0
+    # A process in the middle of exec shows no environment, so one empty look proves nothing.
+    while empty_looks < 2:
+        found = find()
+        empty_looks = 0 if found else empty_looks + 1
+        if found and time.monotonic() > deadline:
             return False
         time.sleep(_POLL_S)
     return True

@@ -19,6 +19,7 @@ from deploy.local.options import make_down, var_folder
 from deploy.local.ports import require_free
 from deploy.local.private_files import write_private
 from deploy.local.redis_server import find_server, write_config
+from deploy.local.signals import interrupt_again
 from deploy.local.supervisor_conf import GRACE_S, log_path, render
 from deploy.local.welcome import welcome
 
@@ -47,11 +48,12 @@ def up(root: Path, environ: Mapping[str, str]) -> None:
         left_running = False
         try:
             supervisor = _start(instance, conf)
-            _prove(instance, supervisor, logs)
+            welcome_text = _prove(instance, supervisor, logs)
             if instance.options.detach:
                 left_running = True
+                print(welcome_text)
             else:
-                _follow(supervisor, logs)
+                _follow(supervisor, logs, welcome_text)
         finally:
             if not left_running:
                 _stop(var, logs)
@@ -140,12 +142,12 @@ def _start(instance: Instance, conf: Path) -> subprocess.Popen[bytes]:
         )
 
 
-def _prove(instance: Instance, supervisor: subprocess.Popen[bytes], logs: Logs) -> None:
-    """Wait until the instance is ready and print what it answers to a first job."""
+def _prove(instance: Instance, supervisor: subprocess.Popen[bytes], logs: Logs) -> str:
+    """Wait until the instance is ready; return what it answers to a first job."""
     deadline = time.monotonic() + instance.options.up_timeout_s
     try:
         _wait_until_ready(instance, supervisor, logs, deadline)
-        print(welcome(instance, deadline), flush=True)
+        return welcome(instance, deadline)
     except RunnerError as error:
         raise RunnerError(f"{logs.explain()}\n\n{error}") from None
 
@@ -167,9 +169,10 @@ def _wait_until_ready(
         time.sleep(_POLL_S)
 
 
-def _follow(supervisor: subprocess.Popen[bytes], logs: Logs) -> None:
+def _follow(supervisor: subprocess.Popen[bytes], logs: Logs, welcome_text: str) -> None:
     """Print the logs until a signal comes or the supervisor ends."""
     try:
+        print(welcome_text)
         while (status := supervisor.poll()) is None:
             logs.print_new()
             time.sleep(_POLL_S)
@@ -182,6 +185,7 @@ def _follow(supervisor: subprocess.Popen[bytes], logs: Logs) -> None:
 def _stop(var: Path, logs: Logs) -> None:
     print(f"\nStopping; running batches have {GRACE_S} s to end. Ctrl-C again kills at once.")
     try:
+        interrupt_again()
         processes.stop(var)
     except KeyboardInterrupt:
         processes.kill(var)

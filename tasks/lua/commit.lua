@@ -1,15 +1,16 @@
 -- Store the outcomes of a batch, for each unit only if its lease and attempt are still ours.
 --
--- ARGV  1 consumer  2 lease, ms  3 record TTL, ms  4 cache TTL, ms  5 number of units
+-- ARGV  1 lane  2 consumer  3 lease, ms  4 record TTL, ms  5 cache TTL, ms  6 number of units
 --       then per unit: stream, entry, job, unit, attempt, items, failed items, outcomes, cached 0/1
 --       then per cacheable answer: cache key, outcomes
 -- Returns the number of units that were stale: another worker holds or has answered them.
 
-local consumer, lease, ttl, cache_ttl = ARGV[1], tonumber(ARGV[2]), ARGV[3], tonumber(ARGV[4])
+local lane, consumer, lease = ARGV[1], ARGV[2], tonumber(ARGV[3])
+local ttl, cache_ttl, units = ARGV[4], tonumber(ARGV[5]), tonumber(ARGV[6])
 local stale = 0
 
-local first_answer = 6 + tonumber(ARGV[5]) * 9
-for i = 6, first_answer - 1, 9 do
+local first_answer = 7 + units * 9
+for i = 7, first_answer - 1, 9 do
     local stream, entry, job, unit, attempt = unpack(ARGV, i, i + 4)
     local items, failed, outcomes, cached = unpack(ARGV, i + 5, i + 8)
     local key = 'ps:job:' .. job
@@ -34,5 +35,6 @@ if cache_ttl > 0 then
         redis.call('SET', ARGV[i], ARGV[i + 1], 'PX', cache_ttl)
     end
 end
+redis.call('INCRBY', 'ps:lane:' .. lane .. ':settled', units - stale)
 announce()
 return stale

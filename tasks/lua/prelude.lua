@@ -30,6 +30,12 @@ local function waiting_units(lane)
     return waiting
 end
 
+-- Units per second that a lane drains when it is busy; nil until the sweep has seen it busy.
+local function drain_rate(lane)
+    local rate = redis.call('HGET', 'ps:lane:' .. lane .. ':rate', 'per_s')
+    return rate and tonumber(rate) > 0 and tonumber(rate)
+end
+
 local function ring(lane)
     local bell = 'ps:lane:' .. lane .. ':bell'
     if redis.call('EXISTS', bell) == 0 then

@@ -3,9 +3,10 @@
 -- KEYS  1 job  2 stream  3 idempotency record or ''  4 cached answer or ''
 -- ARGV  1 job id  2 lane  3 spec  4 total items  5 deadline, ms from now, or 0  6 units per batch
 --       7 body digest  8 idempotency TTL, ms  9 record TTL, ms  10 first unit number
---       then per unit: items, payload
+--       11 most units waiting in the lane   then per unit: items, payload
 -- Returns {'accepted', created, wake-ups to publish} | {'hit', created, outcomes}
 --       | {'replay', job id} | {'mismatch', job id}
+--       | {'full' | 'late', units waiting, units drained per 1,000 s}: refused, nothing is written
 --
 -- A repeated call for the same job id (a retry after a lost reply) changes nothing.
 
@@ -25,11 +26,22 @@ local known = redis.call('HGET', KEYS[1], 'created')
 if known then
     return { 'accepted', known, 1 }
 end
+local answer = KEYS[4] ~= '' and redis.call('GET', KEYS[4])
+local added = (#ARGV - 11) / 2
+if not answer then
+    local ahead, rate = waiting_units(lane), drain_rate(lane)
+    local reason = ahead + added > tonumber(ARGV[11]) and 'full'
+    if not reason and ARGV[5] ~= '0' and rate and ahead / rate * 1000 > tonumber(ARGV[5]) then
+        reason = 'late'
+    end
+    if reason then
+        return { reason, ahead, math.floor((rate or 0) * 1000) }
+    end
+end
 if KEYS[3] ~= '' then
     redis.call('SET', KEYS[3], ARGV[7] .. ' ' .. job, 'PX', ARGV[8])
 end
 
-local answer = KEYS[4] ~= '' and redis.call('GET', KEYS[4])
 if answer then
     redis.call('HSET', KEYS[1], 'spec', ARGV[3], 'lane', lane, 'created', STAMP, 'started', STAMP,
         'total', total, 'done', total, 'cached', 1, 'attempts', 0, 'r:0', answer)
@@ -44,12 +56,11 @@ if ARGV[5] ~= '0' then
     redis.call('ZADD', 'ps:deadlines', NOW + ARGV[5], job)
 end
 local unit = tonumber(ARGV[10])
-for i = 11, #ARGV, 2 do
+for i = 12, #ARGV, 2 do
     redis.call('XADD', KEYS[2], '*', 'job', job, 'unit', unit, 'items', ARGV[i],
         'payload', ARGV[i + 1])
     unit = unit + 1
 end
-local added = (#ARGV - 10) / 2
 if redis.call('XLEN', KEYS[2]) == added then
     redis.pcall('XGROUP', 'CREATE', KEYS[2], GROUP, '0') -- the stream may be new
 end

@@ -1,5 +1,5 @@
--- Repair, once per interval whoever calls: expire deadlines, forget dead workers, and name the
--- lanes that wait for a wake-up which was lost or never sent.
+-- Repair, once per interval whoever calls: expire deadlines, forget dead workers, learn how fast lanes
+-- drain, and name those that wait for a wake-up which was lost or never sent.
 --
 -- ARGV  1 caller  2 interval, ms  3 lease, ms  4 record TTL, ms   then the lanes
 -- Returns nil if another worker swept within the interval, else the lanes to wake.
@@ -49,8 +49,24 @@ local function needs_wake(stream)
     return #late > 0
 end
 
+-- How fast a lane drains, smoothed over some seconds and learnt only while units wait: an idle lane
+-- says nothing of what it could do.
+local function learn_rate(lane)
+    local key = 'ps:lane:' .. lane .. ':rate'
+    local settled = tonumber(redis.call('GET', 'ps:lane:' .. lane .. ':settled') or 0)
+    local last = redis.call('HMGET', key, 'at', 'settled', 'busy', 'per_s')
+    local busy = waiting_units(lane) > 0
+    if last[1] and last[3] == '1' and busy then
+        local seen = (settled - last[2]) / math.max(1, NOW - last[1]) * 1000
+        local rate = last[4] and 0.7 * last[4] + 0.3 * seen or seen
+        redis.call('HSET', key, 'per_s', string.format('%.3f', rate))
+    end
+    redis.call('HSET', key, 'at', NOW, 'settled', settled, 'busy', busy and 1 or 0)
+end
+
 local lanes = {}
 for i = 5, #ARGV do
+    learn_rate(ARGV[i])
     for _, priority in ipairs(PRIORITIES) do
         if needs_wake(stream_of(ARGV[i], priority)) then
             lanes[#lanes + 1] = ARGV[i]

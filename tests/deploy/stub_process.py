@@ -1,4 +1,4 @@
-"""Stand-ins for Penstock's processes: `python stub_process.py web|never-ready|flower|worker|fails`.
+"""Stand-ins for Penstock's processes: `python stub_process.py web|never-ready|flower|...`.
 
 They read the same environment as the real ones, and keep one promise each that the runner's tests
 look at. Each appends what happens to it to `$PENSTOCK_VAR/events`.
@@ -103,5 +103,10 @@ if __name__ == "__main__":
             serve(Web, "FLOWER_PORT")
         case "worker":
             work()
+        case "stubborn":
+            signal.signal(signal.SIGTERM, signal.SIG_IGN)
+            note("will not stop")
+            while True:
+                signal.pause()
         case "fails":
             sys.exit("the model is missing")

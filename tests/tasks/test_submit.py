@@ -9,7 +9,14 @@ from tasks.jobs import Status
 from tasks.lanes import Lane
 from tasks.leases import LaneWorker
 from tasks.store import Store
-from tasks.submit import Idempotency, IdempotencyMismatch, new_job_id, submit
+from tasks.submit import (
+    RETRY_UNKNOWN_S,
+    Idempotency,
+    IdempotencyMismatch,
+    Overloaded,
+    new_job_id,
+    submit,
+)
 from tests.tasks.lanes import OUTPUT, SINGLE, bulk, claim, counts, job_of, put
 
 KEYED = replace(SINGLE, idempotency=Idempotency(key="k", body="b"))
@@ -100,3 +107,52 @@ def test_a_worker_that_finds_nothing_and_sleeps_must_be_woken(store: Store) -> N
     claim(worker, awake_ms=60_000)
     claim(worker, awake_ms=0)
     assert put(store).wake_ups == 1
+
+
+def small(store: Store, most: int) -> Store:
+    return Store(store.redis, replace(store.settings, max_lane_units=most))
+
+
+def test_a_full_lane_refuses_and_writes_nothing(store: Store) -> None:
+    short = small(store, 2)
+    put(short)
+    put(short)
+    keys_before = set(store.redis.keys())
+    with pytest.raises(Overloaded) as refused:
+        put(short, KEYED)
+    assert (refused.value.reason, refused.value.waiting) == ("full", 2)
+    assert refused.value.retry_after_s == RETRY_UNKNOWN_S
+    assert set(store.redis.keys()) == keys_before
+
+
+def test_a_lane_takes_jobs_again_once_units_are_claimed(store: Store) -> None:
+    short = small(store, 1)
+    put(short)
+    claim(LaneWorker(store, Lane.GPU))
+    assert put(short).job is not None
+
+
+def test_retry_after_is_the_time_in_which_a_tenth_drains(store: Store) -> None:
+    short = small(store, 40)
+    for _ in range(40):
+        put(short)
+    store.redis.hset("ps:lane:gpu:rate", "per_s", "0.5")
+    with pytest.raises(Overloaded) as refused:
+        put(short)
+    assert refused.value.retry_after_s == 8
+
+
+def test_a_deadline_that_cannot_be_met_at_the_drain_rate_is_refused_at_once(store: Store) -> None:
+    for _ in range(10):
+        put(store)
+    store.redis.hset("ps:lane:gpu:rate", "per_s", "2")
+    with pytest.raises(Overloaded, match="late"):
+        put(store, replace(SINGLE, deadline_ms=4_999))
+    assert put(store, replace(SINGLE, deadline_ms=5_000)).job is not None
+
+
+def test_a_cached_answer_is_given_however_full_the_lane_is(store: Store) -> None:
+    short = small(store, 1)
+    put(short)
+    store.redis.set("ps:cache:x", orjson.dumps([OUTPUT]))
+    assert put(short, replace(SINGLE, cache_key="ps:cache:x")).job is not None

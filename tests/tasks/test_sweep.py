@@ -6,7 +6,7 @@ from tasks.jobs import Status
 from tasks.lanes import Lane
 from tasks.leases import LaneWorker
 from tasks.store import SWEEP, Store
-from tests.tasks.lanes import SINGLE, claim, counts, job_of, put
+from tests.tasks.lanes import SINGLE, claim, counts, done, job_of, put
 
 HOUR_MS = 3_600_000
 
@@ -79,3 +79,21 @@ def test_a_dead_worker_that_still_holds_units_keeps_them_claimable(store: Store)
     store.redis.zadd("ps:workers", {f"gpu/{dead.name}": 1})
     sweep(store)
     assert store.redis.xpending("ps:lane:gpu:normal", "workers")["pending"] == 1
+
+
+def test_the_drain_rate_is_learnt_while_units_wait(store: Store) -> None:
+    for _ in range(20):
+        put(store)
+    sweep_until_it_wakes(store)
+    worker = LaneWorker(store, Lane.GPU)
+    worker.commit([done(unit) for unit in claim(worker, most=10)])
+    sweep_until_it_wakes(store)
+    rate = float(store.redis.hget("ps:lane:gpu:rate", "per_s") or 0)
+    assert rate > 0
+
+
+def test_an_idle_lane_teaches_nothing(store: Store) -> None:
+    sweep(store)
+    store.redis.delete("ps:sweep")
+    sweep(store)
+    assert store.redis.hget("ps:lane:gpu:rate", "per_s") is None
