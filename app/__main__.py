@@ -9,7 +9,6 @@ from granian.constants import HTTPModes, Interfaces
 
 from tasks.settings import Settings, SettingsError
 
-
 STOP_S = 20  # an open long-poll must not outlast the supervisor's grace of 30 s; its job goes on
 
 

@@ -124,6 +124,7 @@ def _submission(asked: JobRequest) -> Submission:
         deadline_ms=asked.deadline_ms,
         idempotency=_idempotency(),
         cache_key=None if asked.bulk else answer_key(pipeline, first),
+        cpu_may_serve=pipeline.cpu_may_serve(first.options),
     )
 
 

@@ -8,11 +8,12 @@ from typing import Any
 import orjson
 from flask import Response
 
+NO_STORE = ("Cache-Control", "no-store")
+
 
 def respond(document: Any, status: int = 200, media_type: str = "application/json") -> Response:
-    response = Response(orjson.dumps(document), status, content_type=media_type)
-    response.headers["Cache-Control"] = "no-store"
-    return response
+    headers = [("Content-Type", media_type), NO_STORE]
+    return Response(orjson.dumps(document), status, headers)
 
 
 def stream_lines(lines: Iterable[Any]) -> Response:
@@ -22,6 +23,4 @@ def stream_lines(lines: Iterable[Any]) -> Response:
         for line in lines:
             yield orjson.dumps(line, option=orjson.OPT_APPEND_NEWLINE)
 
-    response = Response(encoded(), content_type="application/x-ndjson")
-    response.headers["Cache-Control"] = "no-store"
-    return response
+    return Response(encoded(), headers=[("Content-Type", "application/x-ndjson"), NO_STORE])

@@ -98,7 +98,7 @@ class Pipeline(ABC):
 
     name: ClassVar[str]
     input_schema: ClassVar[type[Schema]]
-    tiers: ClassVar[tuple[TierRef, ...]]  # best first
+    tiers: tuple[TierRef, ...]  # best first
     cpu_tier: ClassVar[str | None] = None  # best tier the cpu lane runs; None: the last one
     batch_items: ClassVar[int] = 64  # most items a worker claims at once; the size of bulk units
     batch_tokens: ClassVar[int] = 8_192  # most padded tokens in one call of a tier
@@ -136,6 +136,12 @@ class Pipeline(ABC):
     def complexity(self, item: Item) -> float:
         """How hard an item is, 0..1. Below `cpu_below` it goes to the cpu lane."""
         return 1.0
+
+    def cpu_may_serve(self, options: Options) -> bool:
+        """Whether the cpu lane's best tier is at or above the lowest one the client accepts."""
+        names = [tier.name for tier in self.tiers]
+        best = names.index(self.cpu_tier) if self.cpu_tier else len(names) - 1
+        return options.min_tier is None or best <= names.index(options.min_tier)
 
     def cache_key(self, item: Item) -> str | None:
         """What identifies an equal question, or None if answers must not be reused.

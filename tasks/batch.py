@@ -59,19 +59,33 @@ def gather(units: Sequence[Unit], runtime: Runtime, redis: Redis) -> Group:
 def answer(group: Group) -> list[Settled]:
     """Run a group's questions and hand every unit its outcomes, in input order."""
     answers = [_as_answer(outcome) for outcome in group.runtime.run(group.prepared)]
+    moved = any(unit.reason for unit in group.units)  # its answers may be a lower tier's
     keep = {
         key: answer
         for key, answer in zip(group.keys, answers, strict=True)
-        if key and may_keep(answer)
+        if key and not moved and may_keep(answer)
     }
+    best = group.runtime.pipeline.tiers[0].name
     places = iter(group.places)
     settled = []
     for number, unit in enumerate(group.units):
         own = list(islice(places, unit.items))
-        outcomes = [answers[place] if isinstance(place, int) else place for place in own]
+        outcomes = [
+            _degraded(answers[place], unit, best) if isinstance(place, int) else place
+            for place in own
+        ]
         cached = not any(isinstance(place, int) for place in own)
         settled.append(Settled(unit, outcomes, keep if number == 0 else {}, cached))
     return settled
+
+
+def _degraded(answer: Answer, unit: Unit, best: str) -> Answer:
+    """The answer, marked if its unit was moved here and a lower tier than the best gave it."""
+    output = answer["output"]
+    if not unit.reason or output is None or output["tier"] == best or output["degraded"]:
+        return answer
+    reasons = [reason for reason in (unit.reason, output["reason"]) if reason]
+    return {**answer, "output": output | {"degraded": True, "reason": "; ".join(reasons)}}
 
 
 def fail(units: Sequence[Unit], code: str, message: str) -> Iterator[Settled]:

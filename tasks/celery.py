@@ -60,7 +60,6 @@ def make_celery(settings: Settings) -> Celery:
         worker_proc_alive_timeout=settings.warm_up_s,
         worker_hijack_root_logger=False,
         worker_redirect_stdouts=False,
-        worker_send_task_events=True,
         worker_cancel_long_running_tasks_on_connection_loss=False,
     )
     return app

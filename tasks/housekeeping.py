@@ -14,7 +14,7 @@ from tasks.lanes import Lane
 from tasks.leases import LaneWorker
 from tasks.logs import get_logger
 from tasks.publish import wake
-from tasks.store import SWEEP
+from tasks.store import SWEEP, Arg
 
 log = get_logger(__name__)
 
@@ -57,8 +57,9 @@ class Housekeeper(threading.Thread):
 
     def sweep(self) -> None:
         settings = self._worker.store.settings
-        interval, lease, ttl = settings.sweep_ms, settings.lease_ms, settings.result_ttl_s * 1000
-        lanes = self._worker.store.run(SWEEP, [self._worker.name, interval, lease, ttl, *Lane])
+        times: list[Arg] = [settings.sweep_ms, settings.lease_ms, settings.result_ttl_s * 1000]
+        patience = settings.gpu_patience_ms
+        lanes = self._worker.store.run(SWEEP, [self._worker.name, *times, patience, *Lane])
         for lane in lanes or ():
             wake(self._celery, lane)
 

@@ -3,7 +3,7 @@
 | key                          | type   | TTL                 | written by                       |
 |------------------------------|--------|---------------------|----------------------------------|
 | ps:job:{id}                  | hash   | result_ttl from end | submit claim commit cancel sweep |
-| ps:lane:{lane}:{priority}    | stream | none; units deleted | submit adds; commit, claim delete|
+| ps:lane:{lane}:{priority}    | stream | none; units deleted | submit, sweep; commit, claim     |
 | ps:lane:{lane}:turn          | string | none                | claim: whose turn it is          |
 | ps:lane:{lane}:awake         | string | linger              | claim: a worker claims again soon|
 | ps:lane:{lane}:bell          | list   | 1 s                 | submit rings, that worker waits  |
@@ -33,7 +33,8 @@ The unit of a single job is number 0; a bulk job's units are numbered from 1, so
 answers are never read by accident with its record.
 
 Fields of a unit (a stream entry): job, unit, items (their number), payload (JSON: pipeline,
-options, inputs, request_id). A dead letter has its spec and the stream it stood in as well. The
+options, inputs, request_id), cpu (1 if the cpu lane may serve it), reason (why the sweep moved it
+there). A dead letter has its spec and the stream it stood in as well. The
 consumer group's pending list holds the leases: consumer = holder, idle time = age of the lease by
 Redis's clock. Scripts compute job keys from unit fields, so Penstock wants one Redis (or a failover
 pair), not Redis Cluster.

@@ -43,6 +43,7 @@ class Unit:
     attempt: int
     items: int
     payload: Payload
+    reason: str | None = None  # why another lane did not serve it
 
     @property
     def place(self) -> tuple[str, str, str, int, int]:
@@ -51,7 +52,7 @@ class Unit:
 
     @classmethod
     def read(cls, raw: Sequence[Any]) -> Unit:
-        stream, entry, job, number, attempt, items, payload = raw
+        stream, entry, job, number, attempt, items, payload, reason = raw
         return cls(
             stream,
             entry,
@@ -60,6 +61,7 @@ class Unit:
             int(attempt),
             int(items),
             Payload(**orjson.loads(payload)),
+            reason or None,
         )
 
 

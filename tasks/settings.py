@@ -90,6 +90,7 @@ class Settings:
     lease_ms: int = _count("PENSTOCK_LEASE_MS", 15_000, low=1_000)
     renew_ms: int = _count("PENSTOCK_RENEW_MS", 5_000, low=100)
     sweep_ms: int = _count("PENSTOCK_SWEEP_MS", 1_000, low=50)
+    gpu_patience_ms: int = _count("PENSTOCK_GPU_PATIENCE_MS", 10_000, low=0)
     drain_ms: int = _count("PENSTOCK_DRAIN_MS", 1_000)
     linger_ms: int = _count("PENSTOCK_LINGER_MS", 50, low=0, high=10_000)
     batch_wait_ms: int = _count("PENSTOCK_BATCH_WAIT_MS", 4, low=0, high=1_000)

@@ -46,7 +46,11 @@ class Idempotency:
 
 @dataclass(frozen=True, slots=True)
 class Submission:
-    """A validated request. batch_items: items a worker claims at once. cache_key: None: none."""
+    """A validated request.
+
+    batch_items: items a worker claims at once. cache_key: None if answers are not reused.
+    cpu_may_serve: whether the client accepts what the cpu lane can answer.
+    """
 
     spec: Spec
     inputs: Sequence[Mapping[str, Any]]
@@ -56,6 +60,7 @@ class Submission:
     deadline_ms: int | None = None
     idempotency: Idempotency | None = None
     cache_key: str | None = None
+    cpu_may_serve: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,6 +136,7 @@ def _args(store: Store, submission: Submission, job_id: str) -> list[Arg]:
         settings.result_ttl_s * 1000,
         1 if spec.bulk else 0,
         settings.max_lane_units,
+        int(submission.cpu_may_serve),
         *entries(split(payload, spec.unit_items)),
     ]
 

@@ -4,8 +4,8 @@
 -- ARGV  1 lane  2 consumer  3 most items  4 lease, ms  5 most attempts  6 record TTL, ms
 --       7 how long the worker stays awake, ms; 0 = it sleeps if this claim finds nothing
 --       8 most dead letters kept
--- Returns {units, waiting}: per unit {stream, entry, job, unit, attempt, items, payload}, and how
--- many units were left for others.
+-- Returns {units, waiting}: per unit {stream, entry, job, unit, attempt, items, payload, reason it
+-- was moved here or ''}, and how many units were left for others.
 --
 -- Attempts are counted here, before anything runs, so that a unit that kills its worker is counted.
 -- One that has used up its attempts fails as poison_input and is kept as a dead letter.
@@ -49,7 +49,8 @@ local function take(stream, entry, fields)
     end
     redis.call('HSET', key, 'status', 'running', 'lane', lane,
         'started', record[4] or STAMP, 'attempts', math.max(attempt, tonumber(record[3] or 0)))
-    claimed[#claimed + 1] = { stream, entry, job, unit, attempt, items, payload }
+    claimed[#claimed + 1] =
+        { stream, entry, job, unit, attempt, items, payload, fields[12] or '' }
     budget = budget - items
 end
 

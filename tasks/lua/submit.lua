@@ -3,7 +3,8 @@
 -- KEYS  1 job  2 stream  3 idempotency record or ''  4 cached answer or ''
 -- ARGV  1 job id  2 lane  3 spec  4 total items  5 deadline, ms from now, or 0  6 units per batch
 --       7 body digest  8 idempotency TTL, ms  9 record TTL, ms  10 first unit number
---       11 most units waiting in the lane   then per unit: items, payload
+--       11 most units waiting in the lane  12 '1' if the cpu lane may serve it when the gpu lane cannot
+--       then per unit: items, payload
 -- Returns {'accepted', created, wake-ups to publish} | {'hit', created, outcomes}
 --       | {'replay', job id} | {'mismatch', job id}
 --       | {'full' | 'late', units waiting, units drained per 1,000 s}: refused, nothing is written
@@ -27,15 +28,14 @@ if known then
     return { 'accepted', known, 1 }
 end
 local answer = KEYS[4] ~= '' and redis.call('GET', KEYS[4])
-local added = (#ARGV - 11) / 2
+local added = (#ARGV - 12) / 2
+local ahead = answer and 0 or waiting_units(lane)
 if not answer then
-    local ahead, rate = waiting_units(lane), drain_rate(lane)
-    local reason = ahead + added > tonumber(ARGV[11]) and 'full'
-    if not reason and ARGV[5] ~= '0' and rate and ahead / rate * 1000 > tonumber(ARGV[5]) then
-        reason = 'late'
-    end
-    if reason then
-        return { reason, ahead, math.floor((rate or 0) * 1000) }
+    local rate = ARGV[5] ~= '0' and drain_rate(lane)
+    local late = rate and ahead / rate * 1000 > tonumber(ARGV[5])
+    if late or ahead + added > tonumber(ARGV[11]) then
+        local per_1000_s = math.floor((drain_rate(lane) or 0) * 1000)
+        return { late and 'late' or 'full', ahead, per_1000_s }
     end
 end
 if KEYS[3] ~= '' then
@@ -56,9 +56,9 @@ if ARGV[5] ~= '0' then
     redis.call('ZADD', 'ps:deadlines', NOW + ARGV[5], job)
 end
 local unit = tonumber(ARGV[10])
-for i = 12, #ARGV, 2 do
+for i = 13, #ARGV, 2 do
     redis.call('XADD', KEYS[2], '*', 'job', job, 'unit', unit, 'items', ARGV[i],
-        'payload', ARGV[i + 1])
+        'payload', ARGV[i + 1], 'cpu', ARGV[12])
     unit = unit + 1
 end
 if redis.call('XLEN', KEYS[2]) == added then
@@ -67,9 +67,8 @@ end
 
 -- One wake-up per batch boundary that the waiting units cross. The first batch needs none while a
 -- worker is awake: it claims again before it sleeps, and the bell cuts its pause short.
-local waiting = waiting_units(lane)
-local wake = math.ceil(waiting / batch) - math.ceil((waiting - added) / batch)
-if waiting == added and redis.call('EXISTS', 'ps:lane:' .. lane .. ':awake') == 1 then
+local wake = math.ceil((ahead + added) / batch) - math.ceil(ahead / batch)
+if ahead == 0 and redis.call('EXISTS', 'ps:lane:' .. lane .. ':awake') == 1 then
     ring(lane)
     wake = wake - 1
 end

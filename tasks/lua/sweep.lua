@@ -1,10 +1,12 @@
 -- Repair, once per interval whoever calls: expire deadlines, forget dead workers, learn how fast lanes
 -- drain, and name those that wait for a wake-up which was lost or never sent.
 --
--- ARGV  1 caller  2 interval, ms  3 lease, ms  4 record TTL, ms   then the lanes
+-- ARGV  1 caller  2 interval, ms  3 lease, ms  4 record TTL, ms  5 patience of the gpu lane, ms
+--       then the lanes
 -- Returns nil if another worker swept within the interval, else the lanes to wake.
 
 local interval, lease, ttl = tonumber(ARGV[2]), tonumber(ARGV[3]), ARGV[4]
+local patience = tonumber(ARGV[5])
 if not redis.call('SET', 'ps:sweep', ARGV[1], 'NX', 'PX', interval) then
     return nil
 end
@@ -29,11 +31,71 @@ for _, member in ipairs(dead) do
     end
 end
 
+local alive = {} -- lanes with a live worker
+for _, member in ipairs(redis.call('ZRANGEBYSCORE', 'ps:workers', NOW - lease, '+inf')) do
+    alive[member:match('^[^/]+')] = true
+end
+
+local function delivered(stream)
+    local groups = redis.pcall('XINFO', 'GROUPS', stream)
+    return groups[1] and groups[1][8] or '0-0'
+end
+
+-- Units of the gpu lane that nobody will take in time go to the cpu lane, where the cascade answers
+-- from a lower tier and says why. Attempts stay with the job's record.
+local MOST_MOVES = 512
+local moved = 0
+
+local function move(stream, priority, entry, reason)
+    local fields = entry[2]
+    if fields[10] == '1' then
+        local args = { unpack(fields, 1, 10) }
+        args[11], args[12] = 'reason', reason
+        redis.call('XADD', stream_of('cpu', priority), '*', unpack(args))
+        redis.pcall('XGROUP', 'CREATE', stream_of('cpu', priority), GROUP, '0')
+        redis.call('HSET', 'ps:job:' .. fields[2], 'lane', 'cpu')
+        drop(stream, entry[1])
+        moved = moved + 1
+    end
+end
+
+local function relieve(priority)
+    local stream = stream_of('gpu', priority)
+    if redis.call('XLEN', stream) == 0 then
+        return
+    end
+    local reason = alive['gpu'] and 'gpu_backlog' or 'no_gpu_worker'
+    local oldest = NOW - (alive['gpu'] and patience or 0)
+    local from = '(' .. delivered(stream)
+    local entries = redis.call('XRANGE', stream, from, '+', 'COUNT', MOST_MOVES - moved)
+    for _, entry in ipairs(entries) do
+        if tonumber(entry[1]:match('^%d+')) > oldest then
+            break
+        end
+        move(stream, priority, entry, reason)
+    end
+    if not alive['gpu'] then -- what its last worker held when it died
+        local late = redis.pcall('XPENDING', stream, GROUP, 'IDLE', lease, '-', '+', 64)
+        for _, held in ipairs(late) do
+            local entry = redis.call('XRANGE', stream, held[1], held[1])[1]
+            if entry then
+                move(stream, priority, entry, reason)
+            end
+        end
+    end
+end
+
+if alive['cpu'] then
+    for _, priority in ipairs(PRIORITIES) do
+        if moved < MOST_MOVES then
+            relieve(priority)
+        end
+    end
+end
+
 -- Milliseconds that the oldest unclaimed unit of a stream has waited; nil if there is none.
 local function oldest_wait(stream)
-    local groups = redis.pcall('XINFO', 'GROUPS', stream)
-    local delivered = groups[1] and groups[1][8] or '0-0'
-    local entry = redis.call('XRANGE', stream, '(' .. delivered, '+', 'COUNT', 1)[1]
+    local entry = redis.call('XRANGE', stream, '(' .. delivered(stream), '+', 'COUNT', 1)[1]
     return entry and NOW - tonumber(entry[1]:match('^%d+'))
 end
 
@@ -64,8 +126,8 @@ local function learn_rate(lane)
     redis.call('HSET', key, 'at', NOW, 'settled', settled, 'busy', busy and 1 or 0)
 end
 
-local lanes = {}
-for i = 5, #ARGV do
+local lanes = moved > 0 and { 'cpu' } or {}
+for i = 6, #ARGV do
     learn_rate(ARGV[i])
     for _, priority in ipairs(PRIORITIES) do
         if needs_wake(stream_of(ARGV[i], priority)) then

@@ -9,8 +9,8 @@ from tests.stack import Stack
 
 @pytest.fixture(scope="session")
 def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
-    """Everything that `make up` starts but Flower, with the real moderation pipeline."""
-    stack = Stack(tmp_path_factory.mktemp("stack"), "ml.moderation.pipeline:pipeline")
+    """Everything that `make up` starts but Flower, with moderation from the cnn down."""
+    stack = Stack(tmp_path_factory.mktemp("stack"), "tests.pipelines:moderation")
     try:
         stack.start_all()
         yield stack

@@ -10,11 +10,11 @@ from typing import Any
 import httpx
 import pytest
 
-from ml.moderation.pipeline import pipeline as PIPELINE  # noqa: N812 (a constant here)
 from ml.pipeline import Item
 from ml.runtime import Runtime
 from tests.eventually import eventually
 from tests.integration.texts import texts
+from tests.pipelines import moderation as PIPELINE  # noqa: N812 (a constant here)
 from tests.stack import Stack
 
 CLIENTS = 32

@@ -22,14 +22,16 @@ FEW = 20  # connections that other parts of the system may open meanwhile
 
 @pytest.fixture
 def idle(stack: Stack) -> Iterator[Stack]:
-    """The stack with one web process, and without its gpu worker, so that jobs wait."""
+    """The stack with one web process, and without workers that compute, so that jobs wait."""
     stack.stop("gpu")
+    stack.stop("cpu")
     stack.stop("web")
     stack.start("web", PENSTOCK_WEB_WORKERS="1")
     eventually(lambda: live(stack), "an answer of /livez", within_s=60)
     yield stack
     stack.stop("web")
     stack.start("web")
+    stack.start("cpu")
     if "gpu" not in stack.processes:
         stack.start("gpu")
     eventually(stack.ready, "a gpu worker", within_s=120)
@@ -91,7 +93,8 @@ def test_500_long_polls_are_held_in_little_memory_and_each_gets_its_job(idle: St
         assert connections(idle) < clients_before + FEW
         assert client.get("/livez").status_code == 200
         assert client.get(f"/v1/jobs/{job_ids[0]}").json()["status"] == "queued"
-        body = {"pipeline": "moderation", "input": {"text": "submitted meanwhile (waiting)"}}
+        meanwhile = {"text": "submitted meanwhile (waiting)"}
+        body = {"pipeline": "moderation", "input": meanwhile}
         assert client.post("/v1/jobs", json=body).status_code == 202
 
         idle.start("gpu")

@@ -6,13 +6,14 @@ from typing import Any
 
 import pytest
 
+from ml.pipeline import TierRef
 from ml.runtime import Runtime
 from tasks.inference import Inference
 from tasks.jobs import Status
 from tasks.lanes import Lane
 from tasks.leases import LaneWorker
 from tasks.reads import read_results
-from tasks.store import Store
+from tasks.store import SWEEP, Store
 from tests.tasks.lanes import SINGLE, bulk, counts, job_of, put
 from tests.tasks.toys import Counting, pipeline
 
@@ -152,3 +153,20 @@ def test_units_that_could_not_be_prepared_are_left_to_their_lease(
 
 def _fail(*_: object) -> None:
     raise MemoryError
+
+
+def test_an_answer_of_a_lower_tier_to_a_moved_unit_is_degraded_and_not_cached(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(type(pipeline), "tiers", (TierRef("best", "none:None"), *pipeline.tiers))
+    runtime = Runtime.load(pipeline, "cpu", top="counting")
+    settings = replace(store.settings, linger_ms=0)
+    cpu = LaneWorker(Store(store.redis, settings), Lane.CPU)
+    cpu.renew()
+    receipt = put(store, replace(toy("moved"), cpu_may_serve=True))
+    while store.redis.xlen("ps:lane:gpu:normal"):
+        store.run(SWEEP, ["test", 1, 15_000, 60_000, 0, *Lane])
+    Inference(cpu, {"toy": runtime}, Wakes()).run_batches()  # type: ignore[arg-type]
+    output = job_of(store, receipt).view()["output"]
+    assert (output["degraded"], output["reason"]) == (True, "no_gpu_worker")
+    assert store.redis.keys("ps:cache:*") == []

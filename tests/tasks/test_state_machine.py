@@ -184,7 +184,8 @@ class Lifecycle(RuleBasedStateMachine):
     @rule()
     def sweep(self) -> None:
         self.store.redis.delete(keys.SWEEP)
-        self.store.run(SWEEP, ["test", 1_000, self.store.settings.lease_ms, 60_000, *Lane])
+        lease_ms = self.store.settings.lease_ms
+        self.store.run(SWEEP, ["test", 1_000, lease_ms, 60_000, 3_600_000, *Lane])
         for job in self.model.values():
             if job.due and not job.status.is_terminal:
                 job.status = Status.EXPIRED

@@ -11,8 +11,14 @@ from tests.tasks.lanes import SINGLE, claim, counts, done, job_of, put
 HOUR_MS = 3_600_000
 
 
-def sweep(store: Store, caller: str = "me", interval_ms: int = 1, lease_ms: int = 15_000) -> object:
-    return store.run(SWEEP, [caller, interval_ms, lease_ms, 60_000, *Lane])
+def sweep(
+    store: Store,
+    caller: str = "me",
+    interval_ms: int = 1,
+    lease_ms: int = 15_000,
+    patience_ms: int = HOUR_MS,
+) -> object:
+    return store.run(SWEEP, [caller, interval_ms, lease_ms, 60_000, patience_ms, *Lane])
 
 
 def sweep_until_it_wakes(store: Store, lease_ms: int = 15_000) -> object:
@@ -97,3 +103,72 @@ def test_an_idle_lane_teaches_nothing(store: Store) -> None:
     store.redis.delete("ps:sweep")
     sweep(store)
     assert store.redis.hget("ps:lane:gpu:rate", "per_s") is None
+
+
+MOVABLE = replace(SINGLE, cpu_may_serve=True)
+
+
+def sweep_until_moved(store: Store, patience_ms: int = HOUR_MS, lease_ms: int = 15_000) -> None:
+    cpu = LaneWorker(store, Lane.CPU)
+    while store.redis.xlen("ps:lane:gpu:normal"):
+        cpu.renew()
+        sweep(store, patience_ms=patience_ms, lease_ms=lease_ms)
+
+
+def test_without_a_gpu_worker_units_move_to_the_cpu_lane_and_say_why(store: Store) -> None:
+    receipt = put(store, MOVABLE)
+    cpu = LaneWorker(store, Lane.CPU)
+    cpu.renew()
+    sweep_until_moved(store)
+    (unit,) = claim(cpu)
+    assert (unit.job, unit.reason, unit.payload.inputs) == (
+        *(receipt.job_id, "no_gpu_worker", SINGLE.inputs),
+    )
+    assert job_of(store, receipt).lane == "cpu"
+    cpu.commit([done(unit)])
+    assert counts(store) == {"succeeded": 1}
+
+
+def test_a_backlog_moves_only_what_waited_past_its_patience(store: Store) -> None:
+    gpu, cpu = LaneWorker(store, Lane.GPU), LaneWorker(store, Lane.CPU)
+    gpu.renew()
+    cpu.renew()
+    put(store, MOVABLE)
+    sweep(store)
+    assert store.redis.xlen("ps:lane:gpu:normal") == 1
+    sweep_until_moved(store, patience_ms=1)
+    (unit,) = claim(cpu)
+    assert unit.reason == "gpu_backlog"
+
+
+def test_a_job_whose_client_accepts_no_lower_tier_waits_for_the_gpu(store: Store) -> None:
+    put(store)
+    LaneWorker(store, Lane.CPU).renew()
+    sweep(store)
+    assert store.redis.xlen("ps:lane:gpu:normal") == 1
+
+
+def test_without_a_cpu_worker_nothing_moves(store: Store) -> None:
+    put(store, MOVABLE)
+    sweep(store)
+    assert store.redis.xlen("ps:lane:gpu:normal") == 1
+
+
+def test_what_the_last_gpu_worker_held_when_it_died_moves_with_its_attempts(store: Store) -> None:
+    receipt = put(store, MOVABLE)
+    claim(LaneWorker(store, Lane.GPU))
+    cpu = LaneWorker(store, Lane.CPU)
+    cpu.renew()
+    sweep_until_moved(store, lease_ms=50)
+    (unit,) = claim(cpu)
+    assert (unit.job, unit.attempt) == (receipt.job_id, 2)
+
+
+def test_units_held_by_a_live_worker_never_move(store: Store) -> None:
+    put(store, MOVABLE)
+    gpu, cpu = LaneWorker(store, Lane.GPU), LaneWorker(store, Lane.CPU)
+    gpu.renew()
+    cpu.renew()
+    claim(gpu)
+    sweep(store, patience_ms=0)
+    assert store.redis.xlen("ps:lane:gpu:normal") == 1
