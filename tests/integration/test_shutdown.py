@@ -11,7 +11,7 @@ from tests.eventually import eventually
 from tests.integration.texts import texts
 from tests.stack import Stack
 
-JOBS, ITEMS = 30, 100
+JOBS, ITEMS = 30, 1_000  # more than a worker drains before it looks at its signals
 GRACE_S = 30  # a supervisor kills after that
 
 
