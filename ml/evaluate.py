@@ -9,15 +9,17 @@ from __future__ import annotations
 
 import argparse
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import torch
 
+from ml.moderation.policy import Policy
 from ml.registry import MODELS, Artifacts
 from ml.training import measure
-from ml.training.data import Columns, read
+from ml.training.data import Columns, Split, read
+from ml.training.metrics import Floats
 
 
 def table(quality: Mapping[str, Any], speed: Mapping[str, Any]) -> str:
@@ -32,6 +34,25 @@ def table(quality: Mapping[str, Any], speed: Mapping[str, Any]) -> str:
         s = speed.get(name, {})
         fast = [f"{s['ms_1']:.2f}", *(f"{s[f'items_s_{n}']:,.0f}" for n in (1, 8, 32))] if s else []
         lines.append([name, *(f"{value:.4f}" for value in shown), *(fast or ["-"] * 4)])
+    return _markdown(lines)
+
+
+def listing(artifacts: Artifacts, split: Split, scores: Mapping[str, Floats]) -> str:
+    """Each row with its label and, per tier, the action and the most probable class."""
+    classes = list(artifacts.manifest["classes"])
+    policy = Policy.read(classes, artifacts.manifest["policy"])
+    lines = [["source", "text", "expected", *scores], ["---"] * (3 + len(scores))]
+    for n, text in enumerate(split.texts):
+        answers = []
+        for found in scores.values():
+            row = dict(zip(classes, found[n].tolist(), strict=True))
+            label = max(row, key=row.__getitem__)
+            answers.append(f"{policy.by_threshold(row)} ({label} {row[label]:.2f})")
+        lines.append([split.sources[n], text, split.labels[n], *answers])
+    return _markdown(lines)
+
+
+def _markdown(lines: Sequence[Sequence[str]]) -> str:
     return "\n".join("| " + " | ".join(line) + " |" for line in lines)
 
 
@@ -39,12 +60,15 @@ def main() -> None:
     arguments = _arguments()
     torch.set_num_threads(arguments.threads)
     artifacts = _artifacts(arguments)
-    split = read(arguments.csv, Columns(arguments.text, arguments.label, arguments.source or None))
+    split = read(arguments.csv, Columns(arguments.text, arguments.label, arguments.source))
     tiers = measure.load_tiers(artifacts, "cpu", arguments.precisions)
-    quality = measure.quality(artifacts, split, tiers)
+    scores = measure.scores(artifacts, split, tiers)
+    quality = measure.quality(artifacts, split, scores)
     speed = measure.speed(artifacts, split.texts[:256], tiers) if arguments.speed else {}
     print(f"{artifacts.version} on {arguments.csv.name}, {arguments.threads} threads\n")
     print(table(quality, speed))
+    if arguments.rows:
+        print("\n" + listing(artifacts, split, scores))
     if arguments.json:
         found = {"version": artifacts.version, "quality": quality, "speed": speed}
         arguments.json.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
@@ -70,6 +94,7 @@ def _arguments() -> argparse.Namespace:
     )
     parser.add_argument("--threads", type=int, default=1, help="CPU threads")
     parser.add_argument("--speed", action="store_true", help="measure speed as well")
+    parser.add_argument("--rows", action="store_true", help="print what each tier says of each row")
     parser.add_argument("--json", type=Path, help="write every figure to this file")
     return parser.parse_args()
 

@@ -2,7 +2,7 @@
 
     python -m ml.train [CONFIG] [--data DIR] [--wheel FILE] [--version NAME] [--work DIR]
 
-    data -> vocabulary -> transformer -> its logits -> cnn (plain, distilled) -> rules
+    data -> vocabulary -> transformer -> its logits -> cnn, distilled from them -> rules
          -> calibration and thresholds on dev -> measured on test as loaded from disk -> version
 
 A run that is stopped goes on where it was: each stage leaves its result in `--work`.
@@ -24,10 +24,10 @@ from ml.moderation.transformer import EncoderConfig
 from ml.quantized import compress, restore
 from ml.registry import MODELS
 from ml.training import config as configuration
-from ml.training.calibrate import temperature
+from ml.training.calibrate import calibration
 from ml.training.evidence import add_evidence
 from ml.training.release import Release
-from ml.training.stages import Stages, model_logits
+from ml.training.stages import Stages, model_logits, teaching_logits
 
 log = logging.getLogger(__name__)
 
@@ -38,7 +38,7 @@ def train(stages: Stages, release: Release) -> Path:
     sizes = (stages.featuriser.tokenizer.size, len(stages.config.classes))
     teacher = None
     if encoder := stages.transformer():
-        teacher = stages.scored("teacher", lambda: model_logits(encoder, stages.train))
+        teacher = stages.scored("teacher", lambda: teaching_logits(encoder, stages.train))
         _add(release, stages, encoder, "transformer", EncoderConfig(*sizes))
     student = stages.cnn(teacher)
     _add(release, stages, student, "cnn", CnnConfig(*sizes))
@@ -54,7 +54,7 @@ def _add(
     packed = compress(model.state_dict())
     model.load_state_dict(restore(packed))
     logits = model_logits(model, stages.dev)
-    release.add_model(name, packed, sizes, temperature(logits, torch.tensor(stages.dev.labels)))
+    release.add_model(name, packed, sizes, calibration(logits, torch.tensor(stages.dev.labels)))
 
 
 def main() -> None:

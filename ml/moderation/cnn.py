@@ -76,10 +76,12 @@ class Cnn(nn.Module):
 class CnnTier(Tier):
     """The CNN with its calibration: int8 on a CPU, float32 on a GPU."""
 
-    def __init__(self, model: Cnn, classes: Sequence[str], temperature: float, device: str) -> None:
+    def __init__(
+        self, model: Cnn, classes: Sequence[str], calibration: tuple[float, float], device: str
+    ) -> None:
         self._model = model.eval().to(device)
         self._classes = tuple(classes)
-        self._temperature = temperature
+        self._calibration = calibration
         self._device = device
 
     @classmethod
@@ -98,10 +100,10 @@ class CnnTier(Tier):
             load_int8(model, packed, keep=("head",))  # a row per class: nothing to gain
         else:
             model.load_state_dict(restore(packed))
-        return cls(model, classes, spec["temperature"], device)
+        return cls(model, classes, tuple(spec["calibration"]), device)
 
     @torch.inference_mode()
     def predict(self, batch: Sequence[Features]) -> Sequence[Prediction]:
         ids, mask = pad([f.ids for f in batch if isinstance(f, TextFeatures)])
         logits = self._model(ids.to(self._device), mask.to(self._device))
-        return predictions(logits / self._temperature, self._classes)
+        return predictions(logits, self._calibration, self._classes)

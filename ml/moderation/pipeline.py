@@ -23,12 +23,13 @@ _VERSION = Artifacts.default("moderation")
 class Moderation(Pipeline):
     name = "moderation"
     input_schema = TextInput
-    tiers = tiers_of(_VERSION)
     cpu_tier = "cnn"
+    batch_tokens = 4_096
     example: ClassVar[Mapping[str, Any]] = {"text": "Have a great day, everyone!"}
 
     def __init__(self, artifacts: Artifacts = _VERSION) -> None:
         self._artifacts = artifacts
+        self.tiers = tiers_of(artifacts)
         self.classes: tuple[str, ...] = tuple(artifacts.manifest["classes"])
         self.policy = Policy.read(self.classes, artifacts.manifest["policy"])
 
@@ -79,7 +80,16 @@ class Moderation(Pipeline):
 
     def describe(self) -> dict[str, Any]:
         manifest = self._artifacts.manifest
-        kept = ("version", "classes", "metrics", "policy", "latency", "licence", "model_card")
+        kept = (
+            "version",
+            "classes",
+            "metrics",
+            "policy",
+            "actions",
+            "latency",
+            "licence",
+            "model_card",
+        )
         return {key: manifest[key] for key in kept if key in manifest}
 
 

@@ -19,7 +19,21 @@ def pad(ids: Sequence[list[int]]) -> tuple[Tensor, Tensor]:
     return padded, torch.arange(longest)[None, :] < lengths[:, None]
 
 
-def predictions(logits: Tensor, classes: Sequence[str]) -> list[Prediction]:
-    """Logits (B, C) as one probability per class, in order of `classes`."""
-    rows = torch.softmax(logits.float(), -1).tolist()
+def calibrated(logits: Tensor, base: Tensor | float, slope: Tensor | float) -> Tensor:
+    """Logits (B, C) times `base + slope * margin`, the margin between the two best (B, 1).
+
+    A temperature that depends on the margin: one temperature for all cannot mend a model that is
+    too sure when it doubts and too modest when it is right. The order of classes stays.
+    """
+    best = logits.topk(2, -1).values  # (B, 2)
+    margin = best[:, :1] - best[:, 1:]
+    factor: Tensor = (base + slope * margin).clamp_min(0.05)
+    return logits * factor
+
+
+def predictions(
+    logits: Tensor, calibration: tuple[float, float], classes: Sequence[str]
+) -> list[Prediction]:
+    """Logits (B, C) as one calibrated probability per class, in order of `classes`."""
+    rows = torch.softmax(calibrated(logits.float(), *calibration), -1).tolist()
     return [Prediction(dict(zip(classes, row, strict=True))) for row in rows]

@@ -22,11 +22,11 @@ class TransformerTier(Tier):
     """The encoder with its calibration."""
 
     def __init__(
-        self, model: Encoder, classes: Sequence[str], temperature: float, device: str
+        self, model: Encoder, classes: Sequence[str], calibration: tuple[float, float], device: str
     ) -> None:
         self._model = model.eval().to(device)
         self._classes = tuple(classes)
-        self._temperature = temperature
+        self._calibration = calibration
         self._device = device
 
     @classmethod
@@ -45,10 +45,10 @@ class TransformerTier(Tier):
         else:
             model.load_state_dict(restore(packed))
             model.to(_DTYPES[precision])
-        return cls(model, classes, spec["temperature"], device)
+        return cls(model, classes, tuple(spec["calibration"]), device)
 
     @torch.inference_mode()
     def predict(self, batch: Sequence[Features]) -> Sequence[Prediction]:
         ids, mask = pad([f.ids for f in batch if isinstance(f, TextFeatures)])
         logits = self._model(ids.to(self._device), mask.to(self._device))  # (B, C)
-        return predictions(logits / self._temperature, self._classes)
+        return predictions(logits, self._calibration, self._classes)

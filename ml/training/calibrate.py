@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 import torch
@@ -10,22 +10,35 @@ import torch.nn.functional as F  # noqa: N812 (the field's usual name)
 from numpy.typing import NDArray
 from torch import Tensor
 
+from ml.moderation.tensors import calibrated
 from ml.training.metrics import Floats, Ints
 
 
 def temperature(logits: Tensor, labels: Tensor) -> float:
     """The softmax divisor with the least log loss (Guo et al. 2017), for logits (N, C)."""
     log_t = torch.zeros(1, requires_grad=True)
-    optimizer = torch.optim.LBFGS([log_t], max_iter=100, line_search_fn="strong_wolfe")
+    minimise([log_t], lambda: F.cross_entropy(logits / log_t.exp(), labels))
+    return round(float(log_t.detach().exp()), 4)
+
+
+def calibration(logits: Tensor, labels: Tensor) -> tuple[float, float]:
+    """Base and slope of `ml.moderation.tensors.calibrated` with the least log loss."""
+    base, slope = torch.ones(1, requires_grad=True), torch.zeros(1, requires_grad=True)
+    minimise([base, slope], lambda: F.cross_entropy(calibrated(logits, base, slope), labels))
+    return round(float(base.detach()), 4), round(float(slope.detach()), 4)
+
+
+def minimise(parameters: list[Tensor], measure: Callable[[], Tensor]) -> None:
+    """Fits `parameters` in place so that `measure` is least."""
+    optimizer = torch.optim.LBFGS(parameters, max_iter=200, line_search_fn="strong_wolfe")
 
     def loss() -> float:
         optimizer.zero_grad()
-        value = F.cross_entropy(logits / log_t.exp(), labels)
+        value = measure()
         value.backward()  # type: ignore[no-untyped-call]
         return float(value.detach())
 
     optimizer.step(loss)  # type: ignore[no-untyped-call]
-    return round(float(log_t.detach().exp()), 4)
 
 
 def thresholds(

@@ -13,11 +13,11 @@ from pathlib import Path
 
 @dataclass(frozen=True, slots=True)
 class Columns:
-    """Names of the columns to read; without `source`, all rows count as one source."""
+    """Names of the columns to read; with an empty `source`, all rows count as one source."""
 
     text: str = "text"
     label: str = "action"
-    source: str | None = "source"
+    source: str = "source"
 
 
 @dataclass(frozen=True, slots=True)

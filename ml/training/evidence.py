@@ -1,4 +1,4 @@
-"""What a manifest says about its models: thresholds from dev, quality and speed from test."""
+"""What a version says about its models: thresholds from dev, quality and speed from test."""
 
 from __future__ import annotations
 
@@ -9,59 +9,74 @@ import numpy as np
 import torch
 
 from ml.moderation.signals import signals
-from ml.pipeline import Tier
-from ml.registry import Artifacts
 from ml.text import clean
 from ml.training import measure
 from ml.training.calibrate import thresholds
-from ml.training.metrics import Floats
+from ml.training.metrics import Floats, actions
+from ml.training.page import Measured, page
 from ml.training.release import Release
 from ml.training.stages import Stages
 
 PRECISIONS = ("fp32",)  # of the learned tiers, measured beside what is served
 _SAMPLE = 500  # dev rows whose signals and confidences drift is measured against
+_TIMED = 256  # test rows that speed is measured on
 
 
 def add_evidence(release: Release, stages: Stages) -> None:
-    """Adds policy, drift reference, metrics, latency and data hashes to `release`."""
+    """Adds policy, metrics, latency, data hashes, drift reference and plots to `release`."""
     artifacts = release.artifacts()
-    tiers = measure.load_tiers(artifacts, stages.device)
-    scores = _dev_scores(artifacts, stages, tiers)
-    compared = measure.load_tiers(artifacts, stages.device, PRECISIONS) | tiers
-    release.facts["policy"] = _policy(stages, scores[next(iter(tiers))])
-    release.facts["metrics"] = measure.quality(artifacts, stages.test.split, compared)
-    release.facts["latency"] = {
-        "threads": torch.get_num_threads(),
-        "device": stages.device,
-        **measure.speed(artifacts, stages.test.split.texts[:256], compared),
+    served = measure.load_tiers(artifacts, stages.device)
+    compared = measure.load_tiers(artifacts, stages.device, PRECISIONS)
+    dev = measure.scores(artifacts, stages.dev.split, served)
+    test = measure.scores(artifacts, stages.test.split, compared)
+    speed = measure.speed(artifacts, stages.test.split.texts[:_TIMED], compared)
+    quality = measure.quality(artifacts, stages.test.split, test)
+    policy = _policy(stages, dev)
+    release.facts |= {
+        "policy": policy,
+        "actions": {name: _actions(stages, test[name], policy) for name in served},
+        "metrics": {name: quality[name] for name in served},
+        "precisions": {name: quality[name] for name in compared if name not in served},
+        "latency": {"threads": torch.get_num_threads(), "device": stages.device, **speed},
+        "data": _data(stages),
     }
-    release.facts["data"] = {
-        name: {"file": path.name, "rows": len(texts.split), "sha256": texts.split.sha256}
-        for name, path, texts in (
-            ("train", stages.config.train, stages.train),
-            ("dev", stages.config.dev, stages.dev),
-            ("test", stages.config.test, stages.test),
-        )
-    }
-    reference = _reference(stages, scores)
-    (release.path / "reference.json").write_text(json.dumps(reference), encoding="utf-8")
+    reference = json.dumps(_reference(stages, dev))
+    (release.path / "reference.json").write_text(reference, encoding="utf-8")
+    shown = {name: test[name] for name in served}
+    truth, classes = np.array(stages.test.labels), stages.config.classes
+    measured = Measured(release.version, classes, truth, shown, quality, speed)
+    (release.path / "report.html").write_text(page(measured), encoding="utf-8")
 
 
-def _dev_scores(artifacts: Artifacts, stages: Stages, tiers: dict[str, Tier]) -> dict[str, Floats]:
-    features = measure.featurise(artifacts, stages.dev.split.texts)
-    return {name: measure.score(tier, features) for name, tier in tiers.items()}
-
-
-def _policy(stages: Stages, scores: Floats) -> dict[str, Any]:
+def _policy(stages: Stages, scores: dict[str, Floats]) -> dict[str, Any]:
     """Thresholds come from the best tier; the others are calibrated to the same scale."""
-    config = stages.config
-    truth = np.array(stages.dev.labels)
+    config, truth = stages.config, np.array(stages.dev.labels)
+    best = next(iter(scores.values()))
     return {
-        "thresholds": thresholds(truth, scores, config.classes, config.policy.precision),
+        "thresholds": thresholds(truth, best, config.classes, config.policy.precision),
         "precision_on_dev": dict(config.policy.precision),
         "doubtful": config.policy.doubtful,
         "languages": list(config.policy.languages),
         "foreign_share": config.policy.foreign_share,
+    }
+
+
+def _actions(stages: Stages, scores: Floats, policy: dict[str, Any]) -> dict[str, Any]:
+    truth = np.array(stages.test.labels)
+    return actions(truth, scores, stages.config.classes, policy["thresholds"])
+
+
+def _data(stages: Stages) -> dict[str, Any]:
+    config = stages.config
+    files = (("train", config.train), ("dev", config.dev), ("test", config.test))
+    splits = {"train": stages.train, "dev": stages.dev, "test": stages.test}
+    return {
+        name: {
+            "file": path.name,
+            "rows": len(splits[name].split),
+            "sha256": splits[name].split.sha256,
+        }
+        for name, path in files
     }
 
 

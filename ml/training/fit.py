@@ -145,14 +145,17 @@ def _optimizer(model: nn.Module, schedule: Schedule) -> torch.optim.AdamW:
 
 
 @torch.no_grad()
-def logits(model: nn.Module, ids: Sequence[list[int]], batch: int = 64) -> Tensor:
+def logits(
+    model: nn.Module, ids: Sequence[list[int]], batch: int = 64, *, bf16: bool = False
+) -> Tensor:
     """The model's raw scores for tokenised rows, (N, C) float32, in their order."""
     model.eval()
     device = next(model.parameters()).device
     parts, order = [], by_length([len(row) for row in ids], batch)
     for numbers in tqdm(order, desc="scoring", mininterval=5, leave=False):
         padded, mask = pad([ids[n] for n in numbers])
-        parts.append(model(padded.to(device), mask.to(device)).float().cpu())
+        with torch.autocast(device.type, torch.bfloat16, enabled=bf16):
+            parts.append(model(padded.to(device), mask.to(device)).float().cpu())
     scores = torch.empty(len(ids), parts[0].shape[1])
     scores[torch.from_numpy(np.concatenate(order))] = torch.cat(parts)
     return scores

@@ -58,14 +58,19 @@ def score(tier: Tier, features: Sequence[TextFeatures], batch: int = 32) -> Floa
     return np.array(rows)
 
 
-def quality(artifacts: Artifacts, split: Split, tiers: Mapping[str, Tier]) -> dict[str, Any]:
-    """Per tier, the figures of `metrics.report` on `split`."""
+def scores(artifacts: Artifacts, split: Split, tiers: Mapping[str, Tier]) -> dict[str, Floats]:
+    """Per tier, the probabilities (N, C) of the texts of `split`."""
+    features = featurise(artifacts, split.texts)
+    return {name: score(tier, features) for name, tier in tiers.items()}
+
+
+def quality(
+    artifacts: Artifacts, split: Split, found: Mapping[str, Floats]
+) -> dict[str, dict[str, Any]]:
+    """Per tier, the figures of `metrics.report` for the `scores` on `split`."""
     classes = list(artifacts.manifest["classes"])
-    features, truth = featurise(artifacts, split.texts), np.array(split.indices(classes))
-    return {
-        name: report(truth, score(tier, features), split.sources, classes)
-        for name, tier in tiers.items()
-    }
+    truth = np.array(split.indices(classes))
+    return {name: report(truth, of, split.sources, classes) for name, of in found.items()}
 
 
 def speed(

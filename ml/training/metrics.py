@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -62,6 +62,24 @@ def report(
         "ece": calibration_error(truth, scores),
     }
     return {key: _rounded(value) for key, value in figures.items()}
+
+
+def actions(
+    truth: Ints, scores: Floats, classes: Sequence[str], thresholds: Mapping[str, float]
+) -> dict[str, Any]:
+    """Per class but the first, precision and recall of taking its action or a worse one."""
+    taken = np.zeros(len(truth), dtype=np.int64)
+    for c, name in list(enumerate(classes))[1:]:
+        taken[scores[:, c:].sum(1) >= thresholds[name]] = c
+    found = {}
+    for c, name in list(enumerate(classes))[1:]:
+        right = int(((taken >= c) & (truth >= c)).sum())
+        found[name] = {
+            "precision": right / max(1, int((taken >= c).sum())),
+            "recall": right / max(1, int((truth >= c).sum())),
+        }
+    rounded: dict[str, Any] = _rounded(found)
+    return rounded
 
 
 def _rounded(value: Any) -> Any:

@@ -54,12 +54,12 @@ class Release:
         }
 
     def add_model(
-        self, name: str, packed: Mapping[str, Tensor], sizes: Any, temperature: float
+        self, name: str, packed: Mapping[str, Tensor], sizes: Any, calibration: tuple[float, float]
     ) -> None:
         """A learned tier: its tensors as `ml.quantized.compress` leaves them."""
         file = f"{name}.safetensors"
         save_file(dict(packed), self.path / file)
-        self.tiers[name] = {"file": file, "config": asdict(sizes), "temperature": temperature}
+        self.tiers[name] = {"file": file, "config": asdict(sizes), "calibration": list(calibration)}
 
     def add_rules(self, rules: Rules) -> None:
         text = json.dumps(as_json(rules), ensure_ascii=False, indent=0)

@@ -146,6 +146,11 @@ def model_logits(model: nn.Module, texts: Texts) -> Tensor:
     return logits(model, texts.ids)
 
 
+def teaching_logits(model: nn.Module, texts: Texts) -> Tensor:
+    """(N, C) for a student, whose loss does not see the digits that bfloat16 drops."""
+    return logits(model, texts.ids, bf16=True)
+
+
 def _labelled(texts: Texts) -> Labelled:
     return Labelled(texts.plain, texts.labels, cell_weights(texts.split.sources, texts.labels))
 

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from ml.moderation.rules import Rules, fold, terms
+from ml.training.calibrate import minimise, temperature
 from ml.training.metrics import Floats
 
 
@@ -39,12 +40,20 @@ class Labelled:
 
 
 def fit_rules(train: Labelled, dev: Labelled, classes: Sequence[str], spec: TermSpec) -> Rules:
-    """Terms and weights from `train`; scale and biases (one number a class) from `dev`."""
+    """Terms and weights from `train`; scale and biases (one number a class) from `dev`.
+
+    Biases are fitted with the rows' weights, so that rare classes are found, then scale and biases
+    are softened together without them, so that the confidence is honest.
+    """
     weights = _log_odds(train, len(classes), spec)
     bare = Rules(tuple(classes), weights, (0.0,) * len(classes), 1.0)
     sums = torch.tensor([bare.logits(fold(text)) for text in dev.texts])  # (N, C)
-    scale, bias = _calibrate(sums, torch.tensor(dev.labels), torch.from_numpy(dev.weights))
-    return Rules(tuple(classes), weights, tuple(round(b, 4) for b in bias), round(scale, 4))
+    labels = torch.tensor(dev.labels)
+    scale, bias = _calibrate(sums, labels, torch.from_numpy(dev.weights))
+    soft = temperature(scale * sums + torch.tensor(bias), labels)
+    return Rules(
+        tuple(classes), weights, tuple(round(b / soft, 4) for b in bias), round(scale / soft, 4)
+    )
 
 
 def as_json(rules: Rules) -> dict[str, Any]:
@@ -86,14 +95,10 @@ def _calibrate(sums: Tensor, labels: Tensor, weights: Tensor) -> tuple[float, li
     """Scale and biases that minimise the weighted log loss."""
     scale = torch.tensor(0.3, requires_grad=True)
     bias = torch.zeros(sums.shape[1], requires_grad=True)
-    optimizer = torch.optim.LBFGS([scale, bias], max_iter=200, line_search_fn="strong_wolfe")
 
-    def loss() -> float:
-        optimizer.zero_grad()
+    def loss() -> Tensor:
         losses = F.cross_entropy(scale * sums + bias, labels, reduction="none")
-        value = (losses * weights).mean()
-        value.backward()  # type: ignore[no-untyped-call]
-        return float(value.detach())
+        return (losses * weights).mean()
 
-    optimizer.step(loss)  # type: ignore[no-untyped-call]
+    minimise([scale, bias], loss)
     return float(scale.detach()), bias.tolist()

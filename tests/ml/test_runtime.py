@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, ClassVar
+from typing import Any
 
 import pytest
 
@@ -17,7 +17,7 @@ from tests.ml.toys import Length, Scripted, Toy, fails_on, good, item, one_too_f
 class Costed(Toy):
     """Answers with the cost it was given; its texts are numbers of tokens."""
 
-    tiers: ClassVar[tuple[TierRef, ...]] = (
+    tiers: tuple[TierRef, ...] = (
         TierRef("best", "tests.ml.toys:Scripted"),
         TierRef("worst", "tests.ml.toys:Scripted"),
     )

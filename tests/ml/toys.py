@@ -39,7 +39,7 @@ class LinearTier(Tier):
 class Toy(Pipeline):
     name = "toy"
     input_schema = TextInput
-    tiers: ClassVar[tuple[TierRef, ...]] = (TierRef("linear", "tests.ml.toys:LinearTier"),)
+    tiers: tuple[TierRef, ...] = (TierRef("linear", "tests.ml.toys:LinearTier"),)
     example: ClassVar[Mapping[str, Any]] = {"text": "hello"}
 
     def features(self, items: Sequence[Item]) -> Sequence[Features]:

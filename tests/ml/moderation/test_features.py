@@ -56,7 +56,7 @@ def test_training_and_serving_compute_bit_equal_features_on_10000_odd_texts(
         train=rows,
         dev=rows,
         test=rows,
-        columns=Columns("text", "label", None),
+        columns=Columns("text", "label", ""),
         policy=PolicySpec({"b": 0.5}, "a"),
         cnn=Schedule(1),
         tokenizer=artifacts.file("tokenizer.json"),

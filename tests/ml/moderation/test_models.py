@@ -52,5 +52,5 @@ def test_the_encoder_reads_the_order_of_words() -> None:
 
 
 def test_predictions_are_probabilities_in_the_order_of_classes() -> None:
-    (found,) = predictions(torch.tensor([[1.0, 1.0, 3.0]]).log(), ["a", "b", "c"])
+    (found,) = predictions(torch.tensor([[1.0, 1.0, 3.0]]).log(), (1.0, 0.0), ["a", "b", "c"])
     assert found.scores == pytest.approx({"a": 0.2, "b": 0.2, "c": 0.6})

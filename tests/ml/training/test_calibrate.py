@@ -6,7 +6,9 @@ import numpy as np
 import pytest
 import torch
 
-from ml.training.calibrate import temperature, thresholds
+from ml.moderation.tensors import calibrated
+from ml.training.calibrate import calibration, temperature, thresholds
+from ml.training.metrics import calibration_error
 
 
 def test_the_temperature_of_logits_that_are_twice_too_large_is_two() -> None:
@@ -14,6 +16,21 @@ def test_the_temperature_of_logits_that_are_twice_too_large_is_two() -> None:
     honest = torch.randn(20_000, 3, generator=generator)
     labels = torch.multinomial(torch.softmax(honest, 1), 1, generator=generator).squeeze(1)
     assert temperature(2 * honest, labels) == pytest.approx(2, rel=0.05)
+
+
+def test_calibration_mends_doubt_and_sureness_at_once_and_keeps_the_order() -> None:
+    generator = torch.Generator().manual_seed(0)
+    raw = 2 * torch.randn(20_000, 3, generator=generator)
+    honest = calibrated(raw, 0.4, 0.2)
+    labels = torch.multinomial(torch.softmax(honest, 1), 1, generator=generator).squeeze(1)
+    base, slope = calibration(raw, labels)
+    assert base == pytest.approx(0.4, abs=0.05)
+    assert slope == pytest.approx(0.2, abs=0.03)
+    mended = torch.softmax(calibrated(raw, base, slope), 1).double().numpy()
+    flat = torch.softmax(raw / temperature(raw, labels), 1).double().numpy()
+    truth = labels.numpy()
+    assert calibration_error(truth, mended) < 0.01 < calibration_error(truth, flat)
+    assert bool((mended.argmax(1) == raw.argmax(1).numpy()).all())
 
 
 def test_a_threshold_is_the_lowest_whose_precision_is_as_asked() -> None:

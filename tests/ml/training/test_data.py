@@ -21,13 +21,13 @@ def test_plain_and_gzipped_files_are_read_alike(tmp_path: Path) -> None:
 
 def test_without_a_source_column_all_rows_are_one_source(tmp_path: Path) -> None:
     (tmp_path / "a.csv").write_text("body,y\nhi,ok\n")
-    assert read(tmp_path / "a.csv", Columns("body", "y", None)).sources == ["all"]
+    assert read(tmp_path / "a.csv", Columns("body", "y", "")).sources == ["all"]
 
 
 def test_a_missing_column_is_named_with_those_there_are(tmp_path: Path) -> None:
     (tmp_path / "a.csv").write_text("body,y\nhi,ok\n")
     with pytest.raises(ValueError, match=r"no column \['text'\]; it has \['body', 'y'\]"):
-        read(tmp_path / "a.csv", Columns("text", "y", None))
+        read(tmp_path / "a.csv", Columns("text", "y", ""))
 
 
 def test_a_file_without_rows_is_refused(tmp_path: Path) -> None:

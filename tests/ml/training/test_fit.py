@@ -11,7 +11,7 @@ import torch
 from ml.moderation.cnn import Cnn, CnnConfig
 from ml.training.fit import Fit, Rows, Schedule, logits
 
-SCHEDULE = Schedule(epochs=3, batch=8, rate=1e-2, hide=0.1, snapshot_steps=5)
+SCHEDULE = Schedule(epochs=12, batch=8, rate=1e-2, hide=0.1, snapshot_steps=5)
 LABELS = [n % 2 for n in range(80)]
 IDS = [[2, *np.random.default_rng(n).integers(6, 20, 5).tolist(), 4 + n % 2, 3] for n in range(80)]
 ROWS = Rows(IDS, LABELS, np.ones(80, dtype=np.float32))
@@ -47,7 +47,7 @@ def test_a_run_that_was_stopped_ends_where_an_uninterrupted_one_does(tmp_path: P
         pass
 
     class Stopping(Fit):
-        def step(self, batch: np.ndarray, done: float) -> float:  # type: ignore[type-arg]
+        def step(self, batch: np.ndarray, done: float) -> float:
             if done > 0.6:
                 raise StopError
             return super().step(batch, done)

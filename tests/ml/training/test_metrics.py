@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from ml.training.metrics import auc, calibration_error, macro_f1, report
+from ml.training.metrics import actions, auc, calibration_error, macro_f1, report
 
 
 def test_macro_f1_is_the_mean_over_the_classes_that_occur() -> None:
@@ -38,3 +38,10 @@ def test_the_report_averages_over_sources_not_rows() -> None:
     assert found["by_source"] == {"a": 1.0, "b": 0.0}
     assert found["mean_source_f1"] == 0.5
     assert found["accuracy"] == pytest.approx(4 / 6, abs=1e-4)
+
+
+def test_actions_are_measured_as_this_or_worse_at_their_thresholds() -> None:
+    scores = np.array([[0.1, 0.1, 0.8], [0.4, 0.3, 0.3], [0.45, 0.3, 0.25], [0.9, 0.1, 0.0]])
+    found = actions(np.array([2, 1, 0, 1]), scores, ["a", "r", "b"], {"r": 0.5, "b": 0.8})
+    assert found["r"] == {"precision": pytest.approx(2 / 3, abs=1e-4), "recall": 0.6667}
+    assert found["b"] == {"precision": 1.0, "recall": 1.0}
