@@ -21,7 +21,7 @@ from bench.rounds import Findings, Plan, carry_out
 from bench.systems import System, baseline_variants, flask_celery, penstock
 from bench.traffic import LedgerError
 
-QUICK = Load(seconds=2.0, drain_jobs=1_000)
+QUICK = Load(seconds=2.0, drain_jobs=2_000)
 
 
 def main(argv: Sequence[str]) -> int:
@@ -50,7 +50,7 @@ def _parser() -> argparse.ArgumentParser:
     add("--quick", action="store_true", help="short, one round: a check, not a result")
     add("--modes", type=_modes, default=list(MODES), help="comma-separated: " + ", ".join(MODES))
     add("--repeats", type=int, default=None, help="rounds (default 3, quick 1)")
-    add("--fsync", choices=["always", "everysec"], default="everysec", help="Redis's appendfsync")
+    add("--fsync", choices=["always", "everysec"], default="always", help="Redis's appendfsync")
     add("--compare-fsync", action="store_true", help="Penstock alone, always beside everysec")
     add("--tune-baseline", action="store_true", help="the baseline's worker settings side by side")
     add("--json", type=Path, default=None, help="result file (default var/bench/<time>.json)")
@@ -67,7 +67,7 @@ def _modes(text: str) -> list[str]:
 def _plan(options: argparse.Namespace) -> Plan:
     systems: list[System]
     if options.compare_fsync:
-        systems = [penstock("always", "penstock, fsync always"), penstock("everysec")]
+        systems = [penstock("always"), penstock("everysec", "penstock, fsync everysec")]
     elif options.tune_baseline:
         systems = baseline_variants(options.fsync)
     else:

@@ -29,6 +29,7 @@ class Sample:
     seconds: float
     rate: float
     submit_rate: float | None
+    completed_rate: float | None
     p50_ms: float | None
     p99_ms: float | None
     cpu_us: Mapping[str, float]
@@ -52,12 +53,19 @@ def measure(running: Running, mode: str, load: Load) -> Sample:
 
 
 def queued_bytes(system: System, jobs: int, load: Load) -> float:
-    """Redis bytes per job that waits while no worker runs."""
+    """Redis bytes per job that waits while no worker runs: two fills, a tenth and all of `jobs`."""
+    few = jobs // 10
+    return (_filled_bytes(system, jobs, load) - _filled_bytes(system, few, load)) / (jobs - few)
+
+
+def _filled_bytes(system: System, jobs: int, load: Load) -> int:
+    """Redis's `used_memory` with that many jobs waiting and the buffers of all clients gone."""
     with started(system, with_workers=False) as running:
-        submit_only(running.target, 200, load.connections)
-        before = int(running.redis.info("memory")["used_memory"])
         submit_only(running.target, jobs, load.connections)
-        return (int(running.redis.info("memory")["used_memory"]) - before) / jobs
+        running.fleet.stop("web")
+        while running.redis.info("clients")["connected_clients"] > 1:
+            time.sleep(0.05)
+        return int(running.redis.info("memory")["used_memory"])
 
 
 def quantile(values: list[float], share: float) -> float:
@@ -74,6 +82,7 @@ def _sample(tally: Tally, used_us: Mapping[str, float], own_s: float, others_s: 
         seconds=tally.seconds,
         rate=items / tally.seconds,
         submit_rate=items / tally.submit_seconds if tally.submit_seconds else None,
+        completed_rate=items / tally.completed_seconds if tally.completed_seconds else None,
         p50_ms=quantile(latencies, 0.5) * 1e3 if latencies else None,
         p99_ms=quantile(latencies, 0.99) * 1e3 if latencies else None,
         cpu_us={role: us / items for role, us in used_us.items()},

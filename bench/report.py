@@ -58,6 +58,8 @@ def _mode_rows(mode: str, every: Sequence[Findings]) -> list[Row]:
     title = TITLES[mode]
     rows = [_row(f"{title}: {unit}/s", runs, lambda s: s.rate, spread=True, more=True)]
     if mode == "drain":
+        name = "single: submit all, until all have ended: jobs/s"
+        rows = [_row(name, runs, lambda s: s.completed_rate or 0.0, spread=True, more=True), *rows]
         rows.append(_row(f"{title}: accepted/s", runs, lambda s: s.submit_rate or 0.0, more=True))
     else:
         rows.append(_row(f"{title}: p50 ms", runs, lambda s: s.p50_ms or 0.0))

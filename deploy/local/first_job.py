@@ -9,7 +9,7 @@ from deploy.local.errors import RunnerError
 from deploy.local.http import Answer, ask
 from deploy.local.instance import Instance
 
-TEXT = "I will find you and hurt you."
+TEXT = "Go back to your own country, we do not want your kind here."
 MODERATION = "ml.moderation.pipeline:pipeline"
 
 _TERMINAL = frozenset({"succeeded", "failed", "cancelled", "expired"})

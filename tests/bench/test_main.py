@@ -24,14 +24,15 @@ def test_quick_is_one_short_round() -> None:
 
 
 def test_the_fsync_policy_is_the_same_for_both() -> None:
-    assert {system.fsync for system in plan("--fsync=always").systems} == {"always"}
+    assert {system.fsync for system in plan().systems} == {"always"}
+    assert {system.fsync for system in plan("--fsync=everysec").systems} == {"everysec"}
 
 
 def test_comparing_fsync_sets_penstock_beside_itself() -> None:
     systems = plan("--compare-fsync").systems
     assert [(system.name, system.fsync) for system in systems] == [
-        ("penstock, fsync always", "always"),
-        ("penstock", "everysec"),
+        ("penstock", "always"),
+        ("penstock, fsync everysec", "everysec"),
     ]
 
 

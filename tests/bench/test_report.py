@@ -15,6 +15,7 @@ SAMPLE = Sample(
     seconds=1.0,
     rate=100.0,
     submit_rate=None,
+    completed_rate=None,
     p50_ms=10.0,
     p99_ms=40.0,
     cpu_us={"redis": 100.0, "web": 900.0},
