@@ -16,7 +16,7 @@ def test_the_whole_bench_compares_both_systems_in_every_mode_three_times() -> No
     assert [system.name for system in whole.systems] == ["penstock", "flask-celery"]
     assert list(whole.modes) == ["wait", "poll", "drain", "bulk"]
     assert (whole.repeats, whole.load, whole.queue_jobs) == (3, Load(), 20_000)
-    assert {system.fsync for system in whole.systems} == {"everysec"}
+    assert {system.fsync for system in whole.systems} == {"always"}
 
 
 def test_quick_is_one_short_round() -> None:
