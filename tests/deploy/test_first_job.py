@@ -119,7 +119,7 @@ def test_a_failure_is_shown_as_the_api_told_it(
 
 def test_the_answer_is_told_in_words() -> None:
     assert first_job.describe({**DONE, "cached": True}).splitlines() == [
-        '"I will find you and hurt you."',
+        f'"{first_job.TEXT}"',
         (
             "    label block, action review, confidence 0.90, tier cnn, model version v1, "
             "degraded no transformer, cached yes"

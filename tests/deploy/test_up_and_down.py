@@ -10,6 +10,7 @@ import pytest
 import redis
 
 from deploy.local import dev_env, processes
+from deploy.local.first_job import TEXT
 from tests.deploy.installation import PATIENCE_S, PROCESSES, STUB, Installation, eventually
 
 
@@ -23,7 +24,7 @@ def here(tmp_path: Path) -> Iterator[Installation]:
 def test_up_proves_itself_by_a_real_answer_and_down_leaves_no_process(here: Installation) -> None:
     status, output = here.up()
     assert status == 0, output
-    assert '"I will find you and hurt you."' in output
+    assert f'"{TEXT}"' in output
     answer = "label block, action review, confidence 0.88, tier stub, model version v-stub"
     assert answer in output
     assert f"API     http://127.0.0.1:{here.web_port}\n" in output
@@ -35,7 +36,7 @@ def test_up_proves_itself_by_a_real_answer_and_down_leaves_no_process(here: Inst
     status, output = here.down()
     assert status == 0, output
     assert here.members() == []
-    assert "text I will find you and hurt you." in here.events()
+    assert f"text {TEXT}" in here.events()
     assert here.down() == (0, f"Nothing runs in {here.var}.\n")
 
 
