@@ -8,7 +8,7 @@ DEV := $(VENV)/.dev-installed
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help up down test check fmt bench clean
+.PHONY: help up down test faults soak check fmt bench clean
 
 help: ## List the targets
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1	\2/p' Makefile
@@ -21,7 +21,13 @@ down: $(if $(wildcard $(RUNTIME)),,$(RUNTIME)) ## Stop everything that `make up`
 	@$(BIN)/python -m deploy.local down
 
 test: $(DEV) ## Run all tests
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -m "not long"
+
+faults: $(DEV) ## Break everything on purpose, and print what was promised and measured
+	$(BIN)/python -m pytest tests/faults
+
+soak: $(DEV) ## Random faults for SOAK_S seconds (600), at least 100,000 jobs
+	$(BIN)/python -m tests.soak --seconds $(or $(SOAK_S),600)
 
 check: $(DEV) ## Check format, lint, types and layers
 	$(BIN)/ruff format --check .

@@ -25,6 +25,7 @@ from app.services import services
 from app.waits import preferred_wait, query_wait
 from ml.pipeline import Item, Options
 from tasks import keys
+from tasks.breakers import breaker_of
 from tasks.cache import answer_key
 from tasks.jobs import Job, Spec, Status
 from tasks.lanes import Lane
@@ -46,6 +47,8 @@ POLL_AGAIN_S = "1"
 
 _SHED = {
     "full": "The lane is full; nothing was accepted. Try again after Retry-After seconds.",
+    "memory": "The job store is nearly full; nothing was accepted. Try again after Retry-After "
+    "seconds.",
     "late": "At the rate the lane drains the deadline would pass before this job's turn; "
     "nothing was accepted. Try again after Retry-After seconds, or allow more time.",
 }
@@ -121,6 +124,7 @@ def _submission(asked: JobRequest) -> Submission:
         lane=Lane.CPU if easy else Lane.GPU,
         priority=asked.priority,
         batch_items=pipeline.batch_items,
+        breaker=breaker_of(pipeline.name, pipeline.tiers[0].name),
         deadline_ms=asked.deadline_ms,
         idempotency=_idempotency(),
         cache_key=None if asked.bulk else answer_key(pipeline, first),
@@ -150,7 +154,7 @@ def _accept(submission: Submission, job_id: str) -> Job:
     except Overloaded as error:
         raise Shedding(_SHED[error.reason], error.retry_after_s) from None
     if receipt.wake_ups:
-        here.waker.wake(submission.lane, receipt.wake_ups)
+        here.waker.wake(receipt.lane, receipt.wake_ups)
     return receipt.job or _own(receipt.job_id)
 
 

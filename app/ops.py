@@ -10,6 +10,7 @@ from app.auth import key_required
 from app.metrics import exposition
 from app.responses import respond
 from app.services import services
+from tasks.breakers import states
 from tasks.health import examine
 
 ops = Blueprint("ops", __name__)
@@ -23,19 +24,27 @@ def live() -> Response:
 
 @ops.get("/readyz")
 def ready() -> Response:
-    """Whether a job submitted now could finish, and if not, why."""
+    """Whether a job submitted now could finish, and what is missing.
+
+    200 `ready`: as it should. 200 `degraded`: in one lane only, so that some answers come from a
+    lower tier. 503 `unready`: not at all.
+    """
     try:
         health = examine(services().store)
     except RedisError as error:
         return respond({"status": "unready", "reasons": [f"redis: {type(error).__name__}"]}, 503)
-    if reasons := health.missing():
+    reasons = health.missing()
+    if not health.could_finish:
         return respond({"status": "unready", "reasons": reasons}, 503)
-    return respond({"status": "ready", "workers": health.workers})
+    status = "degraded" if reasons else "ready"
+    return respond({"status": status, "reasons": reasons, "workers": health.workers})
 
 
 @ops.get("/metrics")
 @key_required
 def metrics() -> Response:
     """Prometheus text exposition; counts come from Redis, so any process tells the whole."""
-    text = exposition(examine(services().store))
+    here = services()
+    breakers = states(here.store, here.pipelines.values())
+    text = exposition(examine(here.store), breakers)
     return Response(text, content_type=CONTENT_TYPE_LATEST)

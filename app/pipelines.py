@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from apispec import APISpec
@@ -13,6 +14,7 @@ from app.errors import PipelineNotFound
 from app.responses import respond
 from app.services import services
 from ml.pipeline import Pipeline
+from tasks.breakers import State, breaker_of, states
 
 pipelines = Blueprint("pipelines", __name__, url_prefix="/v1/pipelines")
 
@@ -21,26 +23,35 @@ pipelines = Blueprint("pipelines", __name__, url_prefix="/v1/pipelines")
 @key_required
 def index() -> Response:
     """Every pipeline served here."""
-    return respond({"pipelines": [card(line) for line in services().pipelines.values()]})
+    here = services()
+    breakers = states(here.store, here.pipelines.values())
+    return respond({"pipelines": [card(line, breakers) for line in here.pipelines.values()]})
 
 
 @pipelines.get("/<name>")
 @key_required
 def show(name: str) -> Response:
     """One pipeline: input schema, tiers, version, and what it says of itself."""
-    served = services().pipelines
-    if name not in served:
-        raise PipelineNotFound(
-            f"There is no such pipeline; there are: {', '.join(sorted(served))}."
-        )
-    return respond(card(served[name]))
+    here = services()
+    if name not in here.pipelines:
+        known = ", ".join(sorted(here.pipelines))
+        raise PipelineNotFound(f"There is no such pipeline; there are: {known}.")
+    pipeline = here.pipelines[name]
+    return respond(card(pipeline, states(here.store, [pipeline])))
 
 
-def card(pipeline: Pipeline) -> dict[str, Any]:
+def card(pipeline: Pipeline, breakers: Mapping[str, State]) -> dict[str, Any]:
     return {
         "name": pipeline.name,
         "version": pipeline.version,
-        "tiers": [{"name": t.name, "timeout_ms": t.timeout_s * 1000} for t in pipeline.tiers],
+        "tiers": [
+            {
+                "name": tier.name,
+                "timeout_ms": tier.timeout_s * 1000,
+                "breaker": breakers[breaker_of(pipeline.name, tier.name)],
+            }
+            for tier in pipeline.tiers
+        ],
         "input": _json_schema(pipeline),
         "example": pipeline.example,
         **pipeline.describe(),

@@ -2,20 +2,20 @@
 
 A tier that is too slow passes its batch to the tier below (reason "timeout"), and is skipped
 while that call is still stuck. A tier that raises passes on only the members it cannot predict
-(reason "model_error"). No item falls below its floor, the `min_tier` its client accepts.
+(reason "model_error"). A tier may be passed over (reason "breaker_open") for members that have
+another to go to. No item falls below its floor, the `min_tier` its client accepts.
 """
 
 from __future__ import annotations
 
 import logging
-import math
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
-from ml.isolate import Failed, StopBisecting, isolated
-from ml.outcomes import ItemError
-from ml.pipeline import Features, Prediction, Tier
-from ml.timed import CallTimeout, TimedCaller
+from ml.isolate import Failed, StopBisecting
+from ml.loaded import LoadedTier
+from ml.outcomes import ItemError, Verdict
+from ml.pipeline import Features, Prediction
 
 log = logging.getLogger(__name__)
 
@@ -37,58 +37,37 @@ class Member:
     floor: int
 
 
-class LoadedTier:
-    """A tier in memory, called under its time limit."""
-
-    def __init__(self, name: str, tier: Tier, timeout_s: float) -> None:
-        self.name = name
-        self.tier = tier
-        timed = not math.isinf(timeout_s)
-        self.caller = TimedCaller(tier.predict, timeout_s, f"tier {name}") if timed else None
-
-    def predict(self, batch: Sequence[Features]) -> list[Prediction | Failed]:
-        """A prediction of finite scores or a failure per member, in order."""
-        return [_finite(result) for result in isolated(self._call, batch)]
-
-    def _call(self, batch: Sequence[Features]) -> Sequence[Prediction]:
-        if self.caller is None:
-            return self.tier.predict(batch)
-        try:
-            return self.caller(batch)
-        except CallTimeout as error:
-            raise StopBisecting(str(error)) from error
-
-
 class Cascade:
     """Tiers from the top one that this process runs down to the last."""
 
     def __init__(self, tiers: Sequence[LoadedTier]) -> None:
         self.tiers = tuple(tiers)
 
-    def answer(self, members: Sequence[Member]) -> list[Answer | ItemError]:
-        """An answer or an error per member, in order. Never raises for a member's sake."""
-        answers: list[Answer | ItemError | None] = [None] * len(members)
-        reasons: dict[int, str] = {}
-        failures: dict[int, Failed] = {}
-        pending = list(range(len(members)))
+    def answer(
+        self, members: Sequence[Member], skip: Collection[str] = ()
+    ) -> tuple[list[Answer | ItemError], list[Verdict]]:
+        """An answer or an error per member, in order, and a verdict per tier that was called.
+
+        skip: names of tiers to pass over. Never raises for a member's sake.
+
+        Raises:
+            ml.faults.DeviceLost: the device failed; nothing more can be computed here.
+        """
+        asked = _Asked(members)
+        verdicts: list[Verdict] = []
         for level, tier in enumerate(self.tiers):
-            tried = [n for n in pending if members[n].floor >= level]
-            if not tried:
-                break
-            results = tier.predict([members[n].features for n in tried])
-            pending = []
-            for n, result in zip(tried, results, strict=True):
-                if isinstance(result, Failed):
-                    failures[n] = result
-                    reasons.setdefault(n, _reason(result))
-                    pending.append(n)
-                else:
-                    answers[n] = Answer(result, tier.name, reasons.get(n))
-            self._report(tier, [failures[n] for n in pending])
-        return [
-            answer if answer is not None else self._error(members[n], failures.get(n))
-            for n, answer in enumerate(answers)
+            pass_over = tier.name in skip and level < len(self.tiers) - 1
+            if tried := asked.at(level, pass_over):
+                results = tier.predict([members[n].features for n in tried])
+                failed = asked.take(tier.name, tried, results)
+                verdicts.append(Verdict(tier.name, len(failed) < len(tried)))
+                if failed:
+                    log.warning("tier %s failed %d items: %s", tier.name, len(failed), failed[0])
+        answers = [
+            answer or self._error(member, failed)
+            for answer, member, failed in zip(asked.answers, members, asked.failed, strict=True)
         ]
+        return answers, verdicts
 
     def _error(self, member: Member, failed: Failed | None) -> ItemError:
         if failed is None:
@@ -103,15 +82,39 @@ class Cascade:
             )
         return ItemError(_reason(failed), str(failed))
 
-    def _report(self, tier: LoadedTier, failed: Sequence[Failed]) -> None:
-        if failed:
-            log.warning("tier %s failed %d items: %s", tier.name, len(failed), failed[0])
 
+class _Asked:
+    """What is known of each member on its way down the tiers."""
 
-def _finite(result: Prediction | Failed) -> Prediction | Failed:
-    if isinstance(result, Failed) or math.isfinite(sum(result.scores.values())):
-        return result
-    return Failed(ValueError("the model gave a score that is not finite"))
+    def __init__(self, members: Sequence[Member]) -> None:
+        self.answers: list[Answer | None] = [None] * len(members)
+        self.failed: list[Failed | None] = [None] * len(members)
+        self._reasons: list[str | None] = [None] * len(members)
+        self._floors = [member.floor for member in members]
+
+    def at(self, level: int, pass_over: bool) -> list[int]:
+        """The members to try a tier on: if it is passed over, those that have no other."""
+        tried = []
+        for n, floor in enumerate(self._floors):
+            if self.answers[n] or floor < level:
+                continue
+            if pass_over and floor > level:
+                self._reasons[n] = self._reasons[n] or "breaker_open"
+            else:
+                tried.append(n)
+        return tried
+
+    def take(
+        self, tier: str, tried: Sequence[int], results: Sequence[Prediction | Failed]
+    ) -> list[Failed]:
+        """Keep a tier's results; returns the failures among them."""
+        for n, result in zip(tried, results, strict=True):
+            if isinstance(result, Failed):
+                self.failed[n] = result
+                self._reasons[n] = self._reasons[n] or _reason(result)
+            else:
+                self.answers[n] = Answer(result, tier, self._reasons[n])
+        return [result for result in results if isinstance(result, Failed)]
 
 
 def _reason(failed: Failed) -> str:

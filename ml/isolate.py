@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable, Sequence
 from typing import TypeVar
+
+from ml.faults import DeviceLost
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -22,16 +23,20 @@ def isolated(call: Callable[[Sequence[T]], Sequence[R]], members: Sequence[T]) -
     """One result or failure per member, in order.
 
     A batch that fails is halved until the bad member stands alone; that also halves a batch for
-    which the GPU has too little memory. StopBisecting fails all members that are left.
+    which the device has too little memory. StopBisecting fails all members that are left.
+
+    Raises:
+        DeviceLost: from `call`; no member is to blame and none can be tried again here.
     """
     try:
         return _as_many(call(members), len(members))
     except StopBisecting as signal:
         return [Failed(signal)] * len(members)
+    except DeviceLost:
+        raise
     except Exception as error:
         if len(members) == 1:
             return [Failed(error)]
-        _free_memory(error)
     middle = len(members) // 2
     return isolated(call, members[:middle]) + isolated(call, members[middle:])
 
@@ -53,9 +58,3 @@ def _as_many(results: Sequence[R], count: int) -> list[R | Failed]:
     if len(results) != count:
         raise WrongLengthError(f"{len(results)} results for {count} inputs")
     return list(results)
-
-
-def _free_memory(error: Exception) -> None:
-    torch = sys.modules.get("torch")  # absent: then the error cannot be CUDA's
-    if torch is not None and isinstance(error, torch.cuda.OutOfMemoryError):
-        torch.cuda.empty_cache()

@@ -1,4 +1,4 @@
-"""What becomes of an item."""
+"""What becomes of an item, and what that says of the tiers."""
 
 from __future__ import annotations
 
@@ -25,3 +25,11 @@ class Outcome:
 
     output: dict[str, Any] | None
     error: ItemError | None
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """One call of a tier, and whether it answered any of its members."""
+
+    tier: str
+    answered: bool

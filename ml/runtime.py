@@ -7,14 +7,15 @@ run:     cascade -> post-processing
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from ml.cascade import Answer, Cascade, LoadedTier, Member
+from ml.cascade import Answer, Cascade, Member
 from ml.catalog import resolve
 from ml.isolate import Failed, isolated
-from ml.outcomes import ItemError, Outcome
+from ml.loaded import LoadedTier
+from ml.outcomes import ItemError, Outcome, Verdict
 from ml.packing import pack
 from ml.pipeline import Features, Item, Pipeline, Tier, TierRef
 
@@ -34,6 +35,14 @@ class Prepared:
     items: Sequence[Item]
     members: list[Member | ItemError]
     batches: list[list[int]]  # positions in `items`
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """One outcome per item in the order they were prepared in, and what was seen of the tiers."""
+
+    outcomes: list[Outcome]
+    verdicts: list[Verdict]
 
 
 class Runtime:
@@ -71,7 +80,7 @@ class Runtime:
             batch = self.pipeline.features([item] * size)
             for loaded in self.cascade.tiers:
                 _try_out(loaded, batch)
-        error = self.run(self.prepare([item]))[0].error
+        error = self.run(self.prepare([item])).outcomes[0].error
         if error:
             raise RuntimeLoadError(f"pipeline {self.pipeline.name}: its example fails: {error}")
 
@@ -86,20 +95,32 @@ class Runtime:
         batches = pack(costs, self.pipeline.batch_tokens, self.pipeline.batch_items)
         return Prepared(items, members, [[sound[n] for n in batch] for batch in batches])
 
-    def run(self, prepared: Prepared) -> list[Outcome]:
-        """One outcome per item, in the order they were prepared in."""
+    def run(self, prepared: Prepared, skip: Collection[str] = ()) -> Run:
+        """Answer what was prepared, passing over the tiers in `skip` where another may answer.
+
+        Raises:
+            ml.faults.DeviceLost: the device failed; nothing more can be computed here.
+        """
         answers: list[Answer | ItemError | None] = [
             member if isinstance(member, ItemError) else None for member in prepared.members
         ]
+        verdicts: list[Verdict] = []
         for batch in prepared.batches:
             members = [m for n in batch if isinstance(m := prepared.members[n], Member)]
-            for n, answer in zip(batch, self.cascade.answer(members), strict=True):
+            found, seen = self.cascade.answer(members, skip)
+            verdicts += seen
+            for n, answer in zip(batch, found, strict=True):
                 answers[n] = answer
         version = self.pipeline.version
-        return [
+        outcomes = [
             self._outcome(item, answer, version)
             for item, answer in zip(prepared.items, answers, strict=True)
         ]
+        return Run(outcomes, verdicts)
+
+    def stuck_s(self) -> float:
+        """Seconds that a call of a tier has gone on beyond its time limit; 0 if none does."""
+        return max(tier.stuck_s for tier in self.cascade.tiers)
 
     def _member(self, item: Item, features: Features | Failed) -> Member | ItemError:
         if isinstance(features, Failed):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable
 from concurrent.futures import Future
 from queue import SimpleQueue
@@ -30,12 +31,14 @@ class TimedCaller(Generic[T, R]):
         self._calls: SimpleQueue[tuple[Future[R], T]] = SimpleQueue()
         self._thread: threading.Thread | None = None
         self.last: Future[R] | None = None
+        self._began = 0.0
 
     def __call__(self, argument: T) -> R:
         """The function's result or exception; raises CallTimeout after `limit_s` seconds."""
         if self.stuck:
             raise CallTimeout(f"{self._name} is still busy with a call that timed out")
         self._start()
+        self._began = time.monotonic()
         future = self.last = Future()
         self._calls.put((future, argument))
         try:
@@ -49,6 +52,11 @@ class TimedCaller(Generic[T, R]):
     def stuck(self) -> bool:
         """Whether a call that timed out still holds the thread."""
         return self.last is not None and not self.last.done()
+
+    @property
+    def overdue_s(self) -> float:
+        """Seconds that the call under way has gone on beyond its limit; 0 if none has."""
+        return max(0.0, time.monotonic() - self._began - self.limit_s) if self.stuck else 0.0
 
     def _start(self) -> None:
         if self._thread is None:

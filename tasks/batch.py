@@ -12,6 +12,7 @@ from redis import Redis
 from ml.outcomes import Outcome
 from ml.pipeline import Item, Options
 from ml.runtime import Prepared, Runtime
+from tasks.breakers import Breakers
 from tasks.cache import answer_key, look_up, may_keep
 from tasks.lanes import Settled, Unit
 
@@ -56,16 +57,23 @@ def gather(units: Sequence[Unit], runtime: Runtime, redis: Redis) -> Group:
     return Group(units, runtime, places, question_keys, runtime.prepare(questions))
 
 
-def answer(group: Group) -> list[Settled]:
-    """Run a group's questions and hand every unit its outcomes, in input order."""
-    answers = [_as_answer(outcome) for outcome in group.runtime.run(group.prepared)]
+def answer(group: Group, breakers: Breakers) -> list[Settled]:
+    """Run a group's questions and hand every unit its outcomes, in input order.
+
+    Raises:
+        ml.faults.DeviceLost: the device can compute nothing more in this process.
+    """
+    pipeline = group.runtime.pipeline
+    run = group.runtime.run(group.prepared, skip=breakers.closed_to(pipeline))
+    breakers.record(pipeline.name, run.verdicts)
+    answers = [_as_answer(outcome) for outcome in run.outcomes]
     moved = any(unit.reason for unit in group.units)  # its answers may be a lower tier's
     keep = {
         key: answer
         for key, answer in zip(group.keys, answers, strict=True)
         if key and not moved and may_keep(answer)
     }
-    best = group.runtime.pipeline.tiers[0].name
+    best = pipeline.tiers[0].name
     places = iter(group.places)
     settled = []
     for number, unit in enumerate(group.units):

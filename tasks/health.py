@@ -9,19 +9,35 @@ from tasks import keys
 from tasks.lanes import Lane, Priority
 from tasks.store import Store
 
+_INFERENCE = (Lane.GPU, Lane.CPU)
+
 
 @dataclass(frozen=True, slots=True)
 class Health:
-    """workers: live worker children by lane. depth: units by lane and priority, held ones too."""
+    """As Redis keeps it.
+
+    workers: live worker children by lane. depth: units by lane and priority, held ones too.
+    load: bytes of input by lane.
+    """
 
     workers: dict[str, int]
     depth: dict[tuple[str, str], int]
+    load: dict[str, int]
     ended: dict[str, int]
     redis_bytes: int
 
+    @property
+    def could_finish(self) -> bool:
+        """Whether a job submitted now could finish, if need be with a degraded answer."""
+        return any(self.workers.get(lane) for lane in _INFERENCE)
+
     def missing(self) -> list[str]:
-        """Why a job could not finish now; empty if it could."""
-        return [] if self.workers.get(Lane.GPU) else ["no worker of the gpu lane is alive"]
+        """What keeps jobs from being served as they should be; empty if nothing does."""
+        return [
+            f"no worker of the {lane} lane is alive"
+            for lane in _INFERENCE
+            if not self.workers.get(lane)
+        ]
 
 
 def examine(store: Store) -> Health:
@@ -39,10 +55,14 @@ def examine(store: Store) -> Health:
     pipe.info("memory")
     for place in places:
         pipe.xlen(keys.stream(*place))
-    alive, ended, memory, *depths = pipe.execute()
+    for lane in Lane:
+        pipe.hget(keys.load(lane), "bytes")
+    alive, ended, memory, *rest = pipe.execute()
+    depths, loads = rest[: len(places)], rest[len(places) :]
     return Health(
         workers=dict(Counter(member.split("/")[0] for member in alive)),
         depth=dict(zip(places, depths, strict=True)),
+        load={lane.value: int(load or 0) for lane, load in zip(Lane, loads, strict=True)},
         ended={status: int(count) for status, count in ended.items()},
         redis_bytes=int(memory["used_memory"]),
     )

@@ -6,6 +6,7 @@ deep. When it is not, claiming later makes a fuller batch, so nothing is claimed
 
 from __future__ import annotations
 
+import threading
 import time
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
@@ -17,6 +18,7 @@ from redis import RedisError
 
 from ml.runtime import Runtime
 from tasks.batch import Group, answer, fail, gather
+from tasks.breakers import Breakers
 from tasks.lanes import Settled, Unit
 from tasks.leases import LaneWorker
 from tasks.logs import get_logger
@@ -30,11 +32,16 @@ AWAKE_MARGIN_MS = 25  # a batch longer than this leaves its lane to be woken for
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """Claimed and prepared. settled: units that need no model. waiting: units left in the lane."""
+    """Claimed and prepared.
+
+    settled: units that need no model. waiting: units left in the lane. suspect: what ends this
+    process now must be the batch's doing, so nothing else may be under way beside it.
+    """
 
     groups: Sequence[Group]
     settled: Sequence[Settled]
     waiting: int
+    suspect: bool
 
 
 class Inference:
@@ -46,31 +53,71 @@ class Inference:
         self._celery = celery
         self._settings = worker.store.settings
         self._batch_items = max(r.pipeline.batch_items for r in runtimes.values())
-        self._busy = False  # jobs come together: waiting for more of them makes fuller batches
+        self._breakers = Breakers(worker.store)
+        self._together = False  # jobs come together: waiting for more of them makes fuller batches
+        self._turn = threading.Lock()
+        self._begun: float | None = None  # when the batch under way began
+        self._ended = time.monotonic()  # when this child was last busy
         self._ahead = ThreadPoolExecutor(1, "claim-ahead")
         self._behind = ThreadPoolExecutor(1, "commit-behind")
 
-    def run_batches(self) -> None:
+    def run_batches(self) -> int:
         """Drain the lane for up to `drain_ms`; what is left is announced by another wake-up.
+
+        Returns the number of batches; 0 also if another thread is at it.
 
         Raises:
             redis.RedisError: Redis is out of reach; what was claimed is left to its lease.
+            ml.faults.DeviceLost: this process must end; what was claimed is left to its lease.
         """
+        if not self._turn.acquire(blocking=False):
+            return 0
         try:
-            self._drain()
+            return self._drain_and_let_go()
+        finally:
+            self._begun, self._ended = None, time.monotonic()
+            self._turn.release()
+
+    @property
+    def idle_s(self) -> float:
+        """Seconds since this child was last busy; 0 while it is."""
+        return 0.0 if self._turn.locked() else time.monotonic() - self._ended
+
+    @property
+    def busy_s(self) -> float:
+        """Seconds that the batch under way has taken so far; 0 if there is none."""
+        begun = self._begun
+        return time.monotonic() - begun if begun else 0.0
+
+    @property
+    def stuck_s(self) -> float:
+        """Seconds for which the longest call of a tier has been stuck beyond its time limit."""
+        return max(runtime.stuck_s() for runtime in self._runtimes.values())
+
+    def retire(self, within_s: float) -> bool:
+        """Take no more batches, from the end of the one under way on; False if it did not end."""
+        return self._turn.acquire(timeout=within_s)
+
+    def _drain_and_let_go(self) -> int:
+        try:
+            return self._drain()
         finally:
             for thread in (self._ahead, self._behind):
                 thread.submit(int).result()  # one thread each: what was begun before is done now
             if lost := self._worker.let_go():
                 log.warning("units left to their lease", units=lost, worker=self._worker.name)
 
-    def _drain(self) -> None:
+    def _drain(self) -> int:
         until = time.monotonic() + self._settings.drain_ms / 1000
         committing: Future[None] | None = None
+        batches = 0
         batch = self._next(until)
         while batch:
-            deep = batch.waiting > 0 and time.monotonic() < until
-            ahead = self._ahead.submit(self._claim, self._awake_ms) if deep else None
+            batches, self._begun = batches + 1, time.monotonic()
+            if batch.suspect and committing:
+                committing.result()
+            deep = batch.waiting > 0 and not batch.suspect and time.monotonic() < until
+            ahead = self._ahead.submit(self._claim, self._awake_ms, False) if deep else None
             settled = self._predict(batch)
             if committing:
                 committing.result()
@@ -81,6 +128,7 @@ class Inference:
             batch = batch or self._next(until)
         if committing:
             committing.result()
+        return batches
 
     @property
     def _awake_ms(self) -> int:
@@ -89,7 +137,7 @@ class Inference:
     def _next(self, until: float) -> Batch | None:
         """The next batch, waiting briefly for one: a bell is far cheaper than a Celery message."""
         while time.monotonic() < until:
-            if self._busy:
+            if self._together:
                 time.sleep(self._settings.batch_wait_ms / 1000)
             if batch := self._claim(self._awake_ms):
                 return batch
@@ -99,9 +147,10 @@ class Inference:
         wake(self._celery, self._worker.lane)
         return None
 
-    def _claim(self, awake_ms: int) -> Batch | None:
-        claim = self._worker.claim(self._batch_items, awake_ms)
-        self._busy = len(claim.units) > 1
+    def _claim(self, awake_ms: int, suspects: bool = True) -> Batch | None:
+        claim = self._worker.claim(self._batch_items, awake_ms, suspects)
+        self._breakers.learn(claim.breakers)
+        self._together = len(claim.units) > 1
         return self._prepare(claim.units, claim.waiting) if claim.units else None
 
     def _prepare(self, units: Sequence[Unit], waiting: int) -> Batch:
@@ -116,12 +165,12 @@ class Inference:
             else:
                 text = f"No worker of this lane serves the pipeline {name!r}."
                 settled += fail(members, "unknown_pipeline", text)
-        return Batch(groups, settled, waiting)
+        return Batch(groups, settled, waiting, any(unit.suspect for unit in units))
 
     def _predict(self, batch: Batch) -> list[Settled]:
         settled = list(batch.settled)
         for group in batch.groups:
-            settled += answer(group)
+            settled += answer(group, self._breakers)
         return settled
 
     def _commit(self, settled: Sequence[Settled]) -> None:

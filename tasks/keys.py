@@ -8,7 +8,9 @@
 | ps:lane:{lane}:awake         | string | linger              | claim: a worker claims again soon|
 | ps:lane:{lane}:bell          | list   | 1 s                 | submit rings, that worker waits  |
 | ps:lane:{lane}:settled       | string | none                | commit: units settled, ever      |
+| ps:lane:{lane}:load          | hash   | none                | whatever adds or deletes units   |
 | ps:lane:{lane}:rate          | hash   | none                | sweep: units drained per second  |
+| ps:breakers                  | hash   | none; fields go     | verdict, probe                   |
 | ps:deadlines                 | zset   | none; members go    | submit; whatever ends a job      |
 | ps:idempotency:{owner}:{key} | string | idempotency_ttl     | submit                           |
 | ps:cache:{digest}            | string | cache_ttl           | commit                           |
@@ -17,6 +19,7 @@
 | ps:sweep                     | string | sweep interval      | sweep: who swept this second     |
 | ps:counts                    | hash   | none                | whatever ends a job              |
 | ps:done                      | pubsub |                     | whatever ends a job              |
+| ps:none                      | never exists; deleting it is a write that Redis never refuses   |
 
 Fields of a job's hash (Redis's clock: deadline in ms, the others in us, since the epoch):
     spec      JSON, immutable: what the client asked for (see `tasks.jobs.Spec`)
@@ -39,6 +42,10 @@ consumer group's pending list holds the leases: consumer = holder, idle time = a
 Redis's clock. Scripts compute job keys from unit fields, so Penstock wants one Redis (or a failover
 pair), not Redis Cluster.
 
+A lane's load: items and bytes of payload in it, held ones too. A field of ps:breakers is
+"pipeline/tier", its value "failures until": failed calls in a row, and the moment (ms) until which
+the breaker lets nobody through; a tier that has not failed since its last success has no field.
+
 Celery's own keys (its queues `penstock.{lane}`, `_kombu.*`, `unacked*`) are its own affair.
 """
 
@@ -49,6 +56,7 @@ DEAD = "ps:dead"
 WORKERS = "ps:workers"
 SWEEP = "ps:sweep"
 COUNTS = "ps:counts"
+BREAKERS = "ps:breakers"
 JOB = "ps:job:"
 LANE = "ps:lane:"
 CACHE = "ps:cache:"
@@ -60,6 +68,10 @@ def job(job_id: str) -> str:
 
 def stream(lane: str, priority: str) -> str:
     return f"{LANE}{lane}:{priority}"
+
+
+def load(lane: str) -> str:
+    return f"{LANE}{lane}:load"
 
 
 def bell(lane: str) -> str:

@@ -43,6 +43,7 @@ class Unit:
     attempt: int
     items: int
     payload: Payload
+    bytes: int = 0  # of the payload as it stands in the lane
     reason: str | None = None  # why another lane did not serve it
 
     @property
@@ -50,9 +51,14 @@ class Unit:
         """Where a script finds the unit and its fence."""
         return (self.stream, self.entry, self.job, self.number, self.attempt)
 
+    @property
+    def suspect(self) -> bool:
+        """Whether a worker fell silent while it held the unit; it may be the unit's fault."""
+        return self.attempt > 1
+
     @classmethod
     def read(cls, raw: Sequence[Any]) -> Unit:
-        stream, entry, job, number, attempt, items, payload, reason = raw
+        stream, entry, job, number, attempt, items, payload, size, reason = raw
         return cls(
             stream,
             entry,
@@ -61,6 +67,7 @@ class Unit:
             int(attempt),
             int(items),
             Payload(**orjson.loads(payload)),
+            int(size),
             reason or None,
         )
 

@@ -6,7 +6,7 @@ import os
 import secrets
 import socket
 import threading
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import orjson
@@ -18,10 +18,15 @@ from tasks.store import CLAIM, COMMIT, LEAVE, RELEASE, RENEW, Arg, Store
 
 @dataclass(frozen=True, slots=True)
 class Claim:
-    """What a claim brought. waiting: units left in the lane for others, or for the next claim."""
+    """What a claim brought.
+
+    waiting: units left in the lane for others, or for the next claim. breakers: those that have
+    something to tell, by name (see `tasks.breakers`).
+    """
 
     units: Sequence[Unit]
     waiting: int
+    breakers: Mapping[str, str]
 
 
 class LaneWorker:
@@ -34,18 +39,21 @@ class LaneWorker:
         self._held: dict[str, Unit] = {}
         self._lock = threading.Lock()
 
-    def claim(self, most_items: int, awake_ms: int) -> Claim:
-        """Lease up to `most_items`. awake_ms: how soon this worker claims again; 0: it sleeps."""
+    def claim(self, most_items: int, awake_ms: int, suspects: bool = True) -> Claim:
+        """Lease up to `most_items`, or one suspect alone if `suspects` may come.
+
+        awake_ms: how soon this worker claims again; 0: it sleeps.
+        """
         settings = self.store.settings
         args: list[Arg] = [
             *(self.lane, self.name, most_items, settings.lease_ms, settings.max_attempts),
-            *(settings.result_ttl_s * 1000, awake_ms, settings.max_dead),
+            *(settings.result_ttl_s * 1000, awake_ms, settings.max_dead, int(suspects)),
         ]
-        raw, waiting = self.store.run(CLAIM, args)
+        raw, waiting, breakers = self.store.run(CLAIM, args)
         units = [Unit.read(unit) for unit in raw]
         with self._lock:
             self._held.update((unit.entry, unit) for unit in units)
-        return Claim(units, waiting)
+        return Claim(units, waiting, dict(zip(breakers[::2], breakers[1::2], strict=True)))
 
     def wait_for_bell(self, seconds: float) -> bool:
         """Wait until submit rings for this lane; False if it stayed silent."""
@@ -100,7 +108,7 @@ class LaneWorker:
 
 def _commit_args(settled: Settled) -> Iterator[Arg]:
     unit = settled.unit
-    yield from (*unit.place, unit.items)
+    yield from (*unit.place, unit.items, unit.bytes)
     yield from (settled.failed, orjson.dumps(settled.outcomes), int(settled.cached))
 
 

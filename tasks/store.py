@@ -60,6 +60,8 @@ CANCEL = Script("cancel")
 SWEEP = Script("sweep")
 LEAVE = Script("leave")
 READ = Script("read")
+VERDICT = Script("verdict")
+PROBE = Script("probe")
 
 
 class Store:

@@ -20,6 +20,7 @@ from tasks.store import SUBMIT, Arg, Store
 
 RETRY_UNKNOWN_S = 5  # before any drain rate was measured
 RETRY_MOST_S = 300
+ANSWER_BYTES = 512  # of Redis's memory set aside for each item that waits; moderation takes 300
 
 
 class IdempotencyMismatch(Exception):
@@ -27,11 +28,15 @@ class IdempotencyMismatch(Exception):
 
 
 class Overloaded(Exception):  # likewise
-    """The lane is full, or too long for the job's deadline. retry_after_s: when to try again."""
+    """No lane can take the job.
+
+    reason: "full" (units or bytes), "late" (its deadline would pass first) or "memory" (Redis's).
+    waiting: units ahead of it. retry_after_s: when to try again.
+    """
 
     def __init__(self, reason: str, waiting: int, retry_after_s: int) -> None:
         super().__init__(reason)
-        self.reason = reason  # "full" or "late"
+        self.reason = reason
         self.waiting = waiting
         self.retry_after_s = retry_after_s
 
@@ -48,6 +53,7 @@ class Idempotency:
 class Submission:
     """A validated request.
 
+    lane: where it belongs; the cpu lane may have to take it. breaker: of the pipeline's best tier.
     batch_items: items a worker claims at once. cache_key: None if answers are not reused.
     cpu_may_serve: whether the client accepts what the cpu lane can answer.
     """
@@ -57,6 +63,7 @@ class Submission:
     lane: Lane
     priority: Priority
     batch_items: int
+    breaker: str = ""
     deadline_ms: int | None = None
     idempotency: Idempotency | None = None
     cache_key: str | None = None
@@ -65,11 +72,15 @@ class Submission:
 
 @dataclass(frozen=True, slots=True)
 class Receipt:
-    """What became of a submission. job: None if it replays an earlier one, which must be read."""
+    """What became of a submission.
+
+    job: None if it replays an earlier one, which must be read. lane: to be woken `wake_ups` times.
+    """
 
     job_id: str
     job: Job | None
     wake_ups: int = 0
+    lane: Lane = Lane.GPU
 
 
 def new_job_id() -> str:
@@ -94,12 +105,13 @@ def submit(store: Store, submission: Submission, job_id: str) -> Receipt:
         return Receipt(rest[0], None)
     if kind == "mismatch":
         raise IdempotencyMismatch
-    if kind in ("full", "late"):
+    if kind in ("full", "late", "memory"):
         raise Overloaded(kind, rest[0], _retry_after_s(rest[0], rest[1] / 1000))
     created = int(rest[0])
     if kind == "hit":
         return Receipt(job_id, _answered(submission, job_id, created, rest[1]))
-    return Receipt(job_id, _queued(submission, job_id, created), wake_ups=int(rest[1]))
+    lane = Lane(rest[2])
+    return Receipt(job_id, _queued(submission, job_id, created, lane), int(rest[1]), lane)
 
 
 def new_digest(*parts: bytes) -> str:
@@ -115,7 +127,6 @@ def _keys(submission: Submission, job_id: str) -> list[str]:
     idempotency = submission.idempotency
     return [
         keys.job(job_id),
-        keys.stream(submission.lane, submission.priority),
         keys.idempotency(submission.spec.owner, idempotency.key) if idempotency else "",
         submission.cache_key or "",
     ]
@@ -137,6 +148,12 @@ def _args(store: Store, submission: Submission, job_id: str) -> list[Arg]:
         1 if spec.bulk else 0,
         settings.max_lane_units,
         int(submission.cpu_may_serve),
+        submission.priority,
+        settings.lease_ms,
+        submission.breaker,
+        settings.max_lane_bytes,
+        settings.redis_headroom_percent,
+        ANSWER_BYTES,
         *entries(split(payload, spec.unit_items)),
     ]
 
@@ -148,12 +165,12 @@ def _retry_after_s(waiting: int, units_per_s: float) -> int:
     return max(1, min(RETRY_MOST_S, math.ceil(waiting / 10 / units_per_s)))
 
 
-def _queued(submission: Submission, job_id: str, created: int) -> Job:
+def _queued(submission: Submission, job_id: str, created: int, lane: Lane) -> Job:
     return Job(
         id=job_id,
         spec=submission.spec,
         status=Status.QUEUED,
-        lane=submission.lane,
+        lane=lane,
         created=created,
         total=len(submission.inputs),
     )

@@ -18,6 +18,7 @@ from celery import Celery
 from celery.signals import worker_process_init, worker_process_shutdown
 from redis import RedisError
 
+from ml.faults import DeviceLost
 from tasks import devices
 from tasks.celery import RUN_BATCHES, make_celery, queue_of
 from tasks.housekeeping import Housekeeper
@@ -25,6 +26,7 @@ from tasks.inference import Inference
 from tasks.lanes import Lane
 from tasks.leases import LaneWorker
 from tasks.logs import configure_logs, get_logger
+from tasks.minder import Rescuer, Watchdog
 from tasks.settings import Settings, SettingsError
 from tasks.store import Store, connect
 
@@ -38,25 +40,40 @@ class Child:
         started = time.monotonic()
         index: int = current_process().index  # type: ignore[attr-defined]
         device = devices.pin(settings, lane, index)
-        self.inference = None
+        self.inference: Inference | None = None
+        self.threads: list[Housekeeper | Rescuer | Watchdog] = []
         self.worker = LaneWorker(Store(connect(settings, 4), settings), lane)
         if lane is not Lane.WEBHOOKS:
             runtimes = load_runtimes(settings, lane, device)
             self.inference = Inference(self.worker, runtimes, celery)
-        self.housekeeper = Housekeeper(self.worker, celery, parent)
+            self.threads += [
+                Rescuer(self.inference, self.run_batches, settings),
+                Watchdog(self.inference, settings),
+            ]
+        self.threads.append(Housekeeper(self.worker, celery, parent))
         seconds = round(time.monotonic() - started, 2)
         log.info("worker ready", lane=lane, device=device, child=index, load_seconds=seconds)
 
-    def run_batches(self) -> None:
+    def start(self) -> None:
+        for thread in self.threads:
+            thread.start()
+
+    def run_batches(self) -> int:
+        """Returns the number of batches that were run."""
         if self.inference is None:
-            return
+            return 0
         try:
-            self.inference.run_batches()
+            return self.inference.run_batches()
         except RedisError as error:
             log.warning("batch left to its lease", error=str(error))
+        except DeviceLost as error:
+            log.critical("device lost: ending this process", error=str(error))
+            os._exit(1)
+        return 0
 
     def stop(self) -> None:
-        self.housekeeper.stop()
+        for thread in self.threads:
+            thread.stop()
         try:
             self.worker.leave()
         except RedisError as error:
@@ -97,7 +114,7 @@ def build(settings: Settings, lane: Lane) -> Celery:
         except Exception as error:
             stop_worker(lane, error)
         children.append(child)
-        child.housekeeper.start()
+        child.start()
 
     @worker_process_shutdown.connect(weak=False)
     def stop(**_: object) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 import secrets
 import signal
@@ -9,6 +10,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import httpx
 import psutil
@@ -31,9 +33,13 @@ COMMANDS = {
 
 
 class Stack:
-    """One instance of Penstock. folder: Redis's data and a log per process."""
+    """One instance of Penstock.
 
-    def __init__(self, folder: Path, pipelines: str) -> None:
+    folder: Redis's data and a log per process. limits: settings that are not to be the default.
+    env: more variables for its processes; REDIS_PORT may lead them past a proxy, not us.
+    """
+
+    def __init__(self, folder: Path, *pipelines: str, **limits: Any) -> None:
         self.folder = folder
         self.mark = secrets.token_hex(8)
         self.redis_server = RedisServer(free_port(), secrets.token_hex(16), folder / "redis")
@@ -42,8 +48,11 @@ class Stack:
             redis_port=self.redis_server.port,
             redis_password=self.redis_server.password,
             api_key=secrets.token_hex(16),
-            pipelines=(pipelines,),
+            pipelines=pipelines,
+            visible_gpus=(),
+            **limits,
         )
+        self.env: dict[str, str] = {}
         self.url = f"http://127.0.0.1:{self.settings.port}"
         self.processes: dict[str, subprocess.Popen[bytes]] = {}
         self.store = Store(connect(self.settings), self.settings)
@@ -76,6 +85,11 @@ class Stack:
         eventually(self.ready, "an answer of /readyz", within_s=120)
         eventually(lambda: self.alive("cpu"), "a cpu worker", within_s=120)
 
+    def kill(self, name: str) -> None:
+        """SIGKILL, to the named process alone; its children are left to notice."""
+        self.processes[name].kill()
+        self.processes[name].wait()
+
     def _start_redis(self) -> subprocess.Popen[bytes]:
         server = self.redis_server
         # As `make up` has it: what was accepted is on disk before the client hears of it.
@@ -104,7 +118,7 @@ class Stack:
         for name, process in self.processes.items():
             assert process.poll() is None, f"{name} ended: {self.log(name)[-3_000:]}"
         try:
-            return httpx.get(f"{self.url}/readyz").status_code == 200
+            return bool(httpx.get(f"{self.url}/readyz").json()["status"] == "ready")
         except httpx.TransportError:
             return False
 
@@ -187,12 +201,12 @@ class Stack:
     def _environment(self) -> dict[str, str]:
         """Nothing of ours leaks in but where programs and libraries are."""
         kept = {name: os.environ[name] for name in ("PATH", "HOME", "LANG") if name in os.environ}
-        return kept | {
-            MARK: self.mark,
-            "PENSTOCK_PORT": str(self.settings.port),
-            "PENSTOCK_API_KEY": self.settings.api_key,
-            "PENSTOCK_PIPELINES": ",".join(self.settings.pipelines),
-            "REDIS_PORT": str(self.settings.redis_port),
-            "REDIS_PASSWORD": self.settings.redis_password,
-            "CUDA_VISIBLE_DEVICES": "",
+        settings = {
+            member.metadata["env"]: _as_text(getattr(self.settings, member.name))
+            for member in dataclasses.fields(self.settings)
         }
+        return kept | settings | {MARK: self.mark} | self.env
+
+
+def _as_text(value: Any) -> str:
+    return ",".join(value) if isinstance(value, tuple) else str(value)

@@ -25,6 +25,9 @@ class OptionsSchema(Schema):
     appendfsync = fields.String(
         data_key="REDIS_APPENDFSYNC", load_default="always", validate=OneOf(["always", "everysec"])
     )
+    maxmemory_bytes = fields.Integer(
+        data_key="REDIS_MAXMEMORY_BYTES", load_default=2**31, validate=Range(0, 2**50)
+    )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,6 +39,7 @@ class Options:
     detach: bool
     up_timeout_s: int
     appendfsync: str
+    maxmemory_bytes: int
 
     @classmethod
     def from_env(cls, env: Mapping[str, str]) -> Options:

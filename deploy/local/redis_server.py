@@ -29,6 +29,7 @@ appendfsync {appendfsync}
 save ""
 
 # A full Redis refuses new jobs. Evicting would drop accepted ones.
+maxmemory {maxmemory_bytes}
 maxmemory-policy noeviction
 
 # A job's text fits the compact encoding of small hashes: less than half the memory per job.
@@ -61,7 +62,9 @@ def find_server() -> Path:
     )
 
 
-def write_config(folder: Path, *, port: int, password: str, appendfsync: str) -> Path:
+def write_config(
+    folder: Path, *, port: int, password: str, appendfsync: str, maxmemory_bytes: int = 0
+) -> Path:
     """Write `redis.conf` (mode 0600) into `folder`, where the data will lie too; return its path.
 
     Args:
@@ -69,6 +72,7 @@ def write_config(folder: Path, *, port: int, password: str, appendfsync: str) ->
         port: TCP port on 127.0.0.1.
         password: what AUTH must present.
         appendfsync: `always`, `everysec` or `no`, as Redis means them.
+        maxmemory_bytes: most memory for data; 0 for no limit.
     """
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     path = folder.resolve() / "redis.conf"
@@ -79,6 +83,7 @@ def write_config(folder: Path, *, port: int, password: str, appendfsync: str) ->
             password=_quoted(password),
             folder=_quoted(str(path.parent)),
             appendfsync=appendfsync,
+            maxmemory_bytes=maxmemory_bytes,
         ),
     )
     return path

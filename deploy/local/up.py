@@ -113,6 +113,7 @@ def _write_files(instance: Instance) -> Path:
         port=instance.redis.port,
         password=instance.settings.redis_password,
         appendfsync=instance.options.appendfsync,
+        maxmemory_bytes=instance.options.maxmemory_bytes,
     )
     conf = instance.var / "supervisord.conf"
     redis = (find_server(), redis_conf)
@@ -155,7 +156,7 @@ def _prove(instance: Instance, supervisor: subprocess.Popen[bytes], logs: Logs) 
 def _wait_until_ready(
     instance: Instance, supervisor: subprocess.Popen[bytes], logs: Logs, deadline: float
 ) -> None:
-    while (answer := ask(instance.web, "/readyz")).status != 200:
+    while (answer := ask(instance.web, "/readyz")).json().get("status") != "ready":
         if (status := supervisor.poll()) is not None:
             raise RunnerError(f"The supervisor ended (status {status}) before all was ready.")
         if failing := [name for name, count in logs.exits().items() if count >= _MOST_EXITS]:

@@ -3,18 +3,23 @@
 -- KEYS  none: streams follow from the lane, job records from the units
 -- ARGV  1 lane  2 consumer  3 most items  4 lease, ms  5 most attempts  6 record TTL, ms
 --       7 how long the worker stays awake, ms; 0 = it sleeps if this claim finds nothing
---       8 most dead letters kept
--- Returns {units, waiting}: per unit {stream, entry, job, unit, attempt, items, payload, reason it
--- was moved here or ''}, and how many units were left for others.
+--       8 most dead letters kept  9 '1' if this claim may bring a suspect
+-- Returns {units, waiting, breakers}: per unit {stream, entry, job, unit, attempt, items, payload,
+-- bytes of the payload, reason it was moved here or ''}; how many units were left for others; and the
+-- breakers that have something to tell, as {name, state, name, state, ...} (see tasks/breakers.py).
 --
 -- Attempts are counted here, before anything runs, so that a unit that kills its worker is counted.
 -- One that has used up its attempts fails as poison_input and is kept as a dead letter.
+-- A suspect is a unit that was held when its worker fell silent. It is handed out alone: whatever
+-- ends the next worker is then known, and does not cost its neighbours their attempts.
 -- Units of jobs that have ended, or whose deadline has passed, are dropped and never computed.
 
 local lane, consumer, budget = ARGV[1], ARGV[2], tonumber(ARGV[3])
 local lease, most_attempts, ttl = tonumber(ARGV[4]), tonumber(ARGV[5]), ARGV[6]
-local most_dead = ARGV[8]
+local most_dead, suspects = ARGV[8], ARGV[9] == '1'
 local claimed = {}
+
+write_even_when_full()
 
 -- High, normal and low come first in 8, 4 and 1 of 13 claims: low waits, but never starves.
 local FIRST = { 1, 1, 2, 1, 1, 2, 1, 3, 1, 2, 1, 1, 2 }
@@ -32,11 +37,11 @@ local function take(stream, entry, fields)
     local record = redis.call('HMGET', key, 'status', 'deadline', 'attempts', 'started')
     local status = record[1]
     if not status or terminal(status) then
-        return drop(stream, entry)
+        return drop(stream, entry, items, #payload)
     end
     if record[2] and tonumber(record[2]) <= NOW then
         finish(job, 'expired', ttl)
-        return drop(stream, entry)
+        return drop(stream, entry, items, #payload)
     end
     local attempt = redis.call('HINCRBY', key, 'a:' .. unit, 1)
     if attempt > most_attempts then
@@ -45,13 +50,19 @@ local function take(stream, entry, fields)
         local outcomes = '[' .. outcome .. string.rep(',' .. outcome, items - 1) .. ']'
         redis.call('XADD', 'ps:dead', 'MAXLEN', '~', most_dead, '*', 'job', job, 'unit', unit,
             'stream', stream, 'spec', redis.call('HGET', key, 'spec'), 'payload', payload)
-        return settle(stream, entry, job, unit, items, items, outcomes, ttl)
+        return settle(stream, entry, job, unit, items, #payload, items, outcomes, ttl)
     end
     redis.call('HSET', key, 'status', 'running', 'lane', lane,
         'started', record[4] or STAMP, 'attempts', math.max(attempt, tonumber(record[3] or 0)))
     claimed[#claimed + 1] =
-        { stream, entry, job, unit, attempt, items, payload, fields[12] or '' }
-    budget = budget - items
+        { stream, entry, job, unit, attempt, items, payload, #payload, fields[12] or '' }
+    budget = attempt > 1 and 0 or budget - items
+end
+
+-- Whether this claim may take a unit whose lease ran out.
+local function fits(fields)
+    local attempts = redis.call('HGET', 'ps:job:' .. fields[2], 'a:' .. fields[4])
+    return (attempts or '0') == '0' or (suspects and #claimed == 0)
 end
 
 local function reclaim(stream)
@@ -60,11 +71,12 @@ local function reclaim(stream)
         if budget <= 0 then
             return
         end
-        local got = redis.call('XCLAIM', stream, GROUP, consumer, lease, held[1])
-        if got[1] and got[1][2] then
-            take(stream, got[1][1], got[1][2])
-        else
-            drop(stream, held[1]) -- the entry itself is gone
+        local entry = redis.call('XRANGE', stream, held[1], held[1])[1]
+        if not entry then
+            redis.call('XACK', stream, GROUP, held[1])
+        elseif fits(entry[2]) then
+            redis.call('XCLAIM', stream, GROUP, consumer, lease, held[1], 'JUSTID')
+            take(stream, entry[1], entry[2])
         end
     end
 end
@@ -97,4 +109,4 @@ if ARGV[7] ~= '0' then
 elseif #claimed == 0 then
     redis.call('DEL', awake)
 end
-return { claimed, waiting_units(lane) }
+return { claimed, waiting_units(lane), redis.call('HGETALL', 'ps:breakers') }

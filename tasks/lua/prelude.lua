@@ -36,6 +36,32 @@ local function drain_rate(lane)
     return rate and tonumber(rate) > 0 and tonumber(rate)
 end
 
+-- Lanes with a worker that gave a sign of life within a lease.
+local function lanes_alive(lease_ms)
+    local alive = {}
+    for _, member in ipairs(redis.call('ZRANGEBYSCORE', 'ps:workers', NOW - lease_ms, '+inf')) do
+        alive[member:match('^[^/]+')] = true
+    end
+    return alive
+end
+
+-- What a breaker has come to: failed calls in a row, and until when (ms) it lets nobody through;
+-- 0, 0 if it has nothing to tell.
+local function breaker(name)
+    local known = redis.call('HGET', 'ps:breakers', name)
+    if not known then
+        return 0, 0
+    end
+    local failures, open_until = known:match('^(%d+) (%d+)$')
+    return tonumber(failures), tonumber(open_until)
+end
+
+-- Redis refuses a script's writes when its memory is full, unless the script has written before.
+-- Submit must be refused; what ends accepted jobs must not, or nothing would ever be freed.
+local function write_even_when_full()
+    redis.call('DEL', 'ps:none')
+end
+
 local function ring(lane)
     local bell = 'ps:lane:' .. lane .. ':bell'
     if redis.call('EXISTS', bell) == 0 then
@@ -60,11 +86,36 @@ local function finish(job, status, ttl_ms)
     ended[#ended + 1] = job
 end
 
--- Store a unit's outcomes and take it off its lane; ends the job with its last unit.
-local function settle(stream, entry, job, unit, items, failed, outcomes, ttl_ms)
-    local key = 'ps:job:' .. job
+-- Count what enters (1) or leaves (-1) a stream into the load of its lane.
+local function weigh(stream, sign, items, bytes)
+    local key = 'ps:lane:' .. stream:match('^ps:lane:(%a+):') .. ':load'
+    redis.call('HINCRBY', key, 'items', sign * items)
+    redis.call('HINCRBY', key, 'bytes', sign * bytes)
+end
+
+local function drop(stream, entry, items, bytes)
     redis.call('XACK', stream, GROUP, entry)
-    redis.call('XDEL', stream, entry)
+    if redis.call('XDEL', stream, entry) == 1 then
+        weigh(stream, -1, items, bytes)
+    end
+end
+
+-- Put a unit at the end of a stream. reason: why it does not stand in the lane that was asked for.
+local function append(stream, job, unit, items, payload, cpu, reason)
+    if reason == '' then
+        redis.call('XADD', stream, '*', 'job', job, 'unit', unit, 'items', items,
+            'payload', payload, 'cpu', cpu)
+    else
+        redis.call('XADD', stream, '*', 'job', job, 'unit', unit, 'items', items,
+            'payload', payload, 'cpu', cpu, 'reason', reason)
+    end
+    weigh(stream, 1, items, #payload)
+end
+
+-- Store a unit's outcomes and take it off its lane; ends the job with its last unit.
+local function settle(stream, entry, job, unit, items, bytes, failed, outcomes, ttl_ms)
+    local key = 'ps:job:' .. job
+    drop(stream, entry, items, bytes)
     redis.call('HSET', key, 'r:' .. unit, outcomes)
     local done = redis.call('HINCRBY', key, 'done', items)
     local all_failed = failed
@@ -75,11 +126,6 @@ local function settle(stream, entry, job, unit, items, failed, outcomes, ttl_ms)
     if done >= total then
         finish(job, tonumber(all_failed) >= total and 'failed' or 'succeeded', ttl_ms)
     end
-end
-
-local function drop(stream, entry)
-    redis.call('XACK', stream, GROUP, entry)
-    redis.call('XDEL', stream, entry)
 end
 
 local function announce()

@@ -4,6 +4,7 @@
 -- Returns the number of units released.
 
 local lane, consumer, lease = ARGV[1], ARGV[2], tonumber(ARGV[3])
+write_even_when_full()
 local released = 0
 for i = 4, #ARGV, 5 do
     local stream, entry, job, unit, attempt = unpack(ARGV, i, i + 4)

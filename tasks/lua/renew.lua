@@ -4,6 +4,7 @@
 -- Returns the entries whose lease was lost.
 
 local consumer, lease = ARGV[2], tonumber(ARGV[3])
+write_even_when_full()
 redis.call('ZADD', 'ps:workers', NOW, ARGV[1])
 local lost = {}
 for i = 4, #ARGV, 2 do

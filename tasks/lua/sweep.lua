@@ -7,6 +7,7 @@
 
 local interval, lease, ttl = tonumber(ARGV[2]), tonumber(ARGV[3]), ARGV[4]
 local patience = tonumber(ARGV[5])
+write_even_when_full()
 if not redis.call('SET', 'ps:sweep', ARGV[1], 'NX', 'PX', interval) then
     return nil
 end
@@ -31,10 +32,7 @@ for _, member in ipairs(dead) do
     end
 end
 
-local alive = {} -- lanes with a live worker
-for _, member in ipairs(redis.call('ZRANGEBYSCORE', 'ps:workers', NOW - lease, '+inf')) do
-    alive[member:match('^[^/]+')] = true
-end
+local alive = lanes_alive(lease)
 
 local function delivered(stream)
     local groups = redis.pcall('XINFO', 'GROUPS', stream)
@@ -48,13 +46,12 @@ local moved = 0
 
 local function move(stream, priority, entry, reason)
     local fields = entry[2]
-    if fields[10] == '1' then
-        local args = { unpack(fields, 1, 10) }
-        args[11], args[12] = 'reason', reason
-        redis.call('XADD', stream_of('cpu', priority), '*', unpack(args))
+    local job, unit, items, payload, cpu = fields[2], fields[4], fields[6], fields[8], fields[10]
+    if cpu == '1' then
+        append(stream_of('cpu', priority), job, unit, items, payload, cpu, reason)
         redis.pcall('XGROUP', 'CREATE', stream_of('cpu', priority), GROUP, '0')
-        redis.call('HSET', 'ps:job:' .. fields[2], 'lane', 'cpu')
-        drop(stream, entry[1])
+        redis.call('HSET', 'ps:job:' .. job, 'lane', 'cpu')
+        drop(stream, entry[1], items, #payload)
         moved = moved + 1
     end
 end

@@ -70,6 +70,6 @@ def gpu_worker(store: Store) -> LaneWorker:
 
 
 @pytest.fixture
-def work(gpu_worker: LaneWorker, runtimes: dict[str, Runtime]) -> Callable[[], None]:
+def work(gpu_worker: LaneWorker, runtimes: dict[str, Runtime]) -> Callable[[], int]:
     """Call it to have everything in the gpu lane run, as a worker's child would."""
     return Inference(gpu_worker, runtimes, Deaf()).run_batches  # type: ignore[arg-type]

@@ -74,7 +74,9 @@ def test_a_full_redis_is_no_failure_of_ours(app: Flask, client: FlaskClient) -> 
     store = app.extensions["penstock"].store
     store.redis.config_set("maxmemory", 1)
     try:
-        problem_in(client.post("/v1/jobs", json=NULL_JOB), 503, "unavailable")
+        refused = client.post("/v1/jobs", json=NULL_JOB)
+        problem_in(refused, 503, "overloaded")
+        assert int(refused.headers["Retry-After"]) > 0
         assert list(store.redis.scan_iter("ps:*")) == []
     finally:
         store.redis.config_set("maxmemory", 0)

@@ -30,7 +30,7 @@ def test_the_same_request_again_is_answered_with_the_same_job(
 
 
 def test_a_replay_shows_the_job_as_it_stands_by_then(
-    client: FlaskClient, work: Callable[[], None]
+    client: FlaskClient, work: Callable[[], int]
 ) -> None:
     first = job_in(client.post("/v1/jobs", json=NULL_JOB, headers=KEY), 202)
     work()

@@ -2,6 +2,8 @@ from __future__ import annotations
 
 from flask.testing import FlaskClient
 
+from tasks import keys
+from tasks.store import Store
 from tests.app.answers import job_in, problem_in
 
 
@@ -21,6 +23,12 @@ def test_a_pipeline_shows_its_schema_tiers_and_version(client: FlaskClient) -> N
     text = card["input"]["properties"]["text"]
     assert (text["minLength"], text["maxLength"]) == (1, 5_000)
     assert card in client.get("/v1/pipelines").get_json()["pipelines"]
+
+
+def test_a_pipeline_shows_the_breakers_of_its_tiers(client: FlaskClient, store: Store) -> None:
+    assert client.get("/v1/pipelines/echo").get_json()["tiers"][0]["breaker"] == "closed"
+    store.redis.hset(keys.BREAKERS, "echo/size", "5 4000000000000")
+    assert client.get("/v1/pipelines/echo").get_json()["tiers"][0]["breaker"] == "open"
 
 
 def test_the_example_of_a_pipeline_can_be_submitted_as_it_stands(client: FlaskClient) -> None:

@@ -204,7 +204,7 @@ def test_an_answer_to_bad_input_is_short(client: FlaskClient) -> None:
     ],
 )
 def test_what_is_just_within_the_limits_is_accepted_and_runs(
-    client: FlaskClient, work: Callable[[], None], body: dict[str, Any]
+    client: FlaskClient, work: Callable[[], int], body: dict[str, Any]
 ) -> None:
     accepted = job_in(client.post("/v1/jobs", json=body), 202)
     work()

@@ -44,7 +44,8 @@ class Web(BaseHTTPRequestHandler):
 
     def do_GET(self) -> None:
         known = {"/readyz": 200 if self.ready else 503, "/healthcheck": 200}
-        self._answer(known.get(self.path, 404), {"reason": "the stub is never ready"})
+        status = "ready" if self.ready else "unready"
+        self._answer(known.get(self.path, 404), {"status": status})
 
     def do_POST(self) -> None:
         body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))

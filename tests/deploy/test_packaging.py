@@ -69,7 +69,9 @@ def test_redis_in_a_container_is_as_safe_as_the_local_one(tmp_path: Path) -> Non
     # The container's network is its own; its processes need no mark to be found by.
     own = {"bind", "daemonize", "dir", "requirepass", "set-proc-title"}
     assert contained.pop("appendfsync") == "${REDIS_APPENDFSYNC:-always}"
-    assert contained.keys() - {"dir", "requirepass"} == local.keys() - own - {"appendfsync"}
+    assert contained.pop("maxmemory") == "${REDIS_MAXMEMORY_BYTES:-2147483648}"
+    own |= {"appendfsync", "maxmemory"}
+    assert contained.keys() - {"dir", "requirepass"} == local.keys() - own
     assert contained.items() - local.items() == {
         ("dir", "/data"),
         ("requirepass", contained["requirepass"]),

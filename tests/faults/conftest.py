@@ -4,6 +4,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from tests.faults.report import MEASURED, Report
 from tests.stack import Stack
 
 
@@ -16,3 +17,15 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
         yield stack
     finally:
         stack.stop_all()
+
+
+@pytest.fixture
+def report(request: pytest.FixtureRequest) -> Report:
+    return Report(request.config.stash.setdefault(MEASURED, []))
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    if rows := terminalreporter.config.stash.get(MEASURED, []):
+        terminalreporter.section("faults: what was measured")
+        for fault, figures in rows:
+            terminalreporter.write_line(f"{fault}: {figures}")

@@ -7,6 +7,8 @@ changes.
 from __future__ import annotations
 
 import threading
+import time
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
@@ -28,11 +30,13 @@ End = tuple[str, int | None, str]  # status, when, output
 
 
 class Load:
-    """`JOBS` jobs under way. accepted: their ids so far."""
+    """Jobs of the pipeline `slow` under way. accepted: their ids so far."""
 
-    def __init__(self, stack: Stack, series: str) -> None:
+    def __init__(self, stack: Stack, series: str, jobs: int = JOBS) -> None:
         self.stack = stack
         self.series = series
+        self.jobs = jobs
+        self._before = stack.ended()
         self.accepted: list[str] = []
         self.ends: dict[str, End] = {}
         self.changed: list[tuple[str, End, End]] = []
@@ -45,7 +49,7 @@ class Load:
 
     def __enter__(self) -> Self:
         for share in range(CLIENTS):
-            self._threads.append(self._pool.submit(self._submit, range(share, JOBS, CLIENTS)))
+            self._threads.append(self._pool.submit(self._submit, range(share, self.jobs, CLIENTS)))
         self._threads.append(self._pool.submit(self._watch))
         return self
 
@@ -57,7 +61,7 @@ class Load:
         for thread in self._threads:
             if thread.done():
                 thread.result()
-        return len(self.accepted) == JOBS
+        return len(self.accepted) == self.jobs
 
     def look(self) -> int:
         """Read every job accepted so far; how many of them have ended."""
@@ -68,6 +72,30 @@ class Load:
                 if job.status.is_terminal:
                     self._note(job)
             return len(self.ends)
+
+    def all_end_once(self, within_s: float) -> float:
+        """Wait for every job; those accepted by now must end within `within_s`.
+
+        Every one succeeds, and none twice. Returns the seconds that those accepted by now took.
+        """
+        began, accepted = time.monotonic(), set(self.accepted)
+        eventually(
+            lambda: self.look() and accepted <= self.ends.keys(),
+            f"the end of the {len(accepted)} jobs accepted by then",
+            within_s=within_s,
+        )
+        took = time.monotonic() - began
+        eventually(
+            lambda: self.all_accepted() and self.look() == self.jobs, "all jobs", within_s=90
+        )
+        self.look()
+        assert not self.changed
+        assert len(set(self.accepted)) == self.jobs
+        assert Counter(status for status, *_ in self.ends.values()) == {"succeeded": self.jobs}
+        before = self._before.get("succeeded", 0)
+        assert self.stack.ended() == self._before | {"succeeded": before + self.jobs}
+        assert self.stack.held() == 0
+        return took
 
     def _note(self, job: Job) -> None:
         end = (job.status.value, job.finished, str(job.outcome))
@@ -106,9 +134,9 @@ class Load:
 
 
 @contextmanager
-def under_load(stack: Stack, series: str) -> Iterator[Load]:
+def under_load(stack: Stack, series: str, jobs: int = JOBS) -> Iterator[Load]:
     """The stack with many jobs accepted, some of them held by the gpu worker, and more coming."""
-    with Load(stack, series) as load:
+    with Load(stack, series, jobs) as load:
         eventually(lambda: len(load.accepted) > JOBS // 5, "a fifth of the jobs accepted")
         eventually(lambda: stack.held() > 1, "a batch under way")
         yield load

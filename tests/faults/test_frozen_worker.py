@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterator
 
 import psutil
@@ -10,6 +9,7 @@ import pytest
 
 from tests.eventually import eventually
 from tests.faults.load import JOBS, Load
+from tests.faults.report import Report
 from tests.stack import Stack
 
 LEASE_MS = "2000"
@@ -33,9 +33,8 @@ def two_workers(stack: Stack) -> Iterator[tuple[psutil.Process, psutil.Process]]
 
 @pytest.mark.timeout(240)
 def test_units_of_a_frozen_worker_are_taken_over_and_its_late_answers_change_nothing(
-    stack: Stack, two_workers: tuple[psutil.Process, psutil.Process]
+    stack: Stack, two_workers: tuple[psutil.Process, psutil.Process], report: Report
 ) -> None:
-    before = stack.ended().get("succeeded", 0)
     frozen, _ = two_workers
     with Load(stack, "frozen") as load:
         eventually(lambda: len(load.accepted) > JOBS // 5, "a fifth of the jobs accepted")
@@ -46,7 +45,5 @@ def test_units_of_a_frozen_worker_are_taken_over_and_its_late_answers_change_not
         assert load.most_attempts == 2
         frozen.resume()
         eventually(lambda: "stale units dropped" in stack.log("gpu"), "late answers dropped")
-        load.look()
-    assert not load.changed
-    assert Counter(status for status, *_ in load.ends.values()) == {"succeeded": JOBS}
-    assert stack.ended() == {"succeeded": before + JOBS}
+        load.all_end_once(within_s=30)
+    report("SIGSTOP of a worker for longer than 2 leases", stale_commits=0, lost=0, duplicates=0)

@@ -111,7 +111,7 @@ def is_close(output: dict[str, Any]) -> bool:
 def direct(series: Sequence[str]) -> Answers:
     """What the pipeline itself answers, without HTTP, Redis or Celery."""
     runtime = Runtime.load(PIPELINE, "cpu")
-    outcomes = runtime.run(runtime.prepare([Item({"text": text}) for text in series]))
+    outcomes = runtime.run(runtime.prepare([Item({"text": text}) for text in series])).outcomes
     assert all(outcome.output for outcome in outcomes)
     return {text: outcome.output or {} for text, outcome in zip(series, outcomes, strict=True)}
 

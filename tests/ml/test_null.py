@@ -10,7 +10,7 @@ from tests.ml.toys import item
 def test_null_allows_every_text_and_is_never_cached() -> None:
     runtime = Runtime.load(pipeline, "cpu")
     runtime.warm_up()
-    outcomes = runtime.run(runtime.prepare([item("a"), item("b")]))
+    outcomes = runtime.run(runtime.prepare([item("a"), item("b")])).outcomes
     assert [o.output for o in outcomes] == [
         {
             "label": "allow",

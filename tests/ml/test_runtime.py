@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from ml.cascade import Cascade, LoadedTier
+from ml.cascade import Cascade
+from ml.loaded import LoadedTier
 from ml.outcomes import ItemError
 from ml.pipeline import Features, Item, Prediction, Tier, TierRef
 from ml.runtime import Runtime, RuntimeLoadError
@@ -38,14 +39,14 @@ def runtime(*tiers: Tier) -> Runtime:
 
 
 def run(runtime: Runtime, *texts: str) -> list[Any]:
-    outcomes = runtime.run(runtime.prepare([item(text) for text in texts]))
+    outcomes = runtime.run(runtime.prepare([item(text) for text in texts])).outcomes
     return [outcome.error or outcome.output for outcome in outcomes]
 
 
 def test_a_users_own_module_is_served_by_its_import_path() -> None:
     loaded = Runtime.load(Toy(), "cpu")
     loaded.warm_up()
-    outcome = loaded.run(loaded.prepare([item("hello")]))[0]
+    outcome = loaded.run(loaded.prepare([item("hello")])).outcomes[0]
     assert outcome.error is None
     assert outcome.output is not None
     assert set(outcome.output) == {
@@ -91,14 +92,16 @@ def test_starting_below_the_first_tier_is_not_degraded() -> None:
 
 def test_an_item_that_asks_for_a_better_tier_than_runs_here_fails_clearly() -> None:
     loaded = Runtime.load(Costed(), "cpu", top="worst")
-    outcome = loaded.run(loaded.prepare([item("1", min_tier="best")]))[0]
+    outcome = loaded.run(loaded.prepare([item("1", min_tier="best")])).outcomes[0]
     assert outcome.error == ItemError(
         "tier_unavailable", "its min_tier is better than any this worker runs: worst"
     )
 
 
 def test_an_unknown_min_tier_fails_with_the_known_ones() -> None:
-    outcome = (r := runtime(Scripted(good))).run(r.prepare([item("1", min_tier="magic")]))[0]
+    outcome = (
+        (r := runtime(Scripted(good))).run(r.prepare([item("1", min_tier="magic")])).outcomes[0]
+    )
     assert outcome.error == ItemError(
         "tier_unavailable", "there is no tier 'magic', only best, worst"
     )

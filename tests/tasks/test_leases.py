@@ -189,6 +189,55 @@ def test_the_fourth_claim_of_a_unit_fails_its_job_as_poison(store: Store) -> Non
     assert store.redis.xlen("ps:lane:gpu:normal") == 0
 
 
+def crash(store: Store, worker: LaneWorker) -> None:
+    """The worker falls silent for longer than its lease."""
+    for held in store.redis.xpending_range("ps:lane:gpu:normal", "workers", "-", "+", 100):
+        store.redis.xclaim(
+            "ps:lane:gpu:normal",
+            "workers",
+            worker.name,
+            0,
+            [held["message_id"]],
+            idle=store.settings.lease_ms,
+            justid=True,
+        )
+
+
+def test_units_that_a_dead_worker_held_are_handed_out_one_by_one(store: Store) -> None:
+    for _ in range(3):
+        put(store)
+    dead, worker = worker_of(store), worker_of(store)
+    claim(dead)
+    crash(store, dead)
+    put(store)
+    claims = [claim(worker) for _ in range(4)]
+    assert [[unit.attempt for unit in units] for units in claims] == [[2], [2], [2], [1]]
+    assert [unit.suspect for units in claims for unit in units] == [True, True, True, False]
+
+
+def test_a_claim_ahead_brings_no_suspect(store: Store) -> None:
+    put(store)
+    dead, worker = worker_of(store), worker_of(store)
+    claim(dead)
+    crash(store, dead)
+    put(store)
+    (unit,) = worker.claim(64, 0, suspects=False).units
+    assert unit.attempt == 1
+    assert [unit.attempt for unit in claim(worker)] == [2]
+
+
+def test_one_unit_that_ends_every_worker_costs_its_batch_mates_nothing(store: Store) -> None:
+    poison, *mates = [put(store) for _ in range(8)]
+    worker = worker_of(store)
+    while units := claim(worker):
+        if poison.job_id in {unit.job for unit in units}:
+            crash(store, worker)
+        else:
+            worker.commit([done(unit) for unit in units])
+    assert job_of(store, poison).view()["error"]["code"] == "poison_input"
+    assert {job_of(store, mate).status for mate in mates} == {Status.SUCCEEDED}
+
+
 def test_units_of_a_cancelled_job_are_dropped_when_claimed(store: Store) -> None:
     receipt = put(store)
     assert cancel(store, receipt.job_id) == "queued"

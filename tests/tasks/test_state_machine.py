@@ -28,7 +28,7 @@ from tasks.reads import read_job
 from tasks.store import CANCEL, SWEEP, Store
 from tests.tasks.lanes import ERROR, SINGLE, bulk, claim, counts, done, put
 
-EXAMPLES = 300
+EXAMPLES = 2_000
 PAST_MS = 1
 MOST_ATTEMPTS = 3
 
@@ -88,6 +88,7 @@ class Lifecycle(RuleBasedStateMachine):
 
     def _take(self, worker: LaneWorker, most: int) -> Any:
         taken = [Held(unit, worker) for unit in claim(worker, most)]
+        assert len(taken) == 1 or not any(one.unit.suspect for one in taken)
         for one in taken:
             job = self.model[one.unit.job]
             assert not job.status.is_terminal, "a unit of an ended job was handed out"
@@ -202,6 +203,15 @@ class Lifecycle(RuleBasedStateMachine):
     def every_end_is_counted_once(self) -> None:
         ended = [job.status for job in self.model.values() if job.status.is_terminal]
         assert counts(self.store) == {status: ended.count(status) for status in set(ended)}
+
+    @invariant()
+    def the_load_of_the_lane_is_that_of_its_units(self) -> None:
+        redis: Any = self.store.redis
+        streams = [redis.xrange(keys.stream("gpu", priority)) for priority in Priority]
+        units = [fields for entries in streams for _, fields in entries]
+        items, size = redis.hmget(keys.load("gpu"), "items", "bytes")
+        assert int(items or 0) == sum(int(unit["items"]) for unit in units)
+        assert int(size or 0) == sum(len(unit["payload"].encode()) for unit in units)
 
     def teardown(self) -> None:
         """Whatever happened, a patient worker brings every job to its end."""

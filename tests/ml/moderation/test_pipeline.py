@@ -11,7 +11,7 @@ from ml.runtime import Runtime
 
 def ask(runtime: Runtime, text: str, **options: object) -> dict[str, object]:
     asked = Options(**options)  # type: ignore[arg-type]
-    outcome = runtime.run(runtime.prepare([Item({"text": text}, asked)]))[0]
+    outcome = runtime.run(runtime.prepare([Item({"text": text}, asked)])).outcomes[0]
     assert outcome.error is None
     assert outcome.output is not None
     return outcome.output
@@ -66,7 +66,7 @@ def test_another_script_is_sent_to_review_with_the_reason(runtime: Runtime) -> N
 
 def test_every_text_gets_an_answer(runtime: Runtime) -> None:
     texts = ["a", "\ud800", "\u200d", "\U0001f602" * 3_000, "x" * 5_000, "\ufdfa" * 5_000, "?!"]
-    outcomes = runtime.run(runtime.prepare([Item({"text": t}) for t in texts]))
+    outcomes = runtime.run(runtime.prepare([Item({"text": t}) for t in texts])).outcomes
     assert [o.error for o in outcomes] == [None] * len(texts)
 
 

@@ -79,7 +79,7 @@ def test_the_version_it_writes_is_served_with_its_own_labels(artifacts: Artifact
     runtime = Runtime.load(Spam(artifacts), "cpu")
     runtime.warm_up()
     texts = ["win free money now", "see you at lunch"]
-    outcomes = runtime.run(runtime.prepare([Item({"text": text}) for text in texts]))
+    outcomes = runtime.run(runtime.prepare([Item({"text": text}) for text in texts])).outcomes
     assert [o.output and o.output["label"] for o in outcomes] == ["spam", "ham"]
     assert [o.output and o.output["tier"] for o in outcomes] == ["cnn", "cnn"]
 

@@ -1,0 +1,68 @@
+"""What looks after a worker child's batches: that they go on, and that they end.
+
+Celery's messages may stop coming (a broker whose memory is full, a consumer that missed a
+reconnect), and its time limit only covers what it started itself. So an idle child looks at its
+lane on its own, and one that hangs is ended whatever it hangs in, as long as a Python thread can
+run beside it; if none can, its lease runs out, and Celery's parent process ends it.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+from collections.abc import Callable
+
+from tasks.inference import Inference
+from tasks.logs import get_logger
+from tasks.settings import Settings
+
+log = get_logger(__name__)
+
+LOOK_S = 0.5
+GRACE_S = 3.0  # Celery's own limit goes first: it tells its story better
+
+
+class Rescuer(threading.Thread):
+    """Runs batches when Celery asks for none though it should."""
+
+    def __init__(
+        self, inference: Inference, run_batches: Callable[[], int], settings: Settings
+    ) -> None:
+        super().__init__(name="rescuer", daemon=True)
+        self._inference = inference
+        self._run_batches = run_batches
+        self._settings = settings
+        self._stopping = threading.Event()
+
+    def run(self) -> None:
+        rescue_s = self._settings.rescue_ms / 1000
+        while not self._stopping.wait(min(LOOK_S, rescue_s)):
+            if self._inference.idle_s >= rescue_s:
+                while self._run_batches() and not self._stopping.is_set():
+                    log.info("work found without a wake-up")
+
+    def stop(self) -> None:
+        self._stopping.set()
+
+
+class Watchdog(threading.Thread):
+    """Ends a process that hangs; leases and a fresh process do the rest."""
+
+    def __init__(self, inference: Inference, settings: Settings) -> None:
+        super().__init__(name="watchdog", daemon=True)
+        self._inference = inference
+        self._limit_s = settings.hard_limit_s
+        self._stopping = threading.Event()
+
+    def run(self) -> None:
+        while not self._stopping.wait(LOOK_S):
+            if self._inference.busy_s > self._limit_s + GRACE_S:
+                log.critical("a batch hangs: ending this process", limit_s=self._limit_s)
+                os.kill(os.getpid(), signal.SIGKILL)
+            elif self._inference.stuck_s > self._limit_s and self._inference.retire(LOOK_S):
+                log.critical("a tier hangs: ending this process", limit_s=self._limit_s)
+                os.kill(os.getpid(), signal.SIGKILL)
+
+    def stop(self) -> None:
+        self._stopping.set()
