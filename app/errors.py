@@ -120,7 +120,10 @@ def install(app: Flask) -> None:
     @app.errorhandler(RedisError)
     def store_down(error: RedisError) -> Response:
         log.error("redis failed a request", error=str(error), request_id=g.get("request_id"))
-        text = "The job store cannot be reached or is full; nothing was accepted."
+        text = (
+            "The job store does not answer. A job that was being submitted may have been accepted "
+            "all the same: send it again with the same Idempotency-Key."
+        )
         return problem(503, Unavailable.code, text, retry_after_s=Unavailable.retry_after_s)
 
     @app.errorhandler(Exception)

@@ -1,4 +1,4 @@
-"""The Celery application: worker processes, routing, time limits and events. Jobs are not in it.
+"""The Celery application: worker processes, routing and events. Jobs are not in it.
 
 A message says "lane X has work" and nothing else. It may be lost (the sweep sends another) or come
 twice (the second claim finds nothing), so nothing here is retried or acknowledged late.
@@ -55,7 +55,6 @@ def make_celery(settings: Settings) -> Celery:
         task_ignore_result=True,
         task_serializer="json",
         accept_content=["json"],
-        task_time_limit=settings.hard_limit_s,
         worker_prefetch_multiplier=1,
         worker_proc_alive_timeout=settings.warm_up_s,
         worker_hijack_root_logger=False,

@@ -9,8 +9,9 @@ from __future__ import annotations
 import threading
 import time
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 from celery import Celery
@@ -56,7 +57,7 @@ class Inference:
         self._breakers = Breakers(worker.store)
         self._together = False  # jobs come together: waiting for more of them makes fuller batches
         self._turn = threading.Lock()
-        self._begun: float | None = None  # when the batch under way began
+        self._under_way: dict[int, float] = {}  # since when each thread runs code of a pipeline
         self._ended = time.monotonic()  # when this child was last busy
         self._ahead = ThreadPoolExecutor(1, "claim-ahead")
         self._behind = ThreadPoolExecutor(1, "commit-behind")
@@ -75,7 +76,7 @@ class Inference:
         try:
             return self._drain_and_let_go()
         finally:
-            self._begun, self._ended = None, time.monotonic()
+            self._ended = time.monotonic()
             self._turn.release()
 
     @property
@@ -85,9 +86,11 @@ class Inference:
 
     @property
     def busy_s(self) -> float:
-        """Seconds that the batch under way has taken so far; 0 if there is none."""
-        begun = self._begun
-        return time.monotonic() - begun if begun else 0.0
+        """Seconds that a pipeline's code has run on a batch so far; 0 if none does.
+
+        Waiting for Redis is not in it: an outage must not look like a hung model.
+        """
+        return time.monotonic() - min(self._under_way.values(), default=time.monotonic())
 
     @property
     def stuck_s(self) -> float:
@@ -113,7 +116,7 @@ class Inference:
         batches = 0
         batch = self._next(until)
         while batch:
-            batches, self._begun = batches + 1, time.monotonic()
+            batches += 1
             if batch.suspect and committing:
                 committing.result()
             deep = batch.waiting > 0 and not batch.suspect and time.monotonic() < until
@@ -154,6 +157,10 @@ class Inference:
         return self._prepare(claim.units, claim.waiting) if claim.units else None
 
     def _prepare(self, units: Sequence[Unit], waiting: int) -> Batch:
+        with self._timed():
+            return self._gather(units, waiting)
+
+    def _gather(self, units: Sequence[Unit], waiting: int) -> Batch:
         by_pipeline: dict[str, list[Unit]] = defaultdict(list)
         for unit in units:
             by_pipeline[unit.payload.pipeline].append(unit)
@@ -169,9 +176,19 @@ class Inference:
 
     def _predict(self, batch: Batch) -> list[Settled]:
         settled = list(batch.settled)
-        for group in batch.groups:
-            settled += answer(group, self._breakers)
+        with self._timed():
+            for group in batch.groups:
+                settled += answer(group, self._breakers)
         return settled
+
+    @contextmanager
+    def _timed(self) -> Iterator[None]:
+        thread = threading.get_ident()
+        self._under_way[thread] = time.monotonic()
+        try:
+            yield
+        finally:
+            del self._under_way[thread]
 
     def _commit(self, settled: Sequence[Settled]) -> None:
         """Commit, through a restart of Redis if need be: until the leases are lost anyway."""

@@ -1,9 +1,7 @@
 """What looks after a worker child's batches: that they go on, and that they end.
 
 Celery's messages may stop coming (a broker whose memory is full, a consumer that missed a
-reconnect), and its time limit only covers what it started itself. So an idle child looks at its
-lane on its own, and one that hangs is ended whatever it hangs in, as long as a Python thread can
-run beside it; if none can, its lease runs out, and Celery's parent process ends it.
+reconnect), so an idle child looks at its lane on its own, and ends itself if it hangs.
 """
 
 from __future__ import annotations
@@ -15,12 +13,12 @@ from collections.abc import Callable
 
 from tasks.inference import Inference
 from tasks.logs import get_logger
+from tasks.pulse import BEAT_S
 from tasks.settings import Settings
 
 log = get_logger(__name__)
 
-LOOK_S = 0.5
-GRACE_S = 3.0  # Celery's own limit goes first: it tells its story better
+LOOK_S = BEAT_S
 
 
 class Rescuer(threading.Thread):
@@ -47,17 +45,19 @@ class Rescuer(threading.Thread):
 
 
 class Watchdog(threading.Thread):
-    """Ends a process that hangs; leases and a fresh process do the rest."""
+    """Ends a process that hangs, and shows that it does not; leases do the rest."""
 
-    def __init__(self, inference: Inference, settings: Settings) -> None:
+    def __init__(self, inference: Inference, beat: Callable[[], None], settings: Settings) -> None:
         super().__init__(name="watchdog", daemon=True)
         self._inference = inference
+        self._beat = beat
         self._limit_s = settings.hard_limit_s
         self._stopping = threading.Event()
 
     def run(self) -> None:
         while not self._stopping.wait(LOOK_S):
-            if self._inference.busy_s > self._limit_s + GRACE_S:
+            self._beat()
+            if self._inference.busy_s > self._limit_s:
                 log.critical("a batch hangs: ending this process", limit_s=self._limit_s)
                 os.kill(os.getpid(), signal.SIGKILL)
             elif self._inference.stuck_s > self._limit_s and self._inference.retire(LOOK_S):

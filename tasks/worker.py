@@ -11,11 +11,12 @@ import os
 import signal
 import sys
 import time
+from functools import partial
 from typing import Any
 
 from billiard import current_process
 from celery import Celery
-from celery.signals import worker_process_init, worker_process_shutdown
+from celery.signals import worker_process_init, worker_process_shutdown, worker_ready
 from redis import RedisError
 
 from ml.faults import DeviceLost
@@ -27,6 +28,7 @@ from tasks.lanes import Lane
 from tasks.leases import LaneWorker
 from tasks.logs import configure_logs, get_logger
 from tasks.minder import Rescuer, Watchdog
+from tasks.pulse import Guard, Pulse
 from tasks.settings import Settings, SettingsError
 from tasks.store import Store, connect
 
@@ -36,9 +38,12 @@ log = get_logger(__name__)
 class Child:
     """What one pool child holds: its place in the lane, its models, its housekeeper."""
 
-    def __init__(self, settings: Settings, lane: Lane, celery: Celery, parent: int) -> None:
+    def __init__(
+        self, settings: Settings, lane: Lane, celery: Celery, parent: int, pulse: Pulse
+    ) -> None:
         started = time.monotonic()
         index: int = current_process().index  # type: ignore[attr-defined]
+        pulse.begin(index)
         device = devices.pin(settings, lane, index)
         self.inference: Inference | None = None
         self.threads: list[Housekeeper | Rescuer | Watchdog] = []
@@ -48,7 +53,7 @@ class Child:
             self.inference = Inference(self.worker, runtimes, celery)
             self.threads += [
                 Rescuer(self.inference, self.run_batches, settings),
-                Watchdog(self.inference, settings),
+                Watchdog(self.inference, partial(pulse.beat, index), settings),
             ]
         self.threads.append(Housekeeper(self.worker, celery, parent))
         seconds = round(time.monotonic() - started, 2)
@@ -101,16 +106,23 @@ def build(settings: Settings, lane: Lane) -> Celery:
     celery = make_celery(settings)
     children: list[Child] = []
     parent = os.getpid()
+    pulse = Pulse(devices.pool_size(settings, lane))
+    guard = Guard(pulse, settings)
 
     @celery.task(name=RUN_BATCHES)
     def run_batches(_lane: str) -> None:
         children[0].run_batches()
 
+    @worker_ready.connect(weak=False)
+    def watch(**_: object) -> None:
+        if not guard.is_alive():  # a worker is ready again after each reconnect
+            guard.start()
+
     @worker_process_init.connect(weak=False)
     def start(**_: object) -> None:
         configure_logs(settings)
         try:
-            child = Child(settings, lane, celery, parent)
+            child = Child(settings, lane, celery, parent, pulse)
         except Exception as error:
             stop_worker(lane, error)
         children.append(child)

@@ -8,7 +8,9 @@ import secrets
 import signal
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +23,7 @@ from tasks import keys
 from tasks.settings import Settings
 from tasks.store import Store, connect
 from tests.conftest import RedisServer, free_port
-from tests.eventually import eventually
+from tests.eventually import LOOK_AGAIN_S, eventually
 
 ROOT = Path(__file__).parent.parent
 MARK = "PENSTOCK_TEST_STACK"  # marks every process of a stack, children too
@@ -89,6 +91,25 @@ class Stack:
         """SIGKILL, to the named process alone; its children are left to notice."""
         self.processes[name].kill()
         self.processes[name].wait()
+
+    @contextmanager
+    def supervised(self, *names: str, **env: str) -> Iterator[None]:
+        """While it lasts, the named processes are started again whenever they end."""
+        done = threading.Event()
+
+        def supervise() -> None:
+            while not done.wait(LOOK_AGAIN_S):
+                for name in names:
+                    if self.processes[name].poll() is not None:
+                        self.start(name, **env)
+
+        thread = threading.Thread(target=supervise)
+        thread.start()
+        try:
+            yield
+        finally:
+            done.set()
+            thread.join()
 
     def _start_redis(self) -> subprocess.Popen[bytes]:
         server = self.redis_server

@@ -13,6 +13,7 @@ WORKER_HALF = {
     "tasks.inference",
     "tasks.leases",
     "tasks.minder",
+    "tasks.pulse",
     "tasks.worker",
 }
 

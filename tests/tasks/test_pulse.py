@@ -1,0 +1,98 @@
+"""A child without a pulse is ended; one that loads, beats or came back is not."""
+
+from __future__ import annotations
+
+import multiprocessing
+import signal
+from collections.abc import Iterator
+from dataclasses import replace
+from multiprocessing.connection import Connection
+from multiprocessing.context import ForkProcess
+
+import pytest
+
+from tasks.pulse import BEAT_S, GRACE_S, Guard, Pulse
+from tasks.settings import Settings
+
+fork = multiprocessing.get_context("fork")
+LIMIT_S = 2
+LOOKS = int((LIMIT_S + GRACE_S) / BEAT_S)
+
+
+def live(pulse: Pulse, orders: Connection) -> None:
+    """A child: beats when told to, and says so."""
+    pulse.begin(0)
+    orders.send("begun")
+    while orders.recv():
+        pulse.beat(0)
+        orders.send("beaten")
+
+
+class Child:
+    def __init__(self, pulse: Pulse) -> None:
+        self.orders, theirs = fork.Pipe()
+        self.process: ForkProcess = fork.Process(target=live, args=(pulse, theirs))
+        self.process.start()
+        assert self.orders.recv() == "begun"
+
+    def beat(self) -> None:
+        self.orders.send(True)
+        assert self.orders.recv() == "beaten"
+
+
+@pytest.fixture
+def pulse() -> Pulse:
+    return Pulse(1)
+
+
+@pytest.fixture
+def guard(pulse: Pulse, settings: Settings) -> Guard:
+    return Guard(pulse, replace(settings, hard_limit_s=LIMIT_S))
+
+
+@pytest.fixture
+def child(pulse: Pulse) -> Iterator[Child]:
+    child = Child(pulse)
+    yield child
+    child.process.kill()
+    child.process.join()
+
+
+def test_a_child_that_falls_silent_is_ended_after_the_limit(child: Child, guard: Guard) -> None:
+    child.beat()
+    for _ in range(LOOKS + 1):
+        guard.look()
+    assert child.process.is_alive()
+    guard.look()
+    child.process.join(30)
+    assert child.process.exitcode == -signal.SIGKILL
+
+
+def test_a_child_that_beats_now_and_then_lives(child: Child, guard: Guard) -> None:
+    for _ in range(3 * LOOKS):
+        child.beat()
+        for _ in range(LOOKS):
+            guard.look()
+    child.beat()
+    assert child.process.is_alive()
+
+
+def test_a_child_that_still_loads_is_not_listened_to(child: Child, guard: Guard) -> None:
+    for _ in range(3 * LOOKS):
+        guard.look()
+    child.beat()
+    assert child.process.is_alive()
+
+
+def test_a_childs_successor_begins_anew(child: Child, pulse: Pulse, guard: Guard) -> None:
+    child.beat()
+    for _ in range(LOOKS):
+        guard.look()
+    successor = Child(pulse)
+    successor.beat()
+    for _ in range(LOOKS):
+        guard.look()
+    assert successor.process.is_alive()
+    successor.orders.send(False)
+    successor.process.join(30)
+    assert successor.process.exitcode == 0
