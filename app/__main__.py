@@ -19,7 +19,7 @@ def main() -> int:
         print(error, file=sys.stderr)  # noqa: T201
         return 2
     Granian(
-        "app.wsgi:app",
+        "app.served:app",
         address=settings.host,
         port=settings.port,
         interface=Interfaces.WSGI,

@@ -54,6 +54,10 @@ class Watchdog(threading.Thread):
         self._limit_s = settings.hard_limit_s
         self._stopping = threading.Event()
 
+    def start(self) -> None:
+        self._beat()  # before any work: the first batch may be the one that hangs
+        super().start()
+
     def run(self) -> None:
         while not self._stopping.wait(LOOK_S):
             self._beat()

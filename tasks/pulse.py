@@ -21,7 +21,7 @@ from tasks.settings import Settings
 log = get_logger(__name__)
 
 BEAT_S = 0.5
-GRACE_S = 6.0  # the child goes first: it knows what it hangs in
+GRACE_S = 4.0  # the child goes first: it knows what it hangs in
 
 _ENTRY: Final = struct.Struct("QQ")  # process id, beats
 

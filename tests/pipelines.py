@@ -47,7 +47,7 @@ class Echo(Pipeline):
 
     name = "echo"
     input_schema = TextInput
-    tiers = (TierRef("size", "tests.pipelines:SizeTier", timeout_s=math.inf),)
+    tiers: tuple[TierRef, ...] = (TierRef("size", "tests.pipelines:SizeTier", timeout_s=math.inf),)
     batch_items = 4
     example: ClassVar = {"text": "an example"}
 
@@ -57,7 +57,7 @@ class Echo(Pipeline):
     def postprocess(self, item: Item, prediction: Prediction) -> dict[str, Any]:
         return {"echo": item.input["text"], "length": prediction.scores["length"]}
 
-    def cache_key(self, item: Item) -> str:
+    def cache_key(self, item: Item) -> str | None:
         return str(item.input["text"])
 
 

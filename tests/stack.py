@@ -68,8 +68,14 @@ class Stack:
 
         A name may have a number behind it, as in "gpu-2": another one of the kind.
         """
+        process = self._launch(name, env)
         if name == "redis":
-            return self._start_redis()
+            eventually(self._redis_answers, "an answer of Redis")
+        return process
+
+    def _launch(self, name: str, env: dict[str, str]) -> subprocess.Popen[bytes]:
+        if name == "redis":
+            return self._launch_redis()
         with (self.folder / f"{name}.log").open("ab") as log:
             self.processes[name] = subprocess.Popen(
                 [sys.executable, *COMMANDS[name.partition("-")[0]]],
@@ -101,7 +107,7 @@ class Stack:
             while not done.wait(LOOK_AGAIN_S):
                 for name in names:
                     if self.processes[name].poll() is not None:
-                        self.start(name, **env)
+                        self._launch(name, env)
 
         thread = threading.Thread(target=supervise)
         thread.start()
@@ -111,7 +117,7 @@ class Stack:
             done.set()
             thread.join()
 
-    def _start_redis(self) -> subprocess.Popen[bytes]:
+    def _launch_redis(self) -> subprocess.Popen[bytes]:
         server = self.redis_server
         # As `make up` has it: what was accepted is on disk before the client hears of it.
         config = write_config(
@@ -119,7 +125,6 @@ class Stack:
         )
         process = subprocess.Popen([find_server(), config], stdout=subprocess.DEVNULL)
         self.processes["redis"] = process
-        eventually(self._redis_answers, "an answer of Redis")
         return process
 
     def _redis_answers(self) -> bool:
@@ -157,8 +162,15 @@ class Stack:
 
     def pool_child(self, name: str) -> psutil.Process:
         """The child that runs the models (multiprocessing keeps a tracker beside it)."""
-        (child,) = [c for c in self.children(name) if "tracker" not in " ".join(c.cmdline())]
-        return child
+        return eventually(lambda: self._pool_children(name), f"one child of {name}")[0]
+
+    def _pool_children(self, name: str) -> list[psutil.Process]:
+        """The one there is, or nothing while one takes the place of another."""
+        try:
+            found = [c for c in self.children(name) if "tracker" not in " ".join(c.cmdline())]
+        except psutil.NoSuchProcess:
+            return []
+        return found if len(found) == 1 else []
 
     def held(self, by: int | None = None) -> int:
         """Units of the gpu lane that workers hold, or the one whose process id is given."""

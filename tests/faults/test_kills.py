@@ -47,6 +47,17 @@ def test_jobs_survive_the_kill_of_the_gpu_worker_itself(stack: Stack, report: Re
     report("SIGKILL of a worker's parent", lost=0, duplicates=0, orphans=0, recovered_s=took)
 
 
+def test_jobs_survive_the_kill_of_the_web_server(stack: Stack, report: Report) -> None:
+    orphans = stack.children("web")
+    with under_load(stack, "web") as load:
+        stack.kill("web")
+        stack.start("web")
+        took = load.all_end_once(WITHIN_S)
+    _, alive = psutil.wait_procs(orphans, timeout=WITHIN_S)
+    assert not alive
+    report("SIGKILL of the web server", lost=0, duplicates=0, orphans=0, recovered_s=took)
+
+
 def test_jobs_survive_the_kill_of_redis(stack: Stack, report: Report) -> None:
     names = ("web", "gpu", "cpu")
     pids = {name: {child.pid for child in stack.children(name)} for name in names}
