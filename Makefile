@@ -20,11 +20,11 @@ up: $(RUNTIME) ## Start everything, moderate a text, show the logs; DETACH=1 ret
 down: $(if $(wildcard $(RUNTIME)),,$(RUNTIME)) ## Stop everything that `make up` started
 	@$(BIN)/python -m deploy.local down
 
-test: $(DEV) ## Run all tests
+test: $(DEV) ## Run the tests, but for a few that take minutes
 	$(BIN)/python -m pytest -m "not long"
 
-faults: $(DEV) ## Break everything on purpose, and print what was promised and measured
-	$(BIN)/python -m pytest tests/faults
+faults: $(DEV) ## Break everything on purpose and print what it cost; ONLY=long: what `make test` leaves out
+	$(BIN)/python -m pytest tests/faults $(if $(ONLY),-m $(ONLY))
 
 soak: $(DEV) ## Random faults for SOAK_S seconds (600), at least 100,000 jobs
 	$(BIN)/python -m tests.soak --seconds $(or $(SOAK_S),600)
