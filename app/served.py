@@ -1,10 +1,12 @@
 """What the processes of `python -m app` load."""
 
-import os
+from multiprocessing import parent_process
 
 from app.orphans import end_with_parent
 from app.wsgi import app
 
 __all__ = ["app"]
 
-end_with_parent(os.getppid())
+# Not os.getppid(): by now the parent may be dead, and its successor is not ours to watch.
+if parent := parent_process():
+    end_with_parent(parent.pid)

@@ -1,7 +1,8 @@
-"""A process whose parent is gone ends itself."""
+"""A process whose parent is gone ends itself, however early that happened."""
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 
@@ -23,6 +24,12 @@ end_with_parent(os.getppid())
 print("watching", flush=True)
 signal.pause()
 """
+LATE = """
+import os, signal
+from app.orphans import end_with_parent
+end_with_parent({parent})
+signal.pause()
+"""
 
 
 def test_a_process_ends_with_its_parent() -> None:
@@ -33,3 +40,10 @@ def test_a_process_ends_with_its_parent() -> None:
         assert child.is_running()
         parent.kill()
     eventually(lambda: not child.is_running(), "the end of the child")
+
+
+def test_a_process_whose_parent_died_before_it_looked_ends_too() -> None:
+    not_its_parent = os.getppid()
+    program = LATE.format(parent=not_its_parent)
+    with subprocess.Popen([sys.executable, "-c", program]) as child:
+        assert child.wait(30) == -9

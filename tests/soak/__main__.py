@@ -64,6 +64,8 @@ def soak(folder: Path, seconds: float, jobs: int, seed: int, pause_s: float) -> 
         verdict = ledger.reconcile(stack.store)
         say(f"{took:.0f} s of load, seed {seed}; answers {dict(clients.asked)}")
         say(f"{chaos.done.total()} faults: {dict(chaos.done)}")
+        for line in verdict.lines():
+            say(line)
         return verdict
 
 
@@ -83,8 +85,6 @@ def main() -> int:
         folder = args.folder or Path(scratch)
         folder.mkdir(parents=True, exist_ok=True)
         verdict = soak(folder, args.seconds, args.jobs, args.seed, args.pause)
-    for line in verdict.lines():
-        say(line)
     return 0 if verdict.sound else 1
 
 
