@@ -8,5 +8,5 @@ from app.wsgi import app
 __all__ = ["app"]
 
 # Not os.getppid(): by now the parent may be dead, and its successor is not ours to watch.
-if parent := parent_process():
+if (parent := parent_process()) and parent.pid:
     end_with_parent(parent.pid)
