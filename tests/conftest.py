@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import secrets
-import socket
 import subprocess
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -15,6 +14,7 @@ from redis import Redis, RedisError
 from deploy.local.redis_server import find_server, write_config
 from tasks.settings import Settings
 from tasks.store import Store, connect
+from tests.ports import free_port
 
 API_KEY = "test-key-0123456789"
 
@@ -26,13 +26,6 @@ class RedisServer:
     port: int
     password: str
     folder: Path
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
 
 
 def start_redis(server: RedisServer) -> subprocess.Popen[bytes]:

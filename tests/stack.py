@@ -22,8 +22,9 @@ from deploy.local.redis_server import find_server, write_config
 from tasks import keys
 from tasks.settings import Settings
 from tasks.store import Store, connect
-from tests.conftest import RedisServer, free_port
+from tests.conftest import RedisServer
 from tests.eventually import LOOK_AGAIN_S, eventually
+from tests.ports import free_port
 
 ROOT = Path(__file__).parent.parent
 MARK = "PENSTOCK_TEST_STACK"  # marks every process of a stack, children too

@@ -10,7 +10,7 @@ from app import create_app
 from tasks.settings import Settings
 from tests.app.answers import NULL_JOB, problem_in
 from tests.app.conftest import client_of
-from tests.conftest import free_port
+from tests.ports import free_port
 
 
 @pytest.fixture

@@ -15,7 +15,7 @@ from tasks.settings import Settings
 from tasks.store import Store
 from tests.app.answers import NULL_JOB
 from tests.app.conftest import client_of
-from tests.conftest import free_port
+from tests.ports import free_port
 
 FAR_MS = 4_000_000_000_000
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import socket
 import subprocess
 import sys
 import time
@@ -17,6 +16,7 @@ import redis
 
 from deploy.local import dev_env, processes
 from deploy.local.processes import Member
+from tests.ports import free_port
 
 ROOT = Path(__file__).parents[2]
 STUB = f"python {ROOT}/tests/deploy/stub_process.py"
@@ -36,20 +36,12 @@ def eventually(condition: Callable[[], T]) -> T:
     return value
 
 
-def free_ports(count: int) -> list[int]:
-    sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
-    ports = [sock.getsockname()[1] for sock in sockets]
-    for sock in sockets:
-        sock.close()
-    return ports
-
-
 class Installation:
     """A repository of stand-ins with an instance of its own."""
 
     def __init__(self, root: Path, var: Path) -> None:
         self.root, self.var = root, var
-        self.web_port, self.flower_port, self.redis_port = free_ports(3)
+        self.web_port, self.flower_port, self.redis_port = (free_port() for _ in range(3))
         self.procfile(f"web: {STUB} web", f"gpu-worker: {STUB} worker", f"flower: {STUB} flower")
         self.env = {
             "PATH": os.environ["PATH"],

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import socket
 import stat
 import subprocess
 import time
@@ -15,6 +14,7 @@ import redis
 
 from deploy.local import redis_server
 from deploy.local.errors import RunnerError
+from tests.ports import free_port
 
 PASSWORD = 'quo"te and \\backslash'
 
@@ -26,13 +26,6 @@ def fake_server(folder: Path, says: str) -> Path:
     server.write_text(f"#!/bin/sh\necho '{says}'\n")
     server.chmod(0o755)
     return server
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
 
 
 @contextmanager

@@ -140,7 +140,9 @@ def test_make_down_ends_an_up_in_the_foreground(here: Installation) -> None:
 def test_two_instances_run_side_by_side(here: Installation, tmp_path: Path) -> None:
     there = Installation(tmp_path, tmp_path / "other")
     try:
-        assert here.up()[0] == there.up()[0] == 0
+        for instance in (here, there):
+            status, output = instance.up()
+            assert status == 0, output
         running = there.members()
         assert here.down()[0] == 0
         assert there.members() == running

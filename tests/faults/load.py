@@ -57,6 +57,11 @@ class Load:
         self._done.set()
         self._pool.shutdown()
 
+    def add(self, job_id: str) -> None:
+        """Count a job that somebody else submitted among those that must end."""
+        self.accepted.append(job_id)
+        self.jobs += 1
+
     def all_accepted(self) -> bool:
         for thread in self._threads:
             if thread.done():

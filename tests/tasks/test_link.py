@@ -10,7 +10,7 @@ from redis.exceptions import ResponseError
 from tasks.link import MOST_AT_ONCE, Link
 from tasks.settings import Settings
 from tasks.store import Store, connect
-from tests.conftest import free_port
+from tests.ports import free_port
 
 
 @pytest.fixture

@@ -9,7 +9,7 @@ from tasks.lanes import Lane
 from tasks.publish import MOST_AT_ONCE, Waker, wake
 from tasks.settings import Settings
 from tasks.store import Store
-from tests.conftest import free_port
+from tests.ports import free_port
 
 
 class Recorder:
