@@ -112,7 +112,7 @@ def _submission(asked: JobRequest) -> Submission:
     return Submission(
         spec=Spec(
             pipeline=pipeline.name,
-            owner=g.owner,
+            owner=g.principal.owner,
             options=asked.options,
             metadata=asked.metadata,
             bulk=asked.bulk,
@@ -173,7 +173,7 @@ def _own(job_id: str) -> Job:
     job = read_job(here.store, job_id)
     if job is None and _age_s(job_id) > here.settings.result_ttl_s:
         raise ResultExpired(f"Results are kept {here.settings.result_ttl_s} s; this one is gone.")
-    if job is None or job.spec.owner != g.owner:
+    if job is None or job.spec.owner != g.principal.owner:
         raise JobNotFound("There is no such job.")
     return job
 

@@ -1,0 +1,33 @@
+"""Who is asking, and how much they may ask for."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+class Scope(StrEnum):
+    """What a key opens. admin: everything, of its own owner; metrics: what monitoring reads."""
+
+    JOBS = "jobs"
+    METRICS = "metrics"
+    ADMIN = "admin"
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """requests_per_s and items_per_s are rates; unfinished_items counts what has not ended yet."""
+
+    requests_per_s: int
+    items_per_s: int
+    unfinished_items: int
+
+
+@dataclass(frozen=True, slots=True)
+class Principal:
+    """The holder of a valid key. owner: whose jobs it sees. key_id: public, fit for logs."""
+
+    owner: str
+    key_id: str
+    scopes: frozenset[Scope]
+    limits: Limits
