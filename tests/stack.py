@@ -165,6 +165,18 @@ class Stack:
         """The child that runs the models (multiprocessing keeps a tracker beside it)."""
         return eventually(lambda: self._pool_children(name), f"one child of {name}")[0]
 
+    def serving_child(self, name: str) -> psutil.Process:
+        """The same, once it is on the list of its lane: before, other lanes may take its work."""
+
+        def listed() -> psutil.Process | None:
+            child = self.pool_child(name)
+            workers = [str(member) for member in self.redis.zrange(keys.WORKERS, 0, -1)]
+            return child if any(f"-{child.pid}-" in member for member in workers) else None
+
+        child = eventually(listed, f"a child of {name} that serves")
+        assert child is not None
+        return child
+
     def _pool_children(self, name: str) -> list[psutil.Process]:
         """The one there is, or nothing while one takes the place of another."""
         try:

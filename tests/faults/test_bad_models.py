@@ -68,7 +68,7 @@ def among_others(stack: Stack, text: str) -> tuple[list[dict[str, Any]], float]:
 
     Also the seconds from the moment its process held units until that process was gone.
     """
-    child = stack.pool_child("gpu")
+    child = stack.serving_child("gpu")
     bodies = [{"pipeline": "lone", "input": {"text": text}}]
     bodies += [{"pipeline": "lone", "input": {"text": f"sound {n}"}} for n in range(NEIGHBOURS)]
     with stack.client() as client, ThreadPoolExecutor(8) as pool:
@@ -111,7 +111,7 @@ def assert_quarantined(stack: Stack, jobs: list[dict[str, Any]]) -> None:
 
 @pytest.mark.parametrize("fault", ["nan", "raise", "short"])
 def test_one_bad_item_in_64_fails_alone(stack: Stack, report: Report, fault: str) -> None:
-    child = stack.pool_child("gpu")
+    child = stack.serving_child("gpu")
     lines = ask_all(stack, [*(f"{n}" for n in range(40)), fault, *(f"{n}" for n in range(23))])
     failed = {n: line["error"]["code"] for n, line in enumerate(lines) if line["error"]}
     assert failed == {40: "model_error"}
@@ -121,7 +121,7 @@ def test_one_bad_item_in_64_fails_alone(stack: Stack, report: Report, fault: str
 
 
 def test_a_batch_that_does_not_fit_in_memory_is_halved(stack: Stack, report: Report) -> None:
-    child = stack.pool_child("gpu")
+    child = stack.serving_child("gpu")
     for _ in range(2):
         lines = ask_all(stack, [f"oom {n}" for n in range(64)])
         assert not [line for line in lines if line["error"]]
@@ -133,7 +133,7 @@ def test_a_batch_that_does_not_fit_in_memory_is_halved(stack: Stack, report: Rep
 def test_a_device_that_fails_gets_a_fresh_process(
     stack: Stack, report: Report, tmp_path: Path
 ) -> None:
-    child, flag = stack.pool_child("gpu"), tmp_path / "assert"
+    child, flag = stack.serving_child("gpu"), tmp_path / "assert"
     flag.touch()
     lines = ask_all(stack, [*(f"{n}" for n in range(63)), f"assert {flag}"])
     assert not [line for line in lines if line["error"]]
@@ -165,7 +165,7 @@ def test_a_hung_model_is_killed(stack: Stack, report: Report, fault: str) -> Non
 def test_a_tier_that_is_too_slow_is_answered_for_and_then_replaced(
     stack: Stack, report: Report
 ) -> None:
-    child = stack.pool_child("gpu")
+    child = stack.serving_child("gpu")
     output = ask(stack, "hang")["output"]
     assert (output["tier"], output["degraded"], output["reason"]) == ("fallback", True, "timeout")
     eventually(lambda: gone(child), "the end of the process", within_s=LIMIT_S + 10)
