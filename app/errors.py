@@ -7,10 +7,13 @@ ApiError
 ├── JobNotFound           404 job_not_found         also another owner's
 ├── PipelineNotFound      404 pipeline_not_found
 ├── AlreadyFinished       409 already_finished
+├── KeyInFlight           409 idempotency_in_flight
 ├── ResultExpired         410 result_expired
 ├── BodyTooLarge          413 body_too_large
 ├── WrongMediaType        415 unsupported_media_type
 ├── KeyReused             422 idempotency_mismatch
+├── OverQuota             429 quota_exceeded
+├── Shedding              503 overloaded
 └── Unavailable           503 unavailable           Redis is down or full
 """
 
@@ -69,6 +72,10 @@ class AlreadyFinished(ApiError):
     status, code = 409, "already_finished"
 
 
+class KeyInFlight(ApiError):
+    status, code = 409, "idempotency_in_flight"
+
+
 class ResultExpired(ApiError):
     status, code = 410, "result_expired"
 
@@ -85,12 +92,20 @@ class KeyReused(ApiError):
     status, code = 422, "idempotency_mismatch"
 
 
-class Shedding(ApiError):
-    status, code = 503, "overloaded"
+class _Later(ApiError):
+    """Refused for now; the answer says when to try again."""
 
     def __init__(self, detail: str, retry_after_s: int) -> None:
         super().__init__(detail)
         self.retry_after_s = retry_after_s
+
+
+class OverQuota(_Later):
+    status, code = 429, "quota_exceeded"
+
+
+class Shedding(_Later):
+    status, code = 503, "overloaded"
 
 
 class Unavailable(ApiError):

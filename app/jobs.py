@@ -14,7 +14,9 @@ from app.errors import (
     AlreadyFinished,
     BadRequest,
     JobNotFound,
+    KeyInFlight,
     KeyReused,
+    OverQuota,
     ResultExpired,
     Shedding,
 )
@@ -34,7 +36,9 @@ from tasks.store import CANCEL
 from tasks.submit import (
     Idempotency,
     IdempotencyMismatch,
+    InFlight,
     Overloaded,
+    QuotaExceeded,
     Submission,
     new_digest,
     new_job_id,
@@ -124,6 +128,7 @@ def _submission(asked: JobRequest) -> Submission:
         lane=Lane.CPU if easy else Lane.GPU,
         priority=asked.priority,
         batch_items=pipeline.batch_items,
+        most_unfinished=g.principal.limits.unfinished_items,
         breaker=breaker_of(pipeline.name, pipeline.tiers[0].name),
         deadline_ms=asked.deadline_ms,
         idempotency=_idempotency(),
@@ -151,6 +156,14 @@ def _accept(submission: Submission, job_id: str) -> Job:
         receipt = submit(here.store, submission, job_id)
     except IdempotencyMismatch:
         raise KeyReused("This Idempotency-Key was used with another body.") from None
+    except InFlight:
+        raise KeyInFlight("An upload with this Idempotency-Key is under way.") from None
+    except QuotaExceeded as error:
+        raise OverQuota(
+            f"This key may have {error.most} unfinished items and has {error.unfinished}; nothing "
+            "was accepted. Try again after Retry-After seconds, or send fewer at once.",
+            error.retry_after_s,
+        ) from None
     except Overloaded as error:
         raise Shedding(_SHED[error.reason], error.retry_after_s) from None
     if receipt.wake_ups:

@@ -77,14 +77,21 @@ def answer(group: Group, breakers: Breakers) -> list[Settled]:
     places = iter(group.places)
     settled = []
     for number, unit in enumerate(group.units):
-        own = list(islice(places, unit.items))
-        outcomes = [
+        own = list(islice(places, len(unit.payload.inputs)))
+        outcomes: list[Answer] = [
             _degraded(answers[place], unit, best) if isinstance(place, int) else place
             for place in own
         ]
+        _insert_rejected(outcomes, unit)
         cached = not any(isinstance(place, int) for place in own)
         settled.append(Settled(unit, outcomes, keep if number == 0 else {}, cached))
     return settled
+
+
+def _insert_rejected(outcomes: list[Answer], unit: Unit) -> None:
+    """The inputs that were not valid fail in their places, so that a line answers each."""
+    for place, error in sorted(unit.payload.rejected.items(), key=lambda pair: int(pair[0])):
+        outcomes.insert(int(place), {"output": None, "error": error})
 
 
 def _degraded(answer: Answer, unit: Unit, best: str) -> Answer:

@@ -41,7 +41,7 @@ class DeadLetter:
             lane=Lane(lane),
             priority=Priority(priority),
             spec=Spec(**orjson.loads(fields["spec"])),
-            payload=Payload(**orjson.loads(fields["payload"])),
+            payload=Payload.load(fields["payload"]),
         )
 
 

@@ -56,13 +56,16 @@ def examine(store: Store) -> Health:
     for place in places:
         pipe.xlen(keys.stream(*place))
     for lane in Lane:
-        pipe.hget(keys.load(lane), "bytes")
+        pipe.hgetall(keys.load(lane))
     alive, ended, memory, *rest = pipe.execute()
-    depths, loads = rest[: len(places)], rest[len(places) :]
+    lengths, loads = rest[: len(places)], dict(zip(Lane, rest[len(places) :], strict=True))
     return Health(
         workers=dict(Counter(member.split("/")[0] for member in alive)),
-        depth=dict(zip(places, depths, strict=True)),
-        load={lane.value: int(load or 0) for lane, load in zip(Lane, loads, strict=True)},
+        depth={
+            (lane, priority): length + int(loads[Lane(lane)].get(f"parked:{priority}", 0))
+            for (lane, priority), length in zip(places, lengths, strict=True)
+        },
+        load={lane.value: int(load.get("bytes", 0)) for lane, load in loads.items()},
         ended={status: int(count) for status, count in ended.items()},
         redis_bytes=int(memory["used_memory"]),
     )

@@ -3,7 +3,14 @@
 | key                          | type   | TTL                 | written by                       |
 |------------------------------|--------|---------------------|----------------------------------|
 | ps:job:{id}                  | hash   | result_ttl from end | submit claim commit cancel sweep |
+| ps:inputs:{id}               | hash   | upload; end of job  | stage; submit, whatever ends it  |
+| ps:jobs:{owner}:{state}      | zset   | none; members go    | submit, whatever ends a job      |
+| ps:owners                    | set    | none; members go    | submit; sweep                    |
+| ps:unfinished                | hash   | none; fields go     | submit; commit, whatever ends it |
 | ps:lane:{lane}:{priority}    | stream | none; units deleted | submit, sweep; commit, claim     |
+| .. :{priority}:line:{owner}  | stream | none; goes if empty | submit, sweep; claim             |
+| .. :{priority}:lines         | set    | none; members go    | the owners that have such a line |
+| .. :{priority}:ahead         | hash   | none; fields go     | submit, sweep; claim             |
 | ps:lane:{lane}:turn          | string | none                | claim: whose turn it is          |
 | ps:lane:{lane}:awake         | string | linger              | claim: a worker claims again soon|
 | ps:lane:{lane}:bell          | list   | 1 s                 | submit rings, that worker waits  |
@@ -12,7 +19,7 @@
 | ps:lane:{lane}:rate          | hash   | none                | sweep: units drained per second  |
 | ps:breakers                  | hash   | none; fields go     | verdict, probe                   |
 | ps:deadlines                 | zset   | none; members go    | submit; whatever ends a job      |
-| ps:idempotency:{owner}:{key} | string | idempotency_ttl     | submit                           |
+| ps:idempotency:{owner}:{key} | string | idempotency_ttl     | submit; stage: pending           |
 | ps:cache:{digest}            | string | cache_ttl           | commit                           |
 | ps:dead                      | stream | none; max_dead kept | claim: units that killed workers |
 | ps:workers                   | zset   | none; members go    | renew; leave and sweep           |
@@ -23,6 +30,8 @@
 
 Fields of a job's hash (Redis's clock: deadline in ms, the others in us, since the epoch):
     spec      JSON, immutable: what the client asked for (see `tasks.jobs.Spec`)
+    owner     as in the spec, where scripts find it
+    staged    1 if its payloads are in ps:inputs:{id}, by unit, not in its units
     status    see `tasks.jobs.Status`
     lane      where its units wait or ran
     created, started, finished, deadline
@@ -35,14 +44,22 @@ Fields of a job's hash (Redis's clock: deadline in ms, the others in us, since t
 The unit of a single job is number 0; a bulk job's units are numbered from 1, so that a bulk job's
 answers are never read by accident with its record.
 
-Fields of a unit (a stream entry): job, unit, items (their number), payload (JSON: pipeline,
-options, inputs, request_id), cpu (1 if the cpu lane may serve it), reason (why the sweep moved it
-there). A dead letter has its spec and the stream it stood in as well. The
+Fields of a unit (a stream entry): job, unit, items (their number), owner, cpu (1 if the cpu lane
+may serve it), bytes (of its payload), payload (JSON list: pipeline, options, inputs, request_id,
+perhaps rejected; empty if staged), reason (why the sweep moved it there). A dead letter has job,
+unit, payload, its spec and the stream it stood in.
+
+A lane's streams are what workers claim from, in order. Their `ahead` counts, by owner, the items in
+them that nobody holds; beyond a few an owner's units wait in a line of their own (see prelude.lua),
+so that owners take turns. ps:jobs:{owner}:{state} lists job ids, score 0, so in their own order,
+which is that of time; the state is open, or a terminal status. ps:unfinished counts, by owner, the
+items of jobs that have not ended. In ps:inputs:{id} the field `bytes` is their size. The
 consumer group's pending list holds the leases: consumer = holder, idle time = age of the lease by
 Redis's clock. Scripts compute job keys from unit fields, so Penstock wants one Redis (or a failover
 pair), not Redis Cluster.
 
-A lane's load: items and bytes of payload in it, held ones too. A field of ps:breakers is
+A lane's load: items and bytes of payload in it, held ones too; parked:{priority}: units in lines. A
+field of ps:breakers is
 "pipeline/tier", its value "failures until": failed calls in a row, and the moment (ms) until which
 the breaker lets nobody through; a tier that has not failed since its last success has no field.
 
@@ -54,6 +71,8 @@ DONE = "ps:done"
 DEADLINES = "ps:deadlines"
 DEAD = "ps:dead"
 WORKERS = "ps:workers"
+OWNERS = "ps:owners"
+UNFINISHED = "ps:unfinished"
 SWEEP = "ps:sweep"
 COUNTS = "ps:counts"
 BREAKERS = "ps:breakers"
@@ -64,6 +83,18 @@ CACHE = "ps:cache:"
 
 def job(job_id: str) -> str:
     return JOB + job_id
+
+
+def inputs(job_id: str) -> str:
+    return f"ps:inputs:{job_id}"
+
+
+def jobs(owner: str, state: str) -> str:
+    return f"ps:jobs:{owner}:{state}"
+
+
+def line(lane: str, priority: str, owner: str) -> str:
+    return f"{stream(lane, priority)}:line:{owner}"
 
 
 def stream(lane: str, priority: str) -> str:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import Any
 
@@ -24,12 +24,25 @@ class Priority(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Payload:
-    """What a worker needs to run a unit without reading its job's record."""
+    """What a worker needs to run a unit without reading its job's record.
+
+    inputs: the valid ones. rejected: of an upload that goes on without the others, what was wrong
+    with those, by their place in the unit.
+    """
 
     pipeline: str
     options: Mapping[str, Any]
     inputs: Sequence[Mapping[str, Any]]
     request_id: str | None = None
+    rejected: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+
+    def dump(self) -> bytes:
+        whole = (self.pipeline, self.options, self.inputs, self.request_id, self.rejected)
+        return orjson.dumps(whole if self.rejected else whole[:-1])
+
+    @classmethod
+    def load(cls, text: str | bytes) -> Payload:
+        return cls(*orjson.loads(text))
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +79,7 @@ class Unit:
             int(number),
             int(attempt),
             int(items),
-            Payload(**orjson.loads(payload)),
+            Payload.load(payload),
             int(size),
             reason or None,
         )
@@ -89,16 +102,22 @@ class Settled:
 def split(payload: Payload, unit_items: int) -> Iterator[Payload]:
     """Cut a job's inputs into units of at most `unit_items`, in input order."""
     for start in range(0, len(payload.inputs), unit_items):
-        yield Payload(
-            payload.pipeline,
-            payload.options,
-            payload.inputs[start : start + unit_items],
-            payload.request_id,
-        )
+        yield replace(payload, inputs=payload.inputs[start : start + unit_items])
 
 
-def entries(units: Iterable[Payload]) -> Iterator[int | bytes]:
-    """The units as submit.lua takes them: items, payload, items, payload, ..."""
-    for unit in units:
-        yield len(unit.inputs)
-        yield orjson.dumps(unit)
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """A unit as submit.lua takes it. payload: JSON, empty if it was staged. size: its bytes."""
+
+    items: int
+    size: int
+    payload: bytes
+
+    @classmethod
+    def of(cls, payload: Payload) -> Entry:
+        text = payload.dump()
+        return cls(len(payload.inputs) + len(payload.rejected), len(text), text)
+
+    @property
+    def args(self) -> tuple[int, int, bytes]:
+        return (self.items, self.size, self.payload)

@@ -52,6 +52,7 @@ class Script:
 
 
 SUBMIT = Script("submit")
+STAGE = Script("stage")
 CLAIM = Script("claim")
 RENEW = Script("renew")
 COMMIT = Script("commit")

@@ -6,7 +6,7 @@ import hashlib
 import math
 import random
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,7 +15,7 @@ from ulid import ULID
 
 from tasks import keys
 from tasks.jobs import Job, Spec, Status
-from tasks.lanes import Lane, Payload, Priority, entries, split
+from tasks.lanes import Entry, Lane, Payload, Priority, split
 from tasks.store import SUBMIT, Arg, Store
 
 RETRY_UNKNOWN_S = 5  # before any drain rate was measured
@@ -41,6 +41,24 @@ class Overloaded(Exception):  # likewise
         self.retry_after_s = retry_after_s
 
 
+class QuotaExceeded(Exception):  # likewise
+    """The owner has as many unfinished items as it may. retry_after_s: when to try again."""
+
+    def __init__(self, unfinished: int, most: int, retry_after_s: int) -> None:
+        super().__init__(f"{unfinished} of {most} items are unfinished")
+        self.unfinished = unfinished
+        self.most = most
+        self.retry_after_s = retry_after_s
+
+
+class InFlight(Exception):  # likewise
+    """An upload with this idempotency key has not come to its end."""
+
+
+class Unstaged(Exception):  # likewise
+    """What was staged for the job is not there any more: its upload took too long."""
+
+
 @dataclass(frozen=True, slots=True)
 class Idempotency:
     """The client's key and its body, both as digests."""
@@ -54,8 +72,10 @@ class Submission:
     """A validated request.
 
     lane: where it belongs; the cpu lane may have to take it. breaker: of the pipeline's best tier.
-    batch_items: items a worker claims at once. cache_key: None if answers are not reused.
-    cpu_may_serve: whether the client accepts what the cpu lane can answer.
+    batch_items: items a worker claims at once. most_unfinished: items that the owner may have under
+    way, this job's too. cache_key: None if answers are not reused.
+    cpu_may_serve: whether the client accepts what the cpu lane can answer. staged: the units, if
+    their payloads are in Redis already (`tasks.upload`); `inputs` is empty then.
     """
 
     spec: Spec
@@ -63,11 +83,24 @@ class Submission:
     lane: Lane
     priority: Priority
     batch_items: int
+    most_unfinished: int = 2**31
     breaker: str = ""
     deadline_ms: int | None = None
     idempotency: Idempotency | None = None
     cache_key: str | None = None
     cpu_may_serve: bool = False
+    staged: Sequence[Entry] = ()
+
+    @property
+    def total(self) -> int:
+        return len(self.inputs) + sum(entry.items for entry in self.staged)
+
+    def entries(self) -> Iterator[Entry]:
+        yield from self.staged
+        if self.inputs:
+            spec = self.spec
+            payload = Payload(spec.pipeline, spec.options, self.inputs, spec.request_id)
+            yield from map(Entry.of, split(payload, spec.unit_items))
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,6 +130,9 @@ def submit(store: Store, submission: Submission, job_id: str) -> Receipt:
 
     Raises:
         IdempotencyMismatch: the key is taken by another body.
+        InFlight: the key is taken by an upload under way.
+        Unstaged: the upload must be sent again; nothing was accepted.
+        QuotaExceeded: the owner has too many unfinished items; nothing was accepted.
         Overloaded: the lane holds too much; nothing was accepted.
         redis.RedisError: Redis cannot be reached, or its memory is full; nothing was accepted.
     """
@@ -105,6 +141,15 @@ def submit(store: Store, submission: Submission, job_id: str) -> Receipt:
         return Receipt(rest[0], None)
     if kind == "mismatch":
         raise IdempotencyMismatch
+    if kind == "in_flight":
+        raise InFlight
+    if kind == "unstaged":
+        raise Unstaged
+    if kind == "quota":
+        unfinished, rate = rest[0], rest[1] / 1000
+        raise QuotaExceeded(
+            unfinished, submission.most_unfinished, _retry_after_s(unfinished, rate)
+        )
     if kind in ("full", "late", "memory"):
         raise Overloaded(kind, rest[0], _retry_after_s(rest[0], rest[1] / 1000))
     created = int(rest[0])
@@ -134,12 +179,11 @@ def _keys(submission: Submission, job_id: str) -> list[str]:
 
 def _args(store: Store, submission: Submission, job_id: str) -> list[Arg]:
     spec, settings = submission.spec, store.settings
-    payload = Payload(spec.pipeline, spec.options, submission.inputs, spec.request_id)
     return [
         job_id,
         submission.lane,
         spec.dump(),
-        len(submission.inputs),
+        submission.total,
         submission.deadline_ms or 0,
         1 if spec.bulk else submission.batch_items,
         submission.idempotency.body if submission.idempotency else "",
@@ -154,7 +198,9 @@ def _args(store: Store, submission: Submission, job_id: str) -> list[Arg]:
         settings.max_lane_bytes,
         settings.redis_headroom_percent,
         ANSWER_BYTES,
-        *entries(split(payload, spec.unit_items)),
+        spec.owner,
+        submission.most_unfinished,
+        *(arg for entry in submission.entries() for arg in entry.args),
     ]
 
 
@@ -172,7 +218,7 @@ def _queued(submission: Submission, job_id: str, created: int, lane: Lane) -> Jo
         status=Status.QUEUED,
         lane=lane,
         created=created,
-        total=len(submission.inputs),
+        total=submission.total,
     )
 
 

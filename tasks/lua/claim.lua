@@ -31,37 +31,38 @@ for _, priority in ipairs(PRIORITIES) do
     end
 end
 
-local function take(stream, entry, fields)
-    local job, unit, items, payload = fields[2], fields[4], fields[6], fields[8]
+local function take(stream, entry, unit)
+    local job, items = unit.job, unit.items
     local key = 'ps:job:' .. job
     local record = redis.call('HMGET', key, 'status', 'deadline', 'attempts', 'started')
     local status = record[1]
     if not status or terminal(status) then
-        return drop(stream, entry, items, #payload)
+        return drop(stream, entry, items, unit.bytes)
     end
     if record[2] and tonumber(record[2]) <= NOW then
         finish(job, 'expired', ttl)
-        return drop(stream, entry, items, #payload)
+        return drop(stream, entry, items, unit.bytes)
     end
-    local attempt = redis.call('HINCRBY', key, 'a:' .. unit, 1)
+    local attempt = redis.call('HINCRBY', key, 'a:' .. unit.unit, 1)
+    local payload = payload_of(unit)
     if attempt > most_attempts then
         local outcome = '{"output":null,"error":{"code":"poison_input","message":"'
             .. most_attempts .. ' attempts ended with the worker"}}'
         local outcomes = '[' .. outcome .. string.rep(',' .. outcome, items - 1) .. ']'
-        redis.call('XADD', 'ps:dead', 'MAXLEN', '~', most_dead, '*', 'job', job, 'unit', unit,
+        redis.call('XADD', 'ps:dead', 'MAXLEN', '~', most_dead, '*', 'job', job, 'unit', unit.unit,
             'stream', stream, 'spec', redis.call('HGET', key, 'spec'), 'payload', payload)
-        return settle(stream, entry, job, unit, items, #payload, items, outcomes, ttl)
+        return settle(stream, entry, job, unit.unit, items, unit.bytes, items, outcomes, ttl)
     end
     redis.call('HSET', key, 'status', 'running', 'lane', lane,
         'started', record[4] or STAMP, 'attempts', math.max(attempt, tonumber(record[3] or 0)))
     claimed[#claimed + 1] =
-        { stream, entry, job, unit, attempt, items, payload, #payload, fields[12] or '' }
+        { stream, entry, job, unit.unit, attempt, items, payload, unit.bytes, unit.reason }
     budget = attempt > 1 and 0 or budget - items
 end
 
 -- Whether this claim may take a unit whose lease ran out.
-local function fits(fields)
-    local attempts = redis.call('HGET', 'ps:job:' .. fields[2], 'a:' .. fields[4])
+local function fits(unit)
+    local attempts = redis.call('HGET', 'ps:job:' .. unit.job, 'a:' .. unit.unit)
     return (attempts or '0') == '0' or (suspects and #claimed == 0)
 end
 
@@ -74,9 +75,9 @@ local function reclaim(stream)
         local entry = redis.call('XRANGE', stream, held[1], held[1])[1]
         if not entry then
             redis.call('XACK', stream, GROUP, held[1])
-        elseif fits(entry[2]) then
+        elseif fits(unit_of(entry[2])) then
             redis.call('XCLAIM', stream, GROUP, consumer, lease, held[1], 'JUSTID')
-            take(stream, entry[1], entry[2])
+            take(stream, entry[1], unit_of(entry[2]))
         end
     end
 end
@@ -89,7 +90,9 @@ local function take_new(stream)
             return
         end
         local entry = read[1][2][1]
-        take(stream, entry[1], entry[2])
+        local unit = unit_of(entry[2])
+        depart(stream, unit.owner, unit.items)
+        take(stream, entry[1], unit)
     end
 end
 

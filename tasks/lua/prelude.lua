@@ -16,9 +16,20 @@ local function stream_of(lane, priority)
     return 'ps:lane:' .. lane .. ':' .. priority
 end
 
+local function load_of(lane)
+    return 'ps:lane:' .. lane .. ':load'
+end
+
+-- Units that stand in their owners' lines behind a lane's streams.
+local function parked_units(lane)
+    local high, normal, low =
+        unpack(redis.call('HMGET', load_of(lane), 'parked:high', 'parked:normal', 'parked:low'))
+    return (high or 0) + (normal or 0) + (low or 0)
+end
+
 -- Units that nobody holds, over all priorities of a lane.
 local function waiting_units(lane)
-    local waiting = 0
+    local waiting = parked_units(lane)
     for _, priority in ipairs(PRIORITIES) do
         local stream = stream_of(lane, priority)
         local length = redis.call('XLEN', stream)
@@ -74,23 +85,38 @@ local function terminal(status)
     return status ~= 'queued' and status ~= 'running'
 end
 
+local function jobs_of(owner, state)
+    return 'ps:jobs:' .. owner .. ':' .. state
+end
+
 -- Everything that is true of every end of a job.
 local function finish(job, status, ttl_ms)
     local key = 'ps:job:' .. job
+    local owner, total, done, deadline, staged =
+        unpack(redis.call('HMGET', key, 'owner', 'total', 'done', 'deadline', 'staged'))
     redis.call('HSET', key, 'status', status, 'finished', STAMP)
     redis.call('PEXPIRE', key, ttl_ms)
     redis.call('HINCRBY', 'ps:counts', status, 1)
-    if redis.call('HEXISTS', key, 'deadline') == 1 then
+    redis.call('ZREM', jobs_of(owner, 'open'), job)
+    redis.call('ZADD', jobs_of(owner, status), 0, job)
+    local left = total - (done or 0)
+    if left > 0 then
+        redis.call('HINCRBY', 'ps:unfinished', owner, -left)
+    end
+    if deadline then
         redis.call('ZREM', 'ps:deadlines', job)
+    end
+    if staged then
+        redis.call('DEL', 'ps:inputs:' .. job)
     end
     ended[#ended + 1] = job
 end
 
--- Count what enters (1) or leaves (-1) a stream into the load of its lane.
+-- Count what enters (1) or leaves (-1) a lane into its load. stream: any of the lane's.
 local function weigh(stream, sign, items, bytes)
-    local key = 'ps:lane:' .. stream:match('^ps:lane:(%a+):') .. ':load'
-    redis.call('HINCRBY', key, 'items', sign * items)
-    redis.call('HINCRBY', key, 'bytes', sign * bytes)
+    local load = load_of(stream:match('^ps:lane:(%a+):'))
+    redis.call('HINCRBY', load, 'items', sign * items)
+    redis.call('HINCRBY', load, 'bytes', sign * bytes)
 end
 
 local function drop(stream, entry, items, bytes)
@@ -100,16 +126,89 @@ local function drop(stream, entry, items, bytes)
     end
 end
 
--- Put a unit at the end of a stream. reason: why it does not stand in the lane that was asked for.
-local function append(stream, job, unit, items, payload, cpu, reason)
-    if reason == '' then
-        redis.call('XADD', stream, '*', 'job', job, 'unit', unit, 'items', items,
-            'payload', payload, 'cpu', cpu)
-    else
-        redis.call('XADD', stream, '*', 'job', job, 'unit', unit, 'items', items,
-            'payload', payload, 'cpu', cpu, 'reason', reason)
+-- The fields of a unit, in the order in which a stream entry has them: a name before each value.
+local function unit_of(fields)
+    return {
+        job = fields[2], unit = fields[4], items = fields[6], owner = fields[8], cpu = fields[10],
+        bytes = fields[12], payload = fields[14], reason = fields[16] or '',
+    }
+end
+
+-- What a unit asks; that of a streamed upload lies beside its job.
+local function payload_of(unit)
+    if unit.payload == '' then
+        return redis.call('HGET', 'ps:inputs:' .. unit.job, unit.unit)
     end
-    weigh(stream, 1, items, #payload)
+    return unit.payload
+end
+
+-- Fairness between owners. Workers claim from a lane's stream in order, so it is kept short: an owner
+-- has at most AHEAD items or one unit there that nobody holds, and the rest in a line of its own behind
+-- it. When LOW of them are left, the next of that line step up to the end. So owners take turns, and
+-- whoever comes waits for a few items of each other owner, however much these have sent.
+local AHEAD, LOW = 16, 8
+
+local function line_of(stream, owner)
+    return stream .. ':line:' .. owner
+end
+
+local function count_parked(stream, units)
+    local lane, priority = stream:match('^ps:lane:(%a+):(%a+)$')
+    redis.call('HINCRBY', load_of(lane), 'parked:' .. priority, units)
+end
+
+-- Units of a line that `ahead` leaves room for go to the stream. Returns the new `ahead`.
+local function step_up(stream, owner, ahead)
+    local line = line_of(stream, owner)
+    local moved = {}
+    for _, entry in ipairs(redis.call('XRANGE', line, '-', '+', 'COUNT', AHEAD)) do
+        if ahead >= AHEAD then
+            break
+        end
+        redis.call('XADD', stream, '*', unpack(entry[2]))
+        moved[#moved + 1] = entry[1]
+        ahead = ahead + unit_of(entry[2]).items
+    end
+    redis.call('XDEL', line, unpack(moved))
+    count_parked(stream, -#moved)
+    if redis.call('XLEN', line) == 0 then
+        redis.call('DEL', line)
+        redis.call('SREM', stream .. ':lines', owner)
+    end
+    return ahead
+end
+
+-- An owner's unit is no longer among those of the stream that nobody holds.
+local function depart(stream, owner, items)
+    local places = stream .. ':ahead'
+    local ahead = redis.call('HINCRBY', places, owner, -items)
+    if ahead <= LOW and redis.call('SISMEMBER', stream .. ':lines', owner) == 1 then
+        local more = step_up(stream, owner, ahead)
+        ahead = redis.call('HINCRBY', places, owner, more - ahead)
+    end
+    if ahead <= 0 then
+        redis.call('HDEL', places, owner)
+    end
+end
+
+-- Put a unit at the end of its stream, or of its owner's line behind it.
+local function append(stream, unit)
+    local fields = { 'job', unit.job, 'unit', unit.unit, 'items', unit.items, 'owner', unit.owner,
+        'cpu', unit.cpu, 'bytes', unit.bytes, 'payload', unit.payload }
+    if unit.reason ~= '' then -- why it does not stand in the lane that was asked for
+        fields[15], fields[16] = 'reason', unit.reason
+    end
+    weigh(stream, 1, unit.items, unit.bytes)
+    local places, lines = stream .. ':ahead', stream .. ':lines'
+    local ahead = tonumber(redis.call('HGET', places, unit.owner) or 0)
+    if ahead < AHEAD and (ahead == 0 or redis.call('SISMEMBER', lines, unit.owner) == 0) then
+        redis.call('XADD', stream, '*', unpack(fields))
+        redis.call('HINCRBY', places, unit.owner, unit.items)
+    else
+        redis.call('XADD', line_of(stream, unit.owner), '*', unpack(fields))
+        redis.call('SADD', lines, unit.owner)
+        count_parked(stream, 1)
+    end
 end
 
 -- Store a unit's outcomes and take it off its lane; ends the job with its last unit.
@@ -122,7 +221,9 @@ local function settle(stream, entry, job, unit, items, bytes, failed, outcomes, 
     if tonumber(failed) > 0 then
         all_failed = redis.call('HINCRBY', key, 'failed', failed)
     end
-    local total = tonumber(redis.call('HGET', key, 'total'))
+    local total, owner = unpack(redis.call('HMGET', key, 'total', 'owner'))
+    redis.call('HINCRBY', 'ps:unfinished', owner, -items)
+    total = tonumber(total)
     if done >= total then
         finish(job, tonumber(all_failed) >= total and 'failed' or 'succeeded', ttl_ms)
     end

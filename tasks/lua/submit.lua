@@ -6,25 +6,41 @@
 --       11 most units waiting in a lane  12 '1' if the cpu lane may serve it when the gpu lane cannot
 --       13 priority  14 lease, ms  15 breaker of its best tier  16 most bytes in a lane
 --       17 share of Redis's memory kept free, percent  18 bytes to set aside for an item's answer
---       then per unit: items, payload
+--       19 owner  20 most unfinished items of the owner
+--       then per unit: items, bytes, payload ('' if it was staged, see stage.lua)
 -- Returns {'accepted', created, wake-ups to publish, lane} | {'hit', created, outcomes}
---       | {'replay', job id} | {'mismatch', job id}
+--       | {'replay' | 'mismatch' | 'in_flight', job id}
 --       | {'full' | 'late' | 'memory', units waiting, units drained per 1,000 s}: refused, nothing
 --         is written
+--       | {'quota', unfinished items, units drained per 1,000 s} | {'unstaged'}: likewise
 --
 -- A repeated call for the same job id (a retry after a lost reply) changes nothing.
 
-local FIRST_UNIT = 19
-local job, asked, total, deadline = ARGV[1], ARGV[2], ARGV[4], tonumber(ARGV[5])
+local FIRST_UNIT = 21
+local job, asked, total, deadline = ARGV[1], ARGV[2], tonumber(ARGV[4]), tonumber(ARGV[5])
 local batch, answer_bytes = tonumber(ARGV[6]), tonumber(ARGV[18])
-local added = (#ARGV - FIRST_UNIT + 1) / 2
+local owner, added = ARGV[19], (#ARGV - FIRST_UNIT + 1) / 3
+local staged = added > 0 and ARGV[FIRST_UNIT + 2] == ''
+
+-- What was staged for a job that is not accepted is of no use to anybody.
+local function refuse(...)
+    if staged then
+        redis.call('DEL', 'ps:inputs:' .. job)
+        if KEYS[2] ~= '' and redis.call('GET', KEYS[2]) == 'pending ' .. job then
+            redis.call('DEL', KEYS[2])
+        end
+    end
+    return { ... }
+end
 
 if KEYS[2] ~= '' then
     local seen = redis.call('GET', KEYS[2])
     if seen then
         local digest, first = seen:match('^(%S+) (%S+)$')
-        if first ~= job then
-            return { digest == ARGV[7] and 'replay' or 'mismatch', first }
+        if digest == 'pending' and first ~= job then
+            return refuse('in_flight', first)
+        elseif first ~= job then
+            return refuse(digest == ARGV[7] and 'replay' or 'mismatch', first)
         end
     end
 end
@@ -32,21 +48,43 @@ local known = redis.call('HMGET', KEYS[1], 'created', 'lane')
 if known[1] then
     return { 'accepted', known[1], 1, known[2] }
 end
+if staged and redis.call('HLEN', 'ps:inputs:' .. job) ~= added + 1 then -- they have a count beside them
+    return refuse('unstaged')
+end
 local answer = KEYS[3] ~= '' and redis.call('GET', KEYS[3])
 
+local unfinished = tonumber(redis.call('HGET', 'ps:unfinished', owner) or 0)
+if not answer and unfinished + total > tonumber(ARGV[20]) then
+    return refuse('quota', unfinished, math.floor((drain_rate(asked) or 0) * 1000))
+end
+
 local bytes = 0
-for i = FIRST_UNIT + 1, #ARGV, 2 do
-    bytes = bytes + #ARGV[i]
+for i = FIRST_UNIT + 1, #ARGV, 3 do
+    bytes = bytes + ARGV[i]
+end
+
+-- Units that will have had their turn before this job's: owners take turns, so at most as many of each
+-- other owner as this one has itself, and what stands in the lane's streams already.
+local function before(lane, waiting)
+    local most = 0
+    for _, priority in ipairs(PRIORITIES) do
+        local stream = stream_of(lane, priority)
+        local lines = redis.call('SCARD', stream .. ':lines')
+        if lines > 0 then
+            most = most + lines * redis.call('XLEN', line_of(stream, owner))
+        end
+    end
+    return math.min(waiting, most + waiting - parked_units(lane))
 end
 
 -- Why a lane cannot take the job, or nil; and how many units wait there.
 local function refusal(lane)
     local ahead = waiting_units(lane)
     local rate = deadline > 0 and drain_rate(lane)
-    if rate and ahead / rate * 1000 > deadline then
+    if rate and before(lane, ahead) / rate * 1000 > deadline then
         return 'late', ahead
     end
-    local held = tonumber(redis.call('HGET', 'ps:lane:' .. lane .. ':load', 'bytes') or 0)
+    local held = tonumber(redis.call('HGET', load_of(lane), 'bytes') or 0)
     if ahead + added > tonumber(ARGV[11]) or held + bytes > tonumber(ARGV[16]) then
         return 'full', ahead
     end
@@ -75,9 +113,9 @@ local function fits_in_memory()
     if most == 0 then
         return true
     end
-    local items = tonumber(total)
+    local items = total
     for _, lane in ipairs({ 'gpu', 'cpu' }) do
-        items = items + (redis.call('HGET', 'ps:lane:' .. lane .. ':load', 'items') or 0)
+        items = items + (redis.call('HGET', load_of(lane), 'items') or 0)
     end
     local need = 2 * (bytes + #ARGV[3]) + items * answer_bytes
     return info:match('used_memory:(%d+)') + need <= most * (100 - ARGV[17]) / 100
@@ -100,7 +138,7 @@ local lane, reason, ahead = asked, '', 0
 if not answer then
     local chosen, why, waiting = choose()
     if not chosen then
-        return { why, waiting, math.floor((drain_rate(asked) or 0) * 1000) }
+        return refuse(why, waiting, math.floor((drain_rate(asked) or 0) * 1000))
     end
     lane, reason, ahead = unpack(chosen)
 end
@@ -108,25 +146,33 @@ end
 if KEYS[2] ~= '' then
     redis.call('SET', KEYS[2], ARGV[7] .. ' ' .. job, 'PX', ARGV[8])
 end
+redis.call('SADD', 'ps:owners', owner)
 if answer then
-    redis.call('HSET', KEYS[1], 'spec', ARGV[3], 'lane', lane, 'created', STAMP, 'started', STAMP,
-        'total', total, 'done', total, 'cached', 1, 'attempts', 0, 'r:0', answer)
+    redis.call('HSET', KEYS[1], 'spec', ARGV[3], 'owner', owner, 'lane', lane, 'created', STAMP,
+        'started', STAMP, 'total', total, 'done', total, 'cached', 1, 'attempts', 0, 'r:0', answer)
     finish(job, 'succeeded', ARGV[9])
     return { 'hit', STAMP, answer }
 end
 
-redis.call('HSET', KEYS[1], 'spec', ARGV[3], 'status', 'queued', 'lane', lane, 'created', STAMP,
-    'total', total)
+redis.call('HSET', KEYS[1], 'spec', ARGV[3], 'owner', owner, 'status', 'queued', 'lane', lane,
+    'created', STAMP, 'total', total)
+redis.call('ZADD', jobs_of(owner, 'open'), 0, job)
+redis.call('HINCRBY', 'ps:unfinished', owner, total)
 if deadline > 0 then
     redis.call('HSET', KEYS[1], 'deadline', NOW + deadline)
     redis.call('ZADD', 'ps:deadlines', NOW + deadline, job)
 end
-local stream, unit = stream_of(lane, ARGV[13]), tonumber(ARGV[10])
-for i = FIRST_UNIT, #ARGV, 2 do
-    append(stream, job, unit, ARGV[i], ARGV[i + 1], ARGV[12], reason)
-    unit = unit + 1
+local stream, number = stream_of(lane, ARGV[13]), tonumber(ARGV[10])
+for i = FIRST_UNIT, #ARGV, 3 do
+    append(stream, { job = job, unit = number, items = ARGV[i], owner = owner, cpu = ARGV[12],
+        bytes = ARGV[i + 1], payload = ARGV[i + 2], reason = reason })
+    number = number + 1
 end
-if redis.call('XLEN', stream) == added then
+if staged then
+    redis.call('HSET', KEYS[1], 'staged', 1)
+    redis.call('PERSIST', 'ps:inputs:' .. job)
+end
+if redis.call('XLEN', stream) <= added then
     redis.pcall('XGROUP', 'CREATE', stream, GROUP, '0') -- the stream may be new
 end
 

@@ -41,18 +41,45 @@ end
 
 -- Units of the gpu lane that nobody will take in time go to the cpu lane, where the cascade answers
 -- from a lower tier and says why. Attempts stay with the job's record.
-local MOST_MOVES = 512
+local MOST_MOVES, MOST_MOVES_OF_ONE = 512, 128
 local moved = 0
 
-local function move(stream, priority, entry, reason)
-    local fields = entry[2]
-    local job, unit, items, payload, cpu = fields[2], fields[4], fields[6], fields[8], fields[10]
-    if cpu == '1' then
-        append(stream_of('cpu', priority), job, unit, items, payload, cpu, reason)
-        redis.pcall('XGROUP', 'CREATE', stream_of('cpu', priority), GROUP, '0')
-        redis.call('HSET', 'ps:job:' .. job, 'lane', 'cpu')
-        drop(stream, entry[1], items, #payload)
-        moved = moved + 1
+-- Whether the entry was moved. where: its stream, or the line of its owner behind it.
+local function move(priority, where, entry, reason)
+    local unit = unit_of(entry[2])
+    if unit.cpu ~= '1' then
+        return false
+    end
+    local stream = stream_of('cpu', priority)
+    drop(where, entry[1], unit.items, unit.bytes)
+    unit.reason = reason
+    append(stream, unit)
+    redis.pcall('XGROUP', 'CREATE', stream, GROUP, '0')
+    redis.call('HSET', 'ps:job:' .. unit.job, 'lane', 'cpu')
+    moved = moved + 1
+    return true
+end
+
+local function waited_since(entry, oldest)
+    return tonumber(entry[1]:match('^%d+')) <= oldest
+end
+
+-- Those that stand in line first: they have waited longest, and would only take the places of others.
+local function relieve_lines(priority, oldest, reason)
+    local stream = stream_of('gpu', priority)
+    for _, owner in ipairs(redis.call('SMEMBERS', stream .. ':lines')) do
+        local line, gone = line_of(stream, owner), 0
+        local most = math.min(MOST_MOVES_OF_ONE, MOST_MOVES - moved)
+        for _, entry in ipairs(redis.call('XRANGE', line, '-', '+', 'COUNT', math.max(0, most))) do
+            if waited_since(entry, oldest) and move(priority, line, entry, reason) then
+                gone = gone + 1
+            end
+        end
+        count_parked(stream, -gone)
+        if gone > 0 and redis.call('XLEN', line) == 0 then
+            redis.call('DEL', line)
+            redis.call('SREM', stream .. ':lines', owner)
+        end
     end
 end
 
@@ -63,20 +90,21 @@ local function relieve(priority)
     end
     local reason = alive['gpu'] and 'gpu_backlog' or 'no_gpu_worker'
     local oldest = NOW - (alive['gpu'] and patience or 0)
+    relieve_lines(priority, oldest, reason)
     local from = '(' .. delivered(stream)
-    local entries = redis.call('XRANGE', stream, from, '+', 'COUNT', MOST_MOVES - moved)
+    local entries = redis.call('XRANGE', stream, from, '+', 'COUNT', MOST_MOVES)
     for _, entry in ipairs(entries) do
-        if tonumber(entry[1]:match('^%d+')) > oldest then
-            break
+        local unit = unit_of(entry[2])
+        if waited_since(entry, oldest) and move(priority, stream, entry, reason) then
+            depart(stream, unit.owner, unit.items)
         end
-        move(stream, priority, entry, reason)
     end
     if not alive['gpu'] then -- what its last worker held when it died
         local late = redis.pcall('XPENDING', stream, GROUP, 'IDLE', lease, '-', '+', 64)
         for _, held in ipairs(late) do
             local entry = redis.call('XRANGE', stream, held[1], held[1])[1]
             if entry then
-                move(stream, priority, entry, reason)
+                move(priority, stream, entry, reason)
             end
         end
     end
@@ -121,6 +149,45 @@ local function learn_rate(lane)
         redis.call('HSET', key, 'per_s', string.format('%.3f', rate))
     end
     redis.call('HSET', key, 'at', NOW, 'settled', settled, 'busy', busy and 1 or 0)
+end
+
+-- Jobs whose records have gone leave the lists of their owners. Ids are ULIDs and sort by their time,
+-- so those to look at come first.
+local CROCKFORD, MOST_LOOKS = '0123456789ABCDEFGHJKMNPQRSTVWXYZ', 500
+
+local function first_id_at(ms)
+    local text = ''
+    for _ = 1, 10 do
+        local digit = ms % 32
+        text = CROCKFORD:sub(digit + 1, digit + 1) .. text
+        ms = (ms - digit) / 32
+    end
+    return 'job_' .. text
+end
+
+local function trim(owner)
+    local left = redis.call('ZCARD', jobs_of(owner, 'open'))
+    for _, status in ipairs({ 'succeeded', 'failed', 'cancelled', 'expired' }) do
+        local list, gone = jobs_of(owner, status), {}
+        local upto = '(' .. first_id_at(NOW - ttl)
+        for _, job in ipairs(redis.call('ZRANGEBYLEX', list, '-', upto, 'LIMIT', 0, MOST_LOOKS)) do
+            if redis.call('EXISTS', 'ps:job:' .. job) == 0 then
+                gone[#gone + 1] = job
+            end
+        end
+        if #gone > 0 then
+            redis.call('ZREM', list, unpack(gone))
+        end
+        left = left + redis.call('ZCARD', list)
+    end
+    if left == 0 then
+        redis.call('SREM', 'ps:owners', owner)
+        redis.call('HDEL', 'ps:unfinished', owner)
+    end
+end
+
+for _, owner in ipairs(redis.call('SRANDMEMBER', 'ps:owners', 2)) do
+    trim(owner)
 end
 
 local lanes = moved > 0 and { 'cpu' } or {}

@@ -5,6 +5,7 @@ import json
 import pytest
 from flask.testing import FlaskClient
 
+from tasks.lanes import Payload
 from tasks.store import Store
 from tests.app.answers import NULL_JOB
 
@@ -41,7 +42,7 @@ def test_ids_travel_with_the_job(client: FlaskClient, store: Store) -> None:
     assert entries
     _, unit = entries[0]
     assert unit
-    assert json.loads(unit["payload"])["request_id"] == "mine"
+    assert Payload.load(unit["payload"]).request_id == "mine"
 
 
 @pytest.mark.parametrize("given", ["", "nonsense", TRACE.upper(), TRACE + "-extra"])

@@ -6,6 +6,7 @@ of waiting: `crash` ages what a worker holds beyond its lease.
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -19,6 +20,7 @@ from hypothesis.stateful import (
     rule,
     run_state_machine_as_test,
 )
+from redis import ResponseError
 
 from tasks import keys
 from tasks.jobs import Status
@@ -29,6 +31,8 @@ from tasks.store import CANCEL, SWEEP, Store
 from tests.tasks.lanes import ERROR, SINGLE, bulk, claim, counts, done, put
 
 EXAMPLES = 2_000
+OWNERS = ("ann", "bob")
+STATES = ("open", *(status.value for status in Status if status.is_terminal))
 PAST_MS = 1
 MOST_ATTEMPTS = 3
 
@@ -37,6 +41,7 @@ MOST_ATTEMPTS = 3
 class ModelJob:
     """What must be true of a job."""
 
+    owner: str
     total: int
     status: Status = Status.QUEUED
     settled: dict[int, bool] = field(default_factory=dict)  # unit -> whether its items failed
@@ -59,6 +64,68 @@ class Held:
     worker: LaneWorker
 
 
+@dataclass(frozen=True)
+class Snapshot:
+    """The gpu lane and the owners' lists, read at once.
+
+    entries: of each stream and of each line behind it. held: those that a worker holds.
+    """
+
+    entries: dict[tuple[Priority, str], list[tuple[str, dict[str, str]]]]
+    held: dict[Priority, set[str]]
+    lines: dict[Priority, set[str]]
+    ahead: dict[Priority, dict[str, str]]
+    lists: dict[tuple[str, str], list[str]]
+    load: dict[str, str]
+    unfinished: dict[str, str]
+
+    @classmethod
+    def take(cls, store: Store) -> Snapshot:
+        pipe: Any = store.redis.pipeline(transaction=False)
+        streams = {priority: keys.stream("gpu", priority) for priority in Priority}
+        places = {(p, ""): stream for p, stream in streams.items()}
+        places |= {(p, owner): keys.line("gpu", p, owner) for p in Priority for owner in OWNERS}
+        lists = [(owner, state) for owner in OWNERS for state in STATES]
+        for stream in places.values():
+            pipe.xrange(stream)
+        for stream in streams.values():
+            pipe.xpending_range(stream, keys.GROUP, "-", "+", 10_000)
+            pipe.smembers(f"{stream}:lines")
+            pipe.hgetall(f"{stream}:ahead")
+        for owner, state in lists:
+            pipe.zrange(keys.jobs(owner, state), 0, -1)
+        pipe.hgetall(keys.load("gpu"))
+        pipe.hgetall(keys.UNFINISHED)
+        found = iter(pipe.execute(raise_on_error=False))  # a stream may not have been made yet
+        entries = {place: next(found) for place in places}
+        triples = {priority: (next(found), next(found), next(found)) for priority in Priority}
+        return cls(
+            entries=entries,
+            held={p: _ids(pending) for p, (pending, _, _) in triples.items()},
+            lines={p: lines for p, (_, lines, _) in triples.items()},
+            ahead={p: ahead for p, (_, _, ahead) in triples.items()},
+            lists={place: next(found) for place in lists},
+            load=next(found),
+            unfinished=next(found),
+        )
+
+    def check_lines(self, priority: Priority) -> None:
+        """An owner stands in line only behind units of its own that nobody holds."""
+        lengths = {owner: len(self.entries[priority, owner]) for owner in OWNERS}
+        assert self.lines[priority] == {owner for owner, units in lengths.items() if units}
+        assert int(self.load.get(f"parked:{priority}", 0)) == sum(lengths.values())
+        ahead: Counter[str] = Counter()
+        for entry, fields in self.entries[priority, ""]:
+            if entry not in self.held[priority]:
+                ahead[fields["owner"]] += int(fields["items"])
+        assert self.ahead[priority] == {owner: str(items) for owner, items in ahead.items()}
+        assert all(ahead[owner] for owner, units in lengths.items() if units)
+
+
+def _ids(pending: Any) -> set[str]:
+    return set() if isinstance(pending, ResponseError) else {one["message_id"] for one in pending}
+
+
 class Lifecycle(RuleBasedStateMachine):
     store: Store  # set by the test, flushed for every run
 
@@ -72,11 +139,17 @@ class Lifecycle(RuleBasedStateMachine):
         self.model: dict[str, ModelJob] = {}
         self.holders: dict[tuple[str, int], Held] = {}
 
-    @rule(target=jobs, count=st.integers(1, 5), priority=st.sampled_from(Priority))
-    def submit(self, count: int, priority: Priority) -> str:
+    @rule(
+        target=jobs,
+        owner=st.sampled_from(OWNERS),
+        count=st.sampled_from([1, 1, 2, 5, 30]),
+        priority=st.sampled_from(Priority),
+    )
+    def submit(self, owner: str, count: int, priority: Priority) -> str:
         wanted = SINGLE if count == 1 else bulk(count, unit_items=2)
-        receipt = put(self.store, replace(wanted, priority=priority, deadline_ms=3_600_000))
-        job = self.model[receipt.job_id] = ModelJob(total=count)
+        wanted = replace(wanted, priority=priority, deadline_ms=3_600_000)
+        receipt = put(self.store, replace(wanted, spec=replace(wanted.spec, owner=owner)))
+        job = self.model[receipt.job_id] = ModelJob(owner, total=count)
         first = 1 if wanted.spec.bulk else 0
         for number, start in enumerate(range(0, count, wanted.spec.unit_items), first):
             job.items[number] = min(wanted.spec.unit_items, count - start)
@@ -205,13 +278,27 @@ class Lifecycle(RuleBasedStateMachine):
         assert counts(self.store) == {status: ended.count(status) for status in set(ended)}
 
     @invariant()
-    def the_load_of_the_lane_is_that_of_its_units(self) -> None:
-        redis: Any = self.store.redis
-        streams = [redis.xrange(keys.stream("gpu", priority)) for priority in Priority]
-        units = [fields for entries in streams for _, fields in entries]
-        items, size = redis.hmget(keys.load("gpu"), "items", "bytes")
-        assert int(items or 0) == sum(int(unit["items"]) for unit in units)
-        assert int(size or 0) == sum(len(unit["payload"].encode()) for unit in units)
+    def the_lane_and_the_lists_hold_what_they_should(self) -> None:
+        found = Snapshot.take(self.store)
+        units = [fields for place in found.entries.values() for _, fields in place]
+        assert int(found.load.get("items", 0)) == sum(int(unit["items"]) for unit in units)
+        assert int(found.load.get("bytes", 0)) == sum(len(unit["payload"]) for unit in units)
+        for priority in Priority:
+            found.check_lines(priority)
+        for owner in OWNERS:
+            self._check_lists(owner, found)
+
+    def _check_lists(self, owner: str, found: Snapshot) -> None:
+        """A job is in one list of its owner, and what an owner has unfinished is known."""
+        own = {job_id: job for job_id, job in self.model.items() if job.owner == owner}
+        for state in STATES:
+            listed = {job_id for job_id, job in own.items() if _state(job.status) == state}
+            assert set(found.lists[owner, state]) == listed
+        assert int(found.unfinished.get(owner, 0)) == sum(
+            job.total - sum(job.items[number] for number in job.settled)
+            for job in own.values()
+            if not job.status.is_terminal
+        )
 
     def teardown(self) -> None:
         """Whatever happened, a patient worker brings every job to its end."""
@@ -221,11 +308,14 @@ class Lifecycle(RuleBasedStateMachine):
         while found := worker.claim(64, 0).units:
             worker.commit([done(unit) for unit in found])
         assert all(self._status(job_id).is_terminal for job_id in self.model)
-        streams = [keys.stream(Lane.GPU, priority) for priority in Priority]
-        assert [self.store.redis.xlen(stream) for stream in streams] == [0, 0, 0]
+        assert not any(Snapshot.take(self.store).entries.values())
 
     def _status(self, job_id: str) -> Status:
         return Status(str(self.store.redis.hget(keys.job(job_id), "status")))
+
+
+def _state(status: Status) -> str:
+    return status.value if status.is_terminal else "open"
 
 
 def test_no_order_of_events_loses_doubles_or_reopens_a_job(store: Store) -> None:
