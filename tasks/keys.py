@@ -5,7 +5,6 @@
 | ps:job:{id}                  | hash   | result_ttl from end | submit claim commit cancel sweep |
 | ps:inputs:{id}               | hash   | upload; end of job  | stage; submit, whatever ends it  |
 | ps:jobs:{owner}:{state}      | zset   | none; members go    | submit, whatever ends a job      |
-| ps:owners                    | set    | none; members go    | submit; sweep                    |
 | ps:unfinished                | hash   | none; fields go     | submit; commit, whatever ends it |
 | ps:lane:{lane}:{priority}    | stream | none; units deleted | submit, sweep; commit, claim     |
 | .. :{priority}:line:{owner}  | stream | none; goes if empty | submit, sweep; claim             |
@@ -49,14 +48,16 @@ may serve it), bytes (of its payload), payload (JSON list: pipeline, options, in
 perhaps rejected; empty if staged), reason (why the sweep moved it there). A dead letter has job,
 unit, payload, its spec and the stream it stood in.
 
-A lane's streams are what workers claim from, in order. Their `ahead` counts, by owner, the items in
-them that nobody holds; beyond a few an owner's units wait in a line of their own (see prelude.lua),
-so that owners take turns. ps:jobs:{owner}:{state} lists job ids, score 0, so in their own order,
-which is that of time; the state is open, or a terminal status. ps:unfinished counts, by owner, the
-items of jobs that have not ended. In ps:inputs:{id} the field `bytes` is their size. The
-consumer group's pending list holds the leases: consumer = holder, idle time = age of the lease by
-Redis's clock. Scripts compute job keys from unit fields, so Penstock wants one Redis (or a failover
-pair), not Redis Cluster.
+A lane's streams are what workers claim from, in order. The consumer group's pending list holds the
+leases: consumer = holder, idle time = age of the lease by Redis's clock. `ahead` counts, by owner,
+the items in a stream that nobody holds; beyond a few an owner's units wait in a line of their own
+(see prelude.lua), so that owners take turns.
+
+ps:jobs:{owner}:{state} lists job ids, score 0, so in their own order, which is that of time; the
+state is open, or a terminal status. ps:unfinished counts, by owner, the items of jobs that have not
+ended; it has a field for every owner that has jobs. In ps:inputs:{id} the field `bytes` is their
+size. Scripts compute keys from fields, so Penstock wants one Redis (or a failover pair), not Redis
+Cluster.
 
 A lane's load: items and bytes of payload in it, held ones too; parked:{priority}: units in lines. A
 field of ps:breakers is
@@ -71,7 +72,6 @@ DONE = "ps:done"
 DEADLINES = "ps:deadlines"
 DEAD = "ps:dead"
 WORKERS = "ps:workers"
-OWNERS = "ps:owners"
 UNFINISHED = "ps:unfinished"
 SWEEP = "ps:sweep"
 COUNTS = "ps:counts"

@@ -143,10 +143,11 @@ local function payload_of(unit)
 end
 
 -- Fairness between owners. Workers claim from a lane's stream in order, so it is kept short: an owner
--- has at most AHEAD items or one unit there that nobody holds, and the rest in a line of its own behind
--- it. When LOW of them are left, the next of that line step up to the end. So owners take turns, and
--- whoever comes waits for a few items of each other owner, however much these have sent.
-local AHEAD, LOW = 16, 8
+-- has at most MOST_AHEAD items or one unit there that nobody holds, and the rest in a line of its own
+-- behind it. When half of them are left, the next of that line step up to the end. So owners take
+-- turns, and whoever comes waits for a few items of each other owner, however much these have sent.
+-- Whoever floods yields: an owner with a long line has fewer items ahead, hence shorter turns.
+local MOST_AHEAD, LONG_LINE, MOST_AHEAD_OF_LONG = 16, 256, 4
 
 local function line_of(stream, owner)
     return stream .. ':line:' .. owner
@@ -157,34 +158,37 @@ local function count_parked(stream, units)
     redis.call('HINCRBY', load_of(lane), 'parked:' .. priority, units)
 end
 
--- Units of a line that `ahead` leaves room for go to the stream. Returns the new `ahead`.
-local function step_up(stream, owner, ahead)
+-- Units of a line of `length` for which there is room go to the stream. Returns their items.
+local function step_up(stream, owner, length, room)
     local line = line_of(stream, owner)
-    local moved = {}
-    for _, entry in ipairs(redis.call('XRANGE', line, '-', '+', 'COUNT', AHEAD)) do
-        if ahead >= AHEAD then
+    local moved, items = {}, 0
+    for _, entry in ipairs(redis.call('XRANGE', line, '-', '+', 'COUNT', room)) do
+        if items >= room then
             break
         end
         redis.call('XADD', stream, '*', unpack(entry[2]))
         moved[#moved + 1] = entry[1]
-        ahead = ahead + unit_of(entry[2]).items
+        items = items + unit_of(entry[2]).items
     end
-    redis.call('XDEL', line, unpack(moved))
     count_parked(stream, -#moved)
-    if redis.call('XLEN', line) == 0 then
+    if #moved == length then
         redis.call('DEL', line)
         redis.call('SREM', stream .. ':lines', owner)
+    else
+        redis.call('XDEL', line, unpack(moved))
     end
-    return ahead
+    return items
 end
 
 -- An owner's unit is no longer among those of the stream that nobody holds.
 local function depart(stream, owner, items)
     local places = stream .. ':ahead'
     local ahead = redis.call('HINCRBY', places, owner, -items)
-    if ahead <= LOW and redis.call('SISMEMBER', stream .. ':lines', owner) == 1 then
-        local more = step_up(stream, owner, ahead)
-        ahead = redis.call('HINCRBY', places, owner, more - ahead)
+    local length = redis.call('XLEN', line_of(stream, owner))
+    local most = length > LONG_LINE and MOST_AHEAD_OF_LONG or MOST_AHEAD
+    if length > 0 and ahead <= most / 2 then
+        local more = step_up(stream, owner, length, most - ahead)
+        ahead = redis.call('HINCRBY', places, owner, more)
     end
     if ahead <= 0 then
         redis.call('HDEL', places, owner)
@@ -201,7 +205,7 @@ local function append(stream, unit)
     weigh(stream, 1, unit.items, unit.bytes)
     local places, lines = stream .. ':ahead', stream .. ':lines'
     local ahead = tonumber(redis.call('HGET', places, unit.owner) or 0)
-    if ahead < AHEAD and (ahead == 0 or redis.call('SISMEMBER', lines, unit.owner) == 0) then
+    if ahead < MOST_AHEAD and (ahead == 0 or redis.call('SISMEMBER', lines, unit.owner) == 0) then
         redis.call('XADD', stream, '*', unpack(fields))
         redis.call('HINCRBY', places, unit.owner, unit.items)
     else

@@ -146,8 +146,8 @@ end
 if KEYS[2] ~= '' then
     redis.call('SET', KEYS[2], ARGV[7] .. ' ' .. job, 'PX', ARGV[8])
 end
-redis.call('SADD', 'ps:owners', owner)
 if answer then
+    redis.call('HINCRBY', 'ps:unfinished', owner, 0) -- the sweep finds owners there
     redis.call('HSET', KEYS[1], 'spec', ARGV[3], 'owner', owner, 'lane', lane, 'created', STAMP,
         'started', STAMP, 'total', total, 'done', total, 'cached', 1, 'attempts', 0, 'r:0', answer)
     finish(job, 'succeeded', ARGV[9])

@@ -181,12 +181,11 @@ local function trim(owner)
         left = left + redis.call('ZCARD', list)
     end
     if left == 0 then
-        redis.call('SREM', 'ps:owners', owner)
         redis.call('HDEL', 'ps:unfinished', owner)
     end
 end
 
-for _, owner in ipairs(redis.call('SRANDMEMBER', 'ps:owners', 2)) do
+for _, owner in ipairs(redis.call('HRANDFIELD', 'ps:unfinished', 2)) do
     trim(owner)
 end
 

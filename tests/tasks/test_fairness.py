@@ -66,6 +66,17 @@ def test_a_flood_alone_fills_its_batches_in_its_order(store: Store, worker: Lane
     assert sizes == [64, 64, 22]
 
 
+def test_an_owner_with_a_long_line_yields_to_one_with_a_short_one(
+    store: Store, worker: LaneWorker
+) -> None:
+    for _ in range(500):
+        put(store, of("flood"))
+    for _ in range(100):
+        put(store, of("ann"))
+    claim(worker, 2 * AHEAD)  # what stood there before the line was long
+    assert owners(claim(worker, 50), store)["ann"] >= 35
+
+
 def test_one_large_unit_of_each_owner_stands_before_a_newcomer(
     store: Store, worker: LaneWorker
 ) -> None:
@@ -136,4 +147,7 @@ def test_lists_forget_jobs_whose_records_have_gone(store: Store, worker: LaneWor
 
 
 def test_the_number_of_items_ahead_is_that_of_the_script() -> None:
-    assert f"local AHEAD, LOW = {AHEAD}, " in Path("tasks/lua/prelude.lua").read_text()
+    assert (
+        f"local MOST_AHEAD, LONG_LINE, MOST_AHEAD_OF_LONG = {AHEAD}, "
+        in Path("tasks/lua/prelude.lua").read_text()
+    )
