@@ -59,10 +59,10 @@ ended; it has a field for every owner that has jobs. In ps:inputs:{id} the field
 size. Scripts compute keys from fields, so Penstock wants one Redis (or a failover pair), not Redis
 Cluster.
 
-A lane's load: items and bytes of payload in it, held ones too; parked:{priority}: units in lines. A
-field of ps:breakers is
-"pipeline/tier", its value "failures until": failed calls in a row, and the moment (ms) until which
-the breaker lets nobody through; a tier that has not failed since its last success has no field.
+A lane's load: items and bytes of payload in it, held ones too; parked:{priority}: units in lines.
+A field of ps:breakers is "pipeline/tier", its value "failures until": failed calls in a row, and the
+moment (ms) until which the breaker lets nobody through; a tier that has not failed since its last
+success has no field.
 
 Celery's own keys (its queues `penstock.{lane}`, `_kombu.*`, `unacked*`) are its own affair.
 """
