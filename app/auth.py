@@ -1,15 +1,17 @@
-"""Who is asking: bearer keys."""
+"""Who is asking: bearer keys, and what they open."""
 
 from __future__ import annotations
 
 import hmac
 from collections.abc import Callable
 from functools import wraps
-from typing import ParamSpec, TypeVar
+from typing import NoReturn, ParamSpec, TypeVar
 
 from flask import g, request
 
-from app.errors import Unauthorized
+from app.addresses import client_address
+from app.api_keys import key_id_of
+from app.errors import Forbidden, TooManyWrongKeys, Unauthorized
 from app.principal import Limits, Principal, Scope
 from app.services import services
 
@@ -24,16 +26,47 @@ OPERATOR = Principal(  # whoever holds the key of the settings; no benchmark rea
 )
 
 
-def key_required(view: Callable[P, R]) -> Callable[P, R]:
-    """Refuse a request without a valid key; sets `g.principal`."""
+def requires(scope: Scope) -> Callable[[Callable[P, R]], Callable[P, R]]:
+    """Refuse a request without a valid key of that scope; sets `g.principal`."""
 
-    @wraps(view)
-    def checked(*args: P.args, **kwargs: P.kwargs) -> R:
-        scheme, _, key = request.headers.get("Authorization", "").partition(" ")
-        expected = services().settings.api_key.encode()
-        if scheme.lower() != "bearer" or not hmac.compare_digest(key.strip().encode(), expected):
-            raise Unauthorized("Give a valid key as 'Authorization: Bearer <key>'.")
-        g.principal = OPERATOR
-        return view(*args, **kwargs)
+    def guard(view: Callable[P, R]) -> Callable[P, R]:
+        @wraps(view)
+        def checked(*args: P.args, **kwargs: P.kwargs) -> R:
+            g.principal = _principal()
+            if not g.principal.may(scope):
+                raise Forbidden(f"This needs a key with the scope '{scope}'.")
+            return view(*args, **kwargs)
 
-    return checked
+        return checked
+
+    return guard
+
+
+def _principal() -> Principal:
+    """Whose key the request shows. A right key is looked at first, so it works in any flood.
+
+    Raises:
+        Unauthorized, TooManyWrongKeys: it shows none that works.
+        redis.RedisError: Redis is out of reach, and it is not the operator's.
+    """
+    scheme, _, key = request.headers.get("Authorization", "").partition(" ")
+    key = key.strip() if scheme.lower() == "bearer" else ""
+    here = services()
+    if hmac.compare_digest(key.encode(), here.settings.api_key.encode()):
+        return OPERATOR
+    return here.key_ring.principal_of(key) or _refuse(key)
+
+
+def _refuse(key: str) -> NoReturn:
+    """Tell nothing of what is wrong with the key. A request without any is not counted."""
+    here = services()
+    if "Authorization" in request.headers:
+        forwarded_for = request.headers.get("X-Forwarded-For", "")
+        address = client_address(request.remote_addr or "", forwarded_for, here.proxies)
+        wait_s = here.wrong_keys.count(address, key_id_of(key))
+        if wait_s is not None:
+            raise TooManyWrongKeys(
+                "Too many wrong keys from this address or of this key's id. A right key works.",
+                wait_s,
+            )
+    raise Unauthorized("Give a valid key as 'Authorization: Bearer <key>'.")

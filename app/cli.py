@@ -6,6 +6,7 @@ import click
 from flask import Flask
 from flask.cli import AppGroup
 
+from app.cli_keys import keys
 from app.services import services
 from tasks.dead import NotDead, dead_letters, requeue
 from tasks.jobs import timestamp
@@ -36,3 +37,4 @@ def replay(job_id: str) -> None:
 
 def install(app: Flask) -> None:
     app.cli.add_command(jobs)
+    app.cli.add_command(keys)

@@ -4,6 +4,7 @@ ApiError
 ├── BadRequest            400 invalid_request       names each field
 │   └── MalformedBody     400 malformed_body        not JSON at all
 ├── Unauthorized          401 unauthorized
+├── Forbidden             403 forbidden             the key lacks a scope
 ├── JobNotFound           404 job_not_found         also another owner's
 ├── PipelineNotFound      404 pipeline_not_found
 ├── AlreadyFinished       409 already_finished
@@ -13,6 +14,7 @@ ApiError
 ├── WrongMediaType        415 unsupported_media_type
 ├── KeyReused             422 idempotency_mismatch
 ├── OverQuota             429 quota_exceeded
+├── TooManyWrongKeys      429 too_many_wrong_keys   from an address, or of a key's id
 ├── Shedding              503 overloaded
 └── Unavailable           503 unavailable           Redis is down or full
 """
@@ -60,6 +62,10 @@ class Unauthorized(ApiError):
     status, code = 401, "unauthorized"
 
 
+class Forbidden(ApiError):
+    status, code = 403, "forbidden"
+
+
 class JobNotFound(ApiError):
     status, code = 404, "job_not_found"
 
@@ -98,6 +104,10 @@ class _Later(ApiError):
     def __init__(self, detail: str, retry_after_s: int) -> None:
         super().__init__(detail)
         self.retry_after_s = retry_after_s
+
+
+class TooManyWrongKeys(_Later):
+    status, code = 429, "too_many_wrong_keys"
 
 
 class OverQuota(_Later):

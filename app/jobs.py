@@ -8,7 +8,7 @@ import time
 from flask import Blueprint, Response, g, request
 from ulid import ULID
 
-from app.auth import key_required
+from app.auth import requires
 from app.bodies import read_json
 from app.errors import (
     AlreadyFinished,
@@ -20,6 +20,7 @@ from app.errors import (
     ResultExpired,
     Shedding,
 )
+from app.principal import Scope
 from app.request_ids import traceparent
 from app.responses import respond, stream_lines
 from app.schemas import JobRequest
@@ -59,7 +60,7 @@ _SHED = {
 
 
 @jobs.post("")
-@key_required
+@requires(Scope.JOBS)
 def create() -> Response:
     """Accept a job; with `Prefer: wait=N` hold the answer until it ends or N seconds pass."""
     here = services()
@@ -81,7 +82,7 @@ def create() -> Response:
 
 
 @jobs.get("/<job_id>")
-@key_required
+@requires(Scope.JOBS)
 def show(job_id: str) -> Response:
     """The job as it stands; with `?wait=N` as it ends, if that is within N seconds."""
     wait_s = query_wait(services().settings.max_wait_s)
@@ -90,7 +91,7 @@ def show(job_id: str) -> Response:
 
 
 @jobs.post("/<job_id>/cancel")
-@key_required
+@requires(Scope.JOBS)
 def cancel(job_id: str) -> Response:
     """End a job that has not ended; cancelling twice is no error."""
     job = _own(job_id)
@@ -103,7 +104,7 @@ def cancel(job_id: str) -> Response:
 
 
 @jobs.get("/<job_id>/results")
-@key_required
+@requires(Scope.JOBS)
 def results(job_id: str) -> Response:
     """A line per item in input order, also while the job runs."""
     return stream_lines(read_results(services().store, _own(job_id)))

@@ -6,8 +6,9 @@ from flask import Blueprint, Response
 from prometheus_client import CONTENT_TYPE_LATEST
 from redis import RedisError
 
-from app.auth import key_required
+from app.auth import requires
 from app.metrics import exposition
+from app.principal import Scope
 from app.responses import respond
 from app.services import services
 from tasks.breakers import states
@@ -41,7 +42,7 @@ def ready() -> Response:
 
 
 @ops.get("/metrics")
-@key_required
+@requires(Scope.METRICS)
 def metrics() -> Response:
     """Prometheus text exposition; counts come from Redis, so any process tells the whole."""
     here = services()

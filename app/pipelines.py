@@ -9,8 +9,9 @@ from apispec import APISpec
 from apispec.ext.marshmallow import MarshmallowPlugin
 from flask import Blueprint, Response
 
-from app.auth import key_required
+from app.auth import requires
 from app.errors import PipelineNotFound
+from app.principal import Scope
 from app.responses import respond
 from app.services import services
 from ml.pipeline import Pipeline
@@ -20,7 +21,7 @@ pipelines = Blueprint("pipelines", __name__, url_prefix="/v1/pipelines")
 
 
 @pipelines.get("")
-@key_required
+@requires(Scope.JOBS)
 def index() -> Response:
     """Every pipeline served here."""
     here = services()
@@ -29,7 +30,7 @@ def index() -> Response:
 
 
 @pipelines.get("/<name>")
-@key_required
+@requires(Scope.JOBS)
 def show(name: str) -> Response:
     """One pipeline: input schema, tiers, version, and what it says of itself."""
     here = services()

@@ -31,3 +31,6 @@ class Principal:
     key_id: str
     scopes: frozenset[Scope]
     limits: Limits
+
+    def may(self, scope: Scope) -> bool:
+        return scope in self.scopes or Scope.ADMIN in self.scopes

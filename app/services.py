@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import cast
 
 from flask import current_app
 
+from app.addresses import Network, networks
+from app.key_ring import KeyRing
 from app.schemas import JobReader
 from app.waiting import Waiting
+from app.wrong_keys import WrongKeys
 from ml.catalog import load_pipelines
 from ml.pipeline import Pipeline
 from tasks.celery import make_celery
@@ -28,6 +31,9 @@ class Services:
     reader: JobReader
     waker: Waker
     waiting: Waiting
+    key_ring: KeyRing
+    wrong_keys: WrongKeys
+    proxies: Sequence[Network]
 
     @classmethod
     def build(cls, settings: Settings) -> Services:
@@ -40,6 +46,9 @@ class Services:
             reader=JobReader(pipelines, settings),
             waker=Waker(make_celery(settings)),
             waiting=Waiting(store),
+            key_ring=KeyRing(store),
+            wrong_keys=WrongKeys(settings.max_wrong_keys),
+            proxies=networks(settings.trusted_proxies or ()),
         )
 
 

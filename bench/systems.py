@@ -117,6 +117,7 @@ def _start_redis(fleet: Fleet, folder: Path, system: System) -> tuple[Redis, dic
         "REDIS_PORT": str(port),
         "REDIS_PASSWORD": password,
         "PENSTOCK_API_KEY": secrets.token_hex(16),
+        "PENSTOCK_KEY_PEPPER": secrets.token_hex(16),
         "PENSTOCK_PORT": str(free_port()),
         "PYTHONPATH": str(ROOT),
     }

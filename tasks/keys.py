@@ -24,6 +24,8 @@
 | ps:workers                   | zset   | none; members go    | renew; leave and sweep           |
 | ps:sweep                     | string | sweep interval      | sweep: who swept this second     |
 | ps:counts                    | hash   | none                | whatever ends a job              |
+| ps:keys                      | hash   | none                | write_keys: API keys by their id |
+| ps:keys:version              | string | none                | write_keys: us of its last run   |
 | ps:done                      | pubsub |                     | whatever ends a job              |
 | ps:none                      | never exists; deleting it is a write that Redis never refuses   |
 
@@ -60,9 +62,13 @@ size. Scripts compute keys from fields, so Penstock wants one Redis (or a failov
 Cluster.
 
 A lane's load: items and bytes of payload in it, held ones too; parked:{priority}: units in lines.
-A field of ps:breakers is "pipeline/tier", its value "failures until": failed calls in a row, and the
-moment (ms) until which the breaker lets nobody through; a tier that has not failed since its last
-success has no field.
+A field of ps:breakers is "pipeline/tier", its value "failures until": failed calls in a row, and
+the moment (ms) until which the breaker lets nobody through; a tier that has not failed since its
+last success has no field.
+
+A value of ps:keys is JSON, see `app.key_records.KeyRecord`: owner, scopes, limits, times and the
+digest of a key, never the key. Its version changes with every write. It is a moment rather than a
+count, so that it never comes to a value again after Redis lost a write or was put back from a copy.
 
 Celery's own keys (its queues `penstock.{lane}`, `_kombu.*`, `unacked*`) are its own affair.
 """
@@ -76,6 +82,8 @@ UNFINISHED = "ps:unfinished"
 SWEEP = "ps:sweep"
 COUNTS = "ps:counts"
 BREAKERS = "ps:breakers"
+API_KEYS = "ps:keys"
+API_KEYS_VERSION = "ps:keys:version"
 JOB = "ps:job:"
 LANE = "ps:lane:"
 CACHE = "ps:cache:"

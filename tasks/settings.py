@@ -9,6 +9,7 @@ import dataclasses
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
+from ipaddress import ip_network
 from typing import Any
 
 from marshmallow import EXCLUDE, Schema, ValidationError, fields
@@ -24,6 +25,21 @@ class _List(fields.Field[list[str]]):
 
     def _deserialize(self, value: str, *_: Any, **__: Any) -> list[str]:
         return [word.strip() for word in value.split(",") if word.strip()]
+
+
+class _Networks(_List):
+    """A comma-separated list of networks in CIDR notation (RFC 4632); one address is one too."""
+
+    def _deserialize(self, value: str, *_: Any, **__: Any) -> list[str]:
+        networks = super()._deserialize(value)
+        for network in networks:
+            try:
+                ip_network(network)
+            except ValueError as error:
+                raise ValidationError(
+                    f"Must be networks such as 10.0.0.0/8 or ::1, separated by commas: {error}."
+                ) from None
+        return networks
 
 
 def _from(env: str, field: fields.Field[Any], default: Any = dataclasses.MISSING) -> Any:
@@ -64,6 +80,14 @@ class Settings:
     # Secrets
     redis_password: str = _secret("REDIS_PASSWORD")
     api_key: str = _secret("PENSTOCK_API_KEY")
+    key_pepper: str = _secret("PENSTOCK_KEY_PEPPER")
+
+    # Who may ask, and how much by default
+    requests_per_s: int = _count("PENSTOCK_REQUESTS_PER_S", 50)
+    items_per_s: int = _count("PENSTOCK_ITEMS_PER_S", 1_000)
+    unfinished_items: int = _count("PENSTOCK_UNFINISHED_ITEMS", 50_000)
+    max_wrong_keys: int = _count("PENSTOCK_MAX_WRONG_KEYS", 60)  # per minute
+    trusted_proxies: tuple[str, ...] | None = _from("PENSTOCK_TRUSTED_PROXIES", _Networks(), None)
 
     # What is served
     pipelines: tuple[str, ...] = _from(

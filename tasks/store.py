@@ -63,6 +63,8 @@ LEAVE = Script("leave")
 READ = Script("read")
 VERDICT = Script("verdict")
 PROBE = Script("probe")
+READ_KEYS = Script("read_keys")
+WRITE_KEYS = Script("write_keys")
 
 
 class Store:

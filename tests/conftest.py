@@ -17,6 +17,7 @@ from tasks.store import Store, connect
 from tests.ports import free_port
 
 API_KEY = "test-key-0123456789"
+PEPPER = "test-pepper-0123456789"
 
 
 @dataclass(frozen=True)
@@ -62,6 +63,7 @@ def settings(redis_server: RedisServer) -> Settings:
         redis_port=redis_server.port,
         redis_password=redis_server.password,
         api_key=API_KEY,
+        key_pepper=PEPPER,
         pipelines=("ml.null:pipeline",),
     )
 

@@ -51,6 +51,7 @@ class Stack:
             redis_port=self.redis_server.port,
             redis_password=self.redis_server.password,
             api_key=secrets.token_hex(16),
+            key_pepper=secrets.token_hex(16),
             pipelines=pipelines,
             visible_gpus=(),
             **limits,
@@ -157,6 +158,19 @@ class Stack:
         headers = {"Authorization": f"Bearer {self.settings.api_key}"}
         return httpx.Client(base_url=self.url, headers=headers, timeout=90)
 
+    def flask(self, *args: str) -> str:
+        """What an operator's command prints; it must succeed."""
+        done = subprocess.run(
+            [sys.executable, "-m", "flask", "--app", "app.wsgi", *args],
+            cwd=ROOT,
+            env=self._environment(),
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert done.returncode == 0, done.stderr
+        return done.stdout.strip()
+
     def children(self, name: str) -> list[psutil.Process]:
         """The child processes of one that runs: a worker's pool, granian's worker."""
         return psutil.Process(self.processes[name].pid).children(recursive=True)
@@ -255,4 +269,6 @@ class Stack:
 
 
 def _as_text(value: Any) -> str:
+    if value is None:
+        return ""  # as if it were not set
     return ",".join(value) if isinstance(value, tuple) else str(value)

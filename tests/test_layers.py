@@ -21,7 +21,8 @@ BUILD = """
 from app import create_app
 from tasks.settings import Settings
 
-app = create_app(Settings(redis_port=1, redis_password="x" * 16, api_key="y" * 16))
+secrets = {"redis_password": "x" * 16, "api_key": "y" * 16, "key_pepper": "z" * 16}
+app = create_app(Settings(redis_port=1, **secrets))
 assert app.test_client().get("/livez").status_code == 200
 card = app.test_client().get(
     "/v1/pipelines/moderation", headers={"Authorization": "Bearer " + "y" * 16}
@@ -58,7 +59,7 @@ from tasks.lanes import Lane
 from tasks.settings import Settings
 from tasks.worker import build
 
-build(Settings(redis_password="x" * 16, api_key="y" * 16), Lane.GPU)
+build(Settings(redis_password="x" * 16, api_key="y" * 16, key_pepper="z" * 16), Lane.GPU)
 """
     loaded = modules_after(program)
     assert "tasks.worker" in loaded

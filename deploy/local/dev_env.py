@@ -36,6 +36,7 @@ SECRETS: Mapping[str, Callable[[], str]] = {
     "FLOWER_PASSWORD": _key,
     "WEBHOOK_SECRET": _webhook_secret,
     "REDIS_PASSWORD": _key,
+    "PENSTOCK_KEY_PEPPER": _key,
 }
 
 

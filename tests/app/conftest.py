@@ -17,7 +17,7 @@ from tasks.lanes import Lane
 from tasks.leases import LaneWorker
 from tasks.settings import Settings
 from tasks.store import Store
-from tests.conftest import API_KEY, RedisServer
+from tests.conftest import API_KEY, PEPPER, RedisServer
 
 PIPELINES = ("ml.null:pipeline", "tests.pipelines:echo")
 
@@ -34,6 +34,7 @@ def settings(redis_server: RedisServer) -> Settings:
         redis_port=redis_server.port,
         redis_password=redis_server.password,
         api_key=API_KEY,
+        key_pepper=PEPPER,
         pipelines=PIPELINES,
         max_body_bytes=1_000_000,
         max_inputs=20,

@@ -30,10 +30,12 @@ def test_the_first_start_makes_every_secret_and_keeps_the_file_private(tmp_path:
         "FLOWER_PASSWORD",
         "WEBHOOK_SECRET",
         "REDIS_PASSWORD",
+        "PENSTOCK_KEY_PEPPER",
     }
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
-    keys = [made["PENSTOCK_API_KEY"], made["FLOWER_PASSWORD"], made["REDIS_PASSWORD"]]
-    assert len(set(keys)) == 3
+    plain = ("PENSTOCK_API_KEY", "FLOWER_PASSWORD", "REDIS_PASSWORD", "PENSTOCK_KEY_PEPPER")
+    keys = [made[name] for name in plain]
+    assert len(set(keys)) == 4
     assert all(len(bytes.fromhex(key)) == 32 for key in keys)
     prefix, secret = made["WEBHOOK_SECRET"].split("_")
     assert prefix == "whsec"

@@ -75,6 +75,7 @@ def instance(api: Api, tmp_path: Path) -> Instance:
         "PENSTOCK_PORT": str(api.server.server_port),
         "PENSTOCK_API_KEY": "k" * 16,
         "REDIS_PASSWORD": "r" * 16,
+        "PENSTOCK_KEY_PEPPER": "p" * 16,
     }
     return Instance(
         root=tmp_path,

@@ -52,7 +52,8 @@ def test_what_compose_publishes_is_on_loopback_alone() -> None:
 
 def test_compose_does_not_start_without_its_secrets() -> None:
     text = (ROOT / "docker-compose.yml").read_text()
-    for secret in ("PENSTOCK_API_KEY", "REDIS_PASSWORD", "FLOWER_USER", "FLOWER_PASSWORD"):
+    ours = ("PENSTOCK_API_KEY", "PENSTOCK_KEY_PEPPER", "REDIS_PASSWORD")
+    for secret in (*ours, "FLOWER_USER", "FLOWER_PASSWORD"):
         uses = text.count(f"${{{secret}")
         assert uses > 0
         assert text.count(f"${{{secret}:?") == uses

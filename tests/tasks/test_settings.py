@@ -14,7 +14,11 @@ from deploy.local.options import Options, OptionsSchema
 from tasks.settings import Settings, SettingsError
 
 EXAMPLE = (Path(__file__).parents[2] / ".env.example").read_text()
-KEYS = {"PENSTOCK_API_KEY": "k" * 16, "REDIS_PASSWORD": "r" * 16}
+KEYS = {
+    "PENSTOCK_API_KEY": "k" * 16,
+    "PENSTOCK_KEY_PEPPER": "p" * 16,
+    "REDIS_PASSWORD": "r" * 16,
+}
 FIELDS = {field.metadata["env"]: field for field in dataclasses.fields(Settings)}
 OPTIONS = {field.data_key for field in OptionsSchema().fields.values()}
 
@@ -78,10 +82,12 @@ def test_values_become_what_they_stand_for() -> None:
         PENSTOCK_ENABLE_NULL="true",
         PENSTOCK_PIPELINES="a.b:c, d.e:f",
         CUDA_VISIBLE_DEVICES="0,1",
+        PENSTOCK_TRUSTED_PROXIES="10.0.0.0/8, ::1",
     )
     assert (read.port, read.enable_null) == (9000, True)
     assert read.pipelines == ("a.b:c", "d.e:f")
     assert read.visible_gpus == ("0", "1")
+    assert read.trusted_proxies == ("10.0.0.0/8", "::1")
 
 
 def test_an_empty_variable_is_unset_but_an_empty_list_of_gpus_is_none() -> None:
@@ -104,6 +110,8 @@ def test_settings_cannot_be_changed() -> None:
         ("REDIS_DB", "16", "greater than or equal to 0 and less than or equal to 15"),
         ("PENSTOCK_ENABLE_NULL", "perhaps", "Not a valid boolean"),
         ("PENSTOCK_PIPELINES", " , ", "Shorter than minimum length 1"),
+        ("PENSTOCK_TRUSTED_PROXIES", "10.0.0.1/8", "10.0.0.0/8 or ::1, separated by commas"),
+        ("PENSTOCK_TRUSTED_PROXIES", "10.0.0.0/8,nginx", "'nginx' does not appear to be"),
         ("LOG_LEVEL", "LOUD", "Must be one of: DEBUG, INFO, WARNING, ERROR"),
         ("PENSTOCK_RENEW_MS", "8000", "at most half of PENSTOCK_LEASE_MS=15000"),
     ],
@@ -118,7 +126,8 @@ def test_a_wrong_value_is_refused_with_its_name_and_what_is_allowed(
 
 
 def test_all_wrong_values_are_named_at_once() -> None:
-    said = problems({"REDIS_PASSWORD": "r" * 16, "PENSTOCK_PORT": "x", "LOG_FORMAT": "xml"})
+    given = {name: KEYS[name] for name in ("REDIS_PASSWORD", "PENSTOCK_KEY_PEPPER")}
+    said = problems(given | {"PENSTOCK_PORT": "x", "LOG_FORMAT": "xml"})
     assert said == [
         "LOG_FORMAT='xml' is not valid: Must be one of: json, console.",
         "PENSTOCK_API_KEY is not set: it is required and has no default.",
@@ -130,4 +139,5 @@ def test_secrets_are_never_shown() -> None:
     (problem,) = problems(KEYS | {"PENSTOCK_API_KEY": "tooshort"})
     assert problem == "PENSTOCK_API_KEY='***' is not valid: Shorter than minimum length 16."
     assert "k" * 16 not in repr(settings())
+    assert "p" * 16 not in repr(settings())
     assert "r" * 16 not in repr(settings())

@@ -1,0 +1,162 @@
+"""Operators' commands: `flask --app app.wsgi keys create|list|rotate|revoke`.
+
+A new key is all that goes to standard output, so that it can be piped to where it is kept.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from functools import wraps
+from typing import Any, ParamSpec
+
+import click
+from flask.cli import AppGroup
+from redis import RedisError
+
+from app import key_changes
+from app.key_changes import Made, NoSuchChange, Wish
+from app.key_records import KeyRecord, read_keys
+from app.principal import Scope
+from app.services import services
+from tasks.jobs import timestamp
+
+P = ParamSpec("P")
+
+SECONDS = {"s": 1, "m": 60, "h": 3_600, "d": 86_400, "w": 604_800}
+LONGEST_S = 100 * 366 * 86_400
+LONGEST_NAME = 100
+COLUMNS = ("ID", "OWNER", "SCOPES", "STATE", "CREATED", "EXPIRES", "NAME")
+
+keys = AppGroup("keys", help="Make, list, rotate and revoke API keys.")
+
+
+class Duration(click.ParamType[int]):
+    """Seconds, given as a number and a unit: 45s, 30m, 24h, 90d, 2w."""
+
+    name = "duration"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
+        if isinstance(value, int):
+            return value
+        found = re.fullmatch(r"(\d{1,10})([smhdw])", value, re.ASCII)
+        seconds = int(found[1]) * SECONDS[found[2]] if found else LONGEST_S + 1
+        if seconds > LONGEST_S:
+            self.fail(f"{value!r} is not a duration such as 90d, 24h, 30m or 45s.", param, ctx)
+        return seconds
+
+
+def _owner(_: click.Context, __: click.Parameter, value: str) -> str:
+    if not re.fullmatch(r"[A-Za-z0-9_-]{1,64}", value, re.ASCII):
+        raise click.BadParameter("Must be 1 to 64 letters, digits, '_' or '-'.")
+    return value
+
+
+def _name(_: click.Context, __: click.Parameter, value: str) -> str:
+    if len(value) > LONGEST_NAME or not value.isprintable():
+        raise click.BadParameter(f"Must be at most {LONGEST_NAME} characters that can be printed.")
+    return value
+
+
+def _some_time(_: click.Context, __: click.Parameter, value: int | None) -> int | None:
+    if value == 0:
+        raise click.BadParameter("Must be more than no time at all.")
+    return value
+
+
+def _explained(command: Callable[P, None]) -> Callable[P, None]:
+    """What cannot be done is said in a sentence, with exit status 1."""
+
+    @wraps(command)
+    def run(*args: P.args, **kwargs: P.kwargs) -> None:
+        try:
+            command(*args, **kwargs)
+        except NoSuchChange as error:
+            raise click.ClickException(str(error)) from None
+        except RedisError as error:
+            raise click.ClickException(f"The job store does not answer: {error}") from None
+
+    return run
+
+
+COUNT = click.IntRange(1, 2**31)
+
+
+@keys.command("create")
+@click.option("--owner", required=True, callback=_owner, help="Whose jobs the key sees.")
+@click.option(
+    "--scope",
+    "scopes",
+    multiple=True,
+    type=click.Choice([str(scope) for scope in Scope]),
+    default=[str(Scope.JOBS)],
+    show_default=True,
+    help="What it opens; may be given again.",
+)
+@click.option("--name", default="", callback=_name, help="For people: what the key is for.")
+@click.option(
+    "--expires-in", type=Duration(), callback=_some_time, help="Such as 90d; default: never."
+)
+@click.option("--requests-per-s", type=COUNT, help="Default: PENSTOCK_REQUESTS_PER_S.")
+@click.option("--items-per-s", type=COUNT, help="Default: PENSTOCK_ITEMS_PER_S.")
+@click.option("--unfinished-items", type=COUNT, help="Default: PENSTOCK_UNFINISHED_ITEMS.")
+@_explained
+def create(scopes: tuple[str, ...], expires_in: int | None, **wish: Any) -> None:
+    """Make a key and print it, this once."""
+    asked = tuple(dict.fromkeys(Scope(scope) for scope in scopes))
+    _show(key_changes.create(services().store, Wish(scopes=asked, lives_s=expires_in, **wish)))
+
+
+@keys.command("list")
+@_explained
+def list_() -> None:
+    """Show every key there is or was, but neither secrets nor digests."""
+    now = read_keys(services().store)
+    records = sorted((now.records or {}).values(), key=lambda record: record.created)
+    rows = [COLUMNS, *(_row(record, now.now) for record in records)]
+    widths = [max(len(cell) for cell in column) for column in zip(*rows, strict=True)]
+    for row in rows:
+        cells = [cell.ljust(width) for cell, width in zip(row, widths, strict=True)]
+        click.echo("  ".join(cells).rstrip())
+
+
+@keys.command("rotate")
+@click.argument("key_id", metavar="ID")
+@click.option("--grace", type=Duration(), default="24h", show_default=True)
+@_explained
+def rotate(key_id: str, grace: int) -> None:
+    """Print a successor of key ID, this once; the old key works until the grace ends."""
+    _show(key_changes.rotate(services().store, key_id, grace))
+
+
+@keys.command("revoke")
+@click.argument("key_id", metavar="ID")
+@_explained
+def revoke(key_id: str) -> None:
+    """End key ID; within a second no request with it is answered."""
+    record = key_changes.revoke(services().store, key_id)
+    click.echo(f"Revoked {record.id} of {record.owner}.", err=True)
+
+
+def _show(made: Made) -> None:
+    record = made.record
+    expires = f"expires {timestamp(record.expires)}" if record.expires else "never expires"
+    about = f"Key {record.id} of {record.owner}, scopes {_listed(record)}, {expires}."
+    click.echo(f"{about} It works within a second, and is not shown again:", err=True)
+    click.echo(made.key.text)
+
+
+def _row(record: KeyRecord, now: int) -> tuple[str, ...]:
+    return (
+        record.id,
+        record.owner,
+        _listed(record),
+        record.state(now),
+        str(timestamp(record.created)),
+        str(timestamp(record.expires)) if record.expires else "never",
+        record.name,
+    )
+
+
+def _listed(record: KeyRecord) -> str:
+    return ",".join(record.scopes)

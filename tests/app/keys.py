@@ -1,0 +1,22 @@
+"""Clients with keys of their own."""
+
+from __future__ import annotations
+
+from flask import Flask
+from flask.testing import FlaskClient
+
+from app.key_changes import Made, Wish, create
+from app.principal import Scope
+from app.services import EXTENSION
+
+
+def made(app: Flask, owner: str = "acme", *scopes: Scope) -> Made:
+    """A new key. An app that has looked at the keys already may not know it for half a second."""
+    wish = Wish(owner=owner, scopes=scopes or (Scope.JOBS,))
+    return create(app.extensions[EXTENSION].store, wish)
+
+
+def with_key(app: Flask, key: str) -> FlaskClient:
+    client = app.test_client()
+    client.environ_base["HTTP_AUTHORIZATION"] = f"Bearer {key}"
+    return client
