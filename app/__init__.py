@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from flask import Flask
 
-from app import cli, errors, request_ids
+from app import cli, errors, limits, request_ids
 from app.jobs import jobs
 from app.ops import ops
 from app.pipelines import pipelines
@@ -18,6 +18,7 @@ def create_app(settings: Settings) -> Flask:
     app.config["MAX_CONTENT_LENGTH"] = settings.max_body_bytes
     app.extensions[EXTENSION] = Services.build(settings)
     request_ids.install(app)
+    limits.install(app)
     errors.install(app)
     cli.install(app)
     for blueprint in (jobs, pipelines, ops):

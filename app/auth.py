@@ -12,6 +12,7 @@ from flask import g, request
 from app.addresses import client_address
 from app.api_keys import key_id_of
 from app.errors import Forbidden, TooManyWrongKeys, Unauthorized
+from app.limits import spend
 from app.principal import Limits, Principal, Scope
 from app.services import services
 
@@ -33,6 +34,7 @@ def requires(scope: Scope) -> Callable[[Callable[P, R]], Callable[P, R]]:
         @wraps(view)
         def checked(*args: P.args, **kwargs: P.kwargs) -> R:
             g.principal = _principal()
+            spend(requests=1)
             if not g.principal.may(scope):
                 raise Forbidden(f"This needs a key with the scope '{scope}'.")
             return view(*args, **kwargs)

@@ -13,6 +13,7 @@ ApiError
 ├── BodyTooLarge          413 body_too_large
 ├── WrongMediaType        415 unsupported_media_type
 ├── KeyReused             422 idempotency_mismatch
+├── RateLimited           429 rate_limited          of this key, whichever address
 ├── OverQuota             429 quota_exceeded
 ├── TooManyWrongKeys      429 too_many_wrong_keys   from an address, or of a key's id
 ├── Shedding              503 overloaded
@@ -104,6 +105,10 @@ class _Later(ApiError):
     def __init__(self, detail: str, retry_after_s: int) -> None:
         super().__init__(detail)
         self.retry_after_s = retry_after_s
+
+
+class RateLimited(_Later):
+    status, code = 429, "rate_limited"
 
 
 class TooManyWrongKeys(_Later):

@@ -20,6 +20,7 @@ from app.errors import (
     ResultExpired,
     Shedding,
 )
+from app.limits import spend
 from app.principal import Scope
 from app.request_ids import traceparent
 from app.responses import respond, stream_lines
@@ -66,6 +67,7 @@ def create() -> Response:
     here = services()
     body = read_json(request, here.settings.max_json_depth)
     submission = _submission(here.reader.read(body))
+    spend(items=len(submission.inputs))
     wait_s = preferred_wait(here.settings.max_wait_s)
     if not wait_s:
         return _shown(_accept(submission, new_job_id()))

@@ -10,8 +10,10 @@ from flask import current_app
 
 from app.addresses import Network, networks
 from app.key_ring import KeyRing
+from app.limiter import Limiter
 from app.schemas import JobReader
 from app.waiting import Waiting
+from app.windows import Windows
 from app.wrong_keys import WrongKeys
 from ml.catalog import load_pipelines
 from ml.pipeline import Pipeline
@@ -34,6 +36,7 @@ class Services:
     key_ring: KeyRing
     wrong_keys: WrongKeys
     proxies: Sequence[Network]
+    limiter: Limiter
 
     @classmethod
     def build(cls, settings: Settings) -> Services:
@@ -49,6 +52,7 @@ class Services:
             key_ring=KeyRing(store),
             wrong_keys=WrongKeys(settings.max_wrong_keys),
             proxies=networks(settings.trusted_proxies or ()),
+            limiter=Limiter(Windows(settings), settings.web_workers),
         )
 
 

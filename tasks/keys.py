@@ -22,6 +22,7 @@
 | ps:cache:{digest}            | string | cache_ttl           | commit                           |
 | ps:dead                      | stream | none; max_dead kept | claim: units that killed workers |
 | ps:workers                   | zset   | none; members go    | renew; leave and sweep           |
+| ps:limits:*                  | string | 2 windows at most   | app/windows.py: tokens taken     |
 | ps:sweep                     | string | sweep interval      | sweep: who swept this second     |
 | ps:counts                    | hash   | none                | whatever ends a job              |
 | ps:keys                      | hash   | none                | write_keys: API keys by their id |
@@ -70,6 +71,9 @@ A value of ps:keys is JSON, see `app.key_records.KeyRecord`: owner, scopes, limi
 digest of a key, never the key. Its version changes with every write. It is a moment rather than a
 count, so that it never comes to a value again after Redis lost a write or was put back from a copy.
 
+The keys below ps:limits are spelled by the library `limits`: {requests/KEY ID/QUOTA/WINDOW/second}
+and the same for items, tokens in this window; with /-1 behind it, in the last one.
+
 Celery's own keys (its queues `penstock.{lane}`, `_kombu.*`, `unacked*`) are its own affair.
 """
 
@@ -84,6 +88,7 @@ COUNTS = "ps:counts"
 BREAKERS = "ps:breakers"
 API_KEYS = "ps:keys"
 API_KEYS_VERSION = "ps:keys:version"
+LIMITS = "ps:limits"
 JOB = "ps:job:"
 LANE = "ps:lane:"
 CACHE = "ps:cache:"

@@ -108,6 +108,12 @@ class Settings:
     max_wait_s: int = _count("PENSTOCK_MAX_WAIT_S", 60, high=600)
     max_deadline_ms: int = _count("PENSTOCK_MAX_DEADLINE_MS", 86_400_000)
 
+    # How keys are limited
+    limiter_timeout_ms: int = _count("PENSTOCK_LIMITER_TIMEOUT_MS", 100, low=10)
+    limiter_fail: str = _from(
+        "PENSTOCK_LIMITER_FAIL", fields.String(validate=OneOf(["open", "closed"])), "open"
+    )
+
     # How long things are kept
     result_ttl_s: int = _count("PENSTOCK_RESULT_TTL_S", 86_400)
     cache_ttl_s: int = _count("PENSTOCK_CACHE_TTL_S", 3_600, low=0)

@@ -6,6 +6,9 @@ from typing import Any
 
 from werkzeug.test import TestResponse
 
+from tasks import keys
+from tasks.store import Store
+
 JOB_MEMBERS = {
     *("id", "pipeline", "status", "created_at", "started_at", "finished_at", "queue_ms", "run_ms"),
     *("lane", "attempts", "cached", "progress", "output", "error", "metadata", "links"),
@@ -45,3 +48,8 @@ def details(problem: dict[str, Any]) -> dict[str, str]:
         assert place in {"pointer", "parameter", "header"}
         found[error[place]] = error["detail"]
     return found
+
+
+def stored(store: Store) -> list[str]:
+    """Every key of ours in Redis but the counters of rates, which any request may leave."""
+    return [key for key in store.redis.scan_iter("ps:*") if not key.startswith(keys.LIMITS)]

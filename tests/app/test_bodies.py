@@ -6,7 +6,7 @@ import pytest
 from flask.testing import FlaskClient
 
 from tasks.store import Store
-from tests.app.answers import details, job_in, problem_in
+from tests.app.answers import details, job_in, problem_in, stored
 
 JOB = b'{"pipeline": "null", "input": {"text": "hello"}}'
 TOO_BIG = b'{"pipeline": "null", "input": {"text": "' + b"x" * 20_000_000 + b'"}}'
@@ -15,7 +15,7 @@ TOO_BIG = b'{"pipeline": "null", "input": {"text": "' + b"x" * 20_000_000 + b'"}
 @pytest.fixture(autouse=True)
 def _nothing_is_accepted(store: Store) -> Iterator[None]:
     yield
-    assert list(store.redis.scan_iter("ps:*")) == []
+    assert stored(store) == []
 
 
 def with_text(text: bytes) -> bytes:

@@ -8,7 +8,7 @@ from flask.testing import FlaskClient
 
 from app import create_app
 from tasks.settings import Settings
-from tests.app.answers import NULL_JOB, problem_in
+from tests.app.answers import NULL_JOB, problem_in, stored
 from tests.app.conftest import client_of
 from tests.ports import free_port
 
@@ -77,7 +77,7 @@ def test_a_full_redis_is_no_failure_of_ours(app: Flask, client: FlaskClient) -> 
         refused = client.post("/v1/jobs", json=NULL_JOB)
         problem_in(refused, 503, "overloaded")
         assert int(refused.headers["Retry-After"]) > 0
-        assert list(store.redis.scan_iter("ps:*")) == []
+        assert stored(store) == []
     finally:
         store.redis.config_set("maxmemory", 0)
     assert client.post("/v1/jobs", json=NULL_JOB).status_code == 202

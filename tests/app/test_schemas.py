@@ -9,7 +9,7 @@ import pytest
 from flask.testing import FlaskClient
 
 from tasks.store import Store
-from tests.app.answers import NULL_JOB, details, job_in, problem_in
+from tests.app.answers import NULL_JOB, details, job_in, problem_in, stored
 
 MISSING = object()
 TEXT = {"text": "hello"}
@@ -138,7 +138,7 @@ def test_bad_input_is_refused_by_name_and_told_what_would_be_right(
     assert pointer in said, said
     assert said[pointer]
     assert right.lower() in said[pointer].lower(), said
-    assert list(store.redis.scan_iter("ps:*")) == []
+    assert stored(store) == []
 
 
 @pytest.mark.parametrize(

@@ -19,6 +19,7 @@ class Proxy:
         self._whole.set()
         self._listener = socket.create_server(("127.0.0.1", self.port), backlog=1_024)
         self._sockets: list[socket.socket] = []
+        self._closed = False
         threading.Thread(target=self._accept, daemon=True).start()
 
     def cut(self) -> None:
@@ -28,6 +29,7 @@ class Proxy:
         self._whole.set()
 
     def close(self) -> None:
+        self._closed = True
         self._whole.set()
         for one in (self._listener, *self._sockets):
             with suppress(OSError):
@@ -39,6 +41,9 @@ class Proxy:
             while True:
                 near, _ = self._listener.accept()
                 self._whole.wait()
+                if self._closed:
+                    near.close()
+                    return
                 try:
                     far = socket.create_connection(("127.0.0.1", self._target))
                 except OSError:
