@@ -18,7 +18,7 @@ class Proxy:
         self._whole = threading.Event()
         self._whole.set()
         self._listener = socket.create_server(("127.0.0.1", self.port), backlog=1_024)
-        self._sockets: list[socket.socket] = []
+        self._sockets: set[socket.socket] = set()
         self._closed = False
         threading.Thread(target=self._accept, daemon=True).start()
 
@@ -31,7 +31,7 @@ class Proxy:
     def close(self) -> None:
         self._closed = True
         self._whole.set()
-        for one in (self._listener, *self._sockets):
+        for one in (self._listener, *list(self._sockets)):
             with suppress(OSError):
                 one.shutdown(socket.SHUT_RDWR)
             one.close()
@@ -49,9 +49,17 @@ class Proxy:
                 except OSError:
                     near.close()
                     continue
-                self._sockets += [near, far]
-                for source, sink in ((near, far), (far, near)):
-                    threading.Thread(target=self._pump, args=(source, sink), daemon=True).start()
+                self._sockets |= {near, far}
+                threading.Thread(target=self._serve, args=(near, far), daemon=True).start()
+
+    def _serve(self, near: socket.socket, far: socket.socket) -> None:
+        back = threading.Thread(target=self._pump, args=(far, near), daemon=True)
+        back.start()
+        self._pump(near, far)
+        back.join()
+        self._sockets -= {near, far}
+        for one in (near, far):
+            one.close()
 
     def _pump(self, source: socket.socket, sink: socket.socket) -> None:
         with suppress(OSError):
