@@ -8,7 +8,7 @@ DEV := $(VENV)/.dev-installed
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help up down test faults soak check fmt bench clean
+.PHONY: help up down test faults soak check fmt openapi bench clean
 
 help: ## List the targets
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1	\2/p' Makefile
@@ -38,6 +38,9 @@ check: $(DEV) ## Check format, lint, types and layers
 fmt: $(DEV) ## Format the code and mend what lint can
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
+
+openapi: $(RUNTIME) ## Write docs/openapi.json anew, from the routes and schemas
+	$(BIN)/python -m app.openapi > docs/openapi.json
 
 bench: $(DEV) ## Measure Penstock and the usual alternative on this machine
 	$(BIN)/python -m bench

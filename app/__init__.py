@@ -5,6 +5,7 @@ from __future__ import annotations
 from flask import Flask
 
 from app import cli, errors, limits, request_ids
+from app.docs import docs
 from app.jobs import jobs
 from app.ops import ops
 from app.pipelines import pipelines
@@ -21,6 +22,6 @@ def create_app(settings: Settings) -> Flask:
     limits.install(app)
     errors.install(app)
     cli.install(app)
-    for blueprint in (jobs, pipelines, ops):
+    for blueprint in (jobs, pipelines, ops, docs):
         app.register_blueprint(blueprint)
     return app

@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from apispec import APISpec
-from apispec.ext.marshmallow import MarshmallowPlugin
 from flask import Blueprint, Response
 
 from app.auth import requires
 from app.errors import PipelineNotFound
+from app.openapi.convert import Shapes
 from app.principal import Scope
 from app.responses import respond
 from app.services import services
@@ -53,15 +52,7 @@ def card(pipeline: Pipeline, breakers: Mapping[str, State]) -> dict[str, Any]:
             }
             for tier in pipeline.tiers
         ],
-        "input": _json_schema(pipeline),
+        "input": Shapes().json_schema(pipeline.input_schema()),
         "example": pipeline.example,
         **pipeline.describe(),
     }
-
-
-def _json_schema(pipeline: Pipeline) -> dict[str, Any]:
-    plugin = MarshmallowPlugin()
-    APISpec("penstock", "1", "3.1.0", plugins=[plugin])
-    if plugin.converter is None:
-        raise RuntimeError("apispec gave its marshmallow plugin no converter")
-    return dict(plugin.converter.schema2jsonschema(pipeline.input_schema()))

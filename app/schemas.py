@@ -36,13 +36,15 @@ class StrictString(fields.String):
 
 
 class StrictInteger(fields.Integer):
-    """An integer; neither "7" nor 7.0 nor true."""
+    """An integer; neither "7" nor 7.5 nor true. To JSON Schema, as to JavaScript, 7.0 is 7."""
 
     default_error_messages = {  # noqa: RUF012 - marshmallow's own convention
         "invalid": "Must be an integer."
     }
 
     def _deserialize(self, value: Any, *args: Any, **kwargs: Any) -> int:
+        if type(value) is float and value.is_integer():
+            return int(value)
         if type(value) is not int:
             raise self.make_error("invalid")
         return value

@@ -12,6 +12,11 @@ from ml.text import clean
 
 MAX_CHARS: Final = 5_000
 MAX_USER_ID: Final = 128
+# What `clean` leaves something of, as a pattern that every JSON Schema validator reads alike.
+VISIBLE: Final = (
+    r"[^\u0000-\u0020\u007f-\u00a0\u00ad\u034f\u061c\u115f\u1160\u1680\u17b4\u17b5\u180e"
+    r"\u2000-\u200b\u200e\u200f\u2028-\u202f\u205f-\u206f\u3000\u3164\ufeff\uffa0\ufff9-\ufffb]"
+)
 _USER_ID = re.compile(r"[A-Za-z0-9_-]+\Z")
 
 
@@ -55,7 +60,12 @@ class TextInput(Schema):
             "required": "Is required: a string of 1 to 5,000 characters",
             "null": "Must be a string of 1 to 5,000 characters",
         },
-        metadata={"type": "string", "minLength": 1, "maxLength": MAX_CHARS},
+        metadata={
+            "type": "string",
+            "minLength": 1,
+            "maxLength": MAX_CHARS,
+            "pattern": VISIBLE,
+        },
     )
     user_id = fields.String(
         validate=[

@@ -22,6 +22,7 @@ def test_a_pipeline_shows_its_schema_tiers_and_version(client: FlaskClient) -> N
     assert card["input"]["additionalProperties"] is False
     text = card["input"]["properties"]["text"]
     assert (text["minLength"], text["maxLength"]) == (1, 5_000)
+    assert card["input"]["properties"]["user_id"]["pattern"] == "^[A-Za-z0-9_-]+$"
     assert card in client.get("/v1/pipelines").get_json()["pipelines"]
 
 

@@ -118,7 +118,7 @@ BAD = [
     pytest.param(job(options={"max_tokens": 0}), "/options/max_tokens", "1", id="tokens-0"),
     pytest.param(job(options={"max_tokens": 5_000}), "/options/max_tokens", "4096", id="tokens"),
     pytest.param(
-        job(options={"max_tokens": 1.0}), "/options/max_tokens", "integer", id="tokens-fraction"
+        job(options={"max_tokens": 1.5}), "/options/max_tokens", "integer", id="tokens-fraction"
     ),
     pytest.param(job(options={"language": "English"}), "/options/language", "'en'", id="language"),
     pytest.param(job(options={"language": "EN"}), "/options/language", "'en'", id="language-upper"),
@@ -199,6 +199,7 @@ def test_an_answer_to_bad_input_is_short(client: FlaskClient) -> None:
             id="options-at-their-bounds",
         ),
         pytest.param(job(options={"min_tier": "null"}), id="min_tier"),
+        pytest.param(job(options={"max_tokens": 64.0}, deadline_ms=9e4), id="integers-in-disguise"),
         pytest.param(job(options={}, metadata={}), id="empty-objects"),
         pytest.param(job(priority="high", deadline_ms=86_400_000), id="urgent-and-patient"),
     ],

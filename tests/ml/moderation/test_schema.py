@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import re
+import sys
 from typing import Any
 
 import pytest
 from marshmallow import ValidationError
 
-from ml.moderation.schema import TextInput
+from ml.moderation.schema import VISIBLE, TextInput
+from ml.text import clean
 
 SCHEMA = TextInput()
 LENGTH = "1 to 5,000 characters"
@@ -63,3 +66,13 @@ def test_bad_input_is_told_what_would_be_right(data: Any, field: str, says: str)
 def test_an_input_that_is_no_object_is_refused(data: Any) -> None:
     with pytest.raises(ValidationError, match="Must be an object with a text"):
         SCHEMA.load(data)
+
+
+def test_the_published_pattern_knows_which_characters_are_left_after_cleaning() -> None:
+    surrogates = range(0xD800, 0xE000)
+    wrong = [
+        hex(code)
+        for code in range(sys.maxunicode + 1)
+        if code not in surrogates and bool(clean(chr(code))) != bool(re.search(VISIBLE, chr(code)))
+    ]
+    assert wrong == []

@@ -1,0 +1,175 @@
+"""What the API answers, as marshmallow schemas.
+
+They make the document alone: answers are not dumped by them, tests hold real answers to them.
+Members may be added to any of them, so clients must pass over what they do not know.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from marshmallow import INCLUDE, Schema, fields
+from marshmallow.validate import OneOf, Range
+
+from tasks.breakers import State
+from tasks.jobs import Status
+from tasks.lanes import Lane
+
+
+def _text(says: str, **more: Any) -> fields.String:
+    return fields.String(required=True, metadata={"description": says}, **more)
+
+
+def _count(says: str) -> fields.Integer:
+    return fields.Integer(required=True, validate=Range(0), metadata={"description": says})
+
+
+def _moment(says: str, none: bool = False) -> fields.DateTime:
+    return fields.DateTime(required=True, allow_none=none, metadata={"description": says})
+
+
+def _ms(says: str) -> fields.Float:
+    return fields.Float(
+        required=True, allow_none=True, validate=Range(0), metadata={"description": says}
+    )
+
+
+class Shape(Schema):
+    class Meta:
+        unknown = INCLUDE
+
+
+class Progress(Shape):
+    done = _count("Items that have an outcome.")
+    failed = _count("Those of them that failed.")
+    total = _count("Items of the job.")
+
+
+class Output(Shape):
+    """What every output has; the rest is the pipeline's own (label, action, scores, ...)."""
+
+    tier = _text("The tier that answered.")
+    model_version = _text("The model version that answered.")
+    degraded = fields.Boolean(
+        required=True,
+        metadata={"description": "Whether a lower tier answered than the pipeline's best."},
+    )
+    reason = _text("Why it is degraded, or which rule overruled the model.", allow_none=True)
+
+
+class Failure(Shape):
+    code = _text("Stable; docs/api.md lists them all.")
+    message = _text("For people.")
+
+
+class Links(Shape):
+    self = _text("The job.")
+    results = fields.String(metadata={"description": "A bulk job's results."})
+
+
+class Job(Shape):
+    id = _text("`job_` and a ULID.")
+    pipeline = _text("The pipeline that runs it.")
+    status = _text("queued and running change; the others are final.", validate=OneOf(list(Status)))
+    created_at = _moment("When it was accepted.")
+    started_at = _moment("When a worker first claimed it.", none=True)
+    finished_at = _moment("When it ended.", none=True)
+    queue_ms = _ms("From created to started.")
+    run_ms = _ms("From started to finished.")
+    lane = _text("Where it waits or ran.", validate=OneOf([Lane.GPU, Lane.CPU]))
+    attempts = _count("How often workers have claimed it.")
+    cached = fields.Boolean(
+        required=True, metadata={"description": "Whether the answer came from the result cache."}
+    )
+    progress = fields.Nested(Progress, required=True)
+    output = fields.Nested(
+        Output,
+        required=True,
+        allow_none=True,
+        metadata={"description": "The answer to a single job; a bulk job's are its results."},
+    )
+    error = fields.Nested(Failure, required=True, allow_none=True)
+    metadata = fields.Dict(required=True, metadata={"description": "As the client gave it."})
+    links = fields.Nested(Links, required=True)
+
+
+class Result(Shape):
+    """A line of a job's results."""
+
+    index = _count("The item's place in `inputs`, from 0.")
+    status = _text(
+        "The item's own once it has ended, else its job's.", validate=OneOf(list(Status))
+    )
+    output = fields.Nested(Output, required=True, allow_none=True)
+    error = fields.Nested(Failure, required=True, allow_none=True)
+
+
+class Tier(Shape):
+    name = _text("As in `options.min_tier` and in outputs.")
+    timeout_ms = _ms("How long a batch may take; null: no limit.")
+    breaker = _text("open: the tier is passed over for now.", validate=OneOf(list(State)))
+
+
+class Pipeline(Shape):
+    """What every pipeline shows; the rest is its own (classes, metrics, policy, card, ...)."""
+
+    name = _text("As in `pipeline` of a job.")
+    version = _text("The model version served.")
+    tiers = fields.List(fields.Nested(Tier), required=True, metadata={"description": "Best first."})
+    input = fields.Dict(required=True, metadata={"description": "JSON Schema of an input."})
+    example = fields.Dict(required=True, metadata={"description": "A valid input."})
+
+
+class Pipelines(Shape):
+    pipelines = fields.List(fields.Nested(Pipeline), required=True)
+
+
+class Liveness(Shape):
+    status = _text("Always ok.", validate=OneOf(["ok"]))
+
+
+class Readiness(Shape):
+    status = _text(
+        "degraded: one lane only, so that some answers come from a lower tier.",
+        validate=OneOf(["ready", "degraded", "unready"]),
+    )
+    reasons = fields.List(
+        fields.String(), required=True, metadata={"description": "What is missing."}
+    )
+    workers = fields.Dict(
+        keys=fields.String(),
+        values=fields.Integer(validate=Range(0)),
+        metadata={"description": "Live worker children by lane."},
+    )
+
+
+class FieldError(Shape):
+    """One of pointer, parameter and header says where."""
+
+    pointer = fields.String(metadata={"description": "JSON pointer into the body (RFC 6901)."})
+    parameter = fields.String(metadata={"description": "Name of a query parameter."})
+    header = fields.String(metadata={"description": "Name of a header."})
+    detail = _text("What is wrong there and what would be right.")
+
+
+class Problem(Shape):
+    """RFC 9457 problem details."""
+
+    type = _text("`urn:penstock:error:` and the code.")
+    title = _text("The status's phrase.")
+    status = fields.Integer(
+        required=True, validate=Range(400, 599), metadata={"description": "As in the status line."}
+    )
+    code = _text("Stable; docs/api.md has its meaning and remedy.")
+    detail = _text("For people.")
+    request_id = _text("The same as X-Request-ID; quote it when you ask for help.")
+    errors = fields.List(
+        fields.Nested(FieldError), metadata={"description": "Bad input, place by place."}
+    )
+
+
+COMPONENTS: tuple[type[Schema], ...] = (
+    *(Progress, Output, Failure, Links, Job, Result),
+    *(Tier, Pipeline, Pipelines),
+    *(Liveness, Readiness, FieldError, Problem),
+)

@@ -1,0 +1,232 @@
+"""The table: for each route what it takes and may answer. Its texts are the views' docstrings."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from app import errors
+from app.openapi import examples
+
+JSON = "application/json"
+NDJSON = "application/x-ndjson"
+
+Errors = tuple[type[errors.ApiError], ...]
+
+TAGS = {
+    "Jobs": "Submit, follow, cancel and read.",
+    "Pipelines": "What is served here and what it takes.",
+    "Service": "For operators, their tools and this document.",
+}
+KEYED: Errors = (  # of every operation that wants a key
+    *(errors.Unauthorized, errors.Forbidden, errors.RateLimited, errors.TooManyWrongKeys),
+    errors.Unavailable,
+)
+OF_A_JOB: Errors = (errors.JobNotFound, errors.ResultExpired)
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """A response that is no problem document.
+
+    schema: a component's name, or a JSON Schema. headers, links: names in headers.py and LINKS;
+    X-Request-ID goes without saying.
+    """
+
+    status: int
+    says: str
+    schema: str | Mapping[str, Any]
+    examples: Mapping[str, Any]
+    media_type: str = JSON
+    headers: tuple[str, ...] = ("Cache-Control",)
+    links: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Operation:
+    """What a route takes and answers.
+
+    id: its operationId. errors: what it raises beside KEYED. parameters: names in headers.py;
+    X-Request-ID goes without saying. body: component's name by media type. keyless: open to all.
+    """
+
+    id: str
+    tag: str
+    answers: tuple[Answer, ...]
+    errors: Errors = ()
+    parameters: tuple[str, ...] = ()
+    body: Mapping[str, str] = field(default_factory=dict)
+    keyless: bool = False
+
+    @property
+    def raises(self) -> Errors:
+        return self.errors if self.keyless else (*KEYED, *self.errors)
+
+
+# OpenAPI link objects: where the answer to a submit leads.
+LINKS: dict[str, dict[str, Any]] = {
+    name: {
+        "operationId": operation,
+        "parameters": {"job_id": "$response.body#/id"},
+        "description": says,
+    }
+    for name, operation, says in (
+        ("Job", "showJob", "Follow the job."),
+        ("Cancel", "cancelJob", "End it."),
+        ("Results", "readResults", "Read what each input came to."),
+    )
+}
+
+OPERATIONS: dict[str, Operation] = {
+    "jobs.create": Operation(
+        id="submitJob",
+        tag="Jobs",
+        parameters=("IdempotencyKey", "Prefer", "Traceparent"),
+        body={JSON: "JobRequest"},
+        answers=(
+            Answer(
+                200,
+                "The job has ended: its answer was cached, it was submitted before, or it ended "
+                "within the time to wait.",
+                "Job",
+                {"succeeded": examples.SUCCEEDED},
+                headers=("Cache-Control", "Location", "Preference-Applied"),
+                links=tuple(LINKS),
+            ),
+            Answer(
+                202,
+                "The job is accepted; `Location` says where to follow it.",
+                "Job",
+                {"queued": examples.QUEUED},
+                headers=("Cache-Control", "Location", "Retry-After", "Preference-Applied"),
+                links=tuple(LINKS),
+            ),
+        ),
+        errors=(
+            *(errors.BadRequest, errors.MalformedBody, errors.BodyTooLarge),
+            *(errors.WrongMediaType, errors.KeyReused, errors.KeyInFlight, errors.OverQuota),
+            errors.Shedding,
+            *OF_A_JOB,
+        ),
+    ),
+    "jobs.show": Operation(
+        id="showJob",
+        tag="Jobs",
+        parameters=("JobId", "Wait"),
+        answers=(
+            Answer(
+                200,
+                "The job.",
+                "Job",
+                {"succeeded": examples.SUCCEEDED, "bulk": examples.BULK_RUNNING},
+            ),
+        ),
+        errors=(errors.BadRequest, *OF_A_JOB),
+    ),
+    "jobs.cancel": Operation(
+        id="cancelJob",
+        tag="Jobs",
+        parameters=("JobId",),
+        answers=(Answer(200, "The job has ended.", "Job", {"cancelled": examples.CANCELLED}),),
+        errors=(errors.AlreadyFinished, *OF_A_JOB),
+    ),
+    "jobs.results": Operation(
+        id="readResults",
+        tag="Jobs",
+        parameters=("JobId",),
+        answers=(
+            Answer(
+                200,
+                "Lines of JSON, each a Result.",
+                {"type": "string", "x-line-schema": {"$ref": "#/components/schemas/Result"}},
+                {"one": examples.lines(examples.RESULT)},
+                media_type=NDJSON,
+            ),
+        ),
+        errors=OF_A_JOB,
+    ),
+    "pipelines.index": Operation(
+        id="listPipelines",
+        tag="Pipelines",
+        answers=(
+            Answer(
+                200,
+                "The pipelines.",
+                "Pipelines",
+                {"one": {"pipelines": [examples.PIPELINE]}},
+            ),
+        ),
+    ),
+    "pipelines.show": Operation(
+        id="showPipeline",
+        tag="Pipelines",
+        parameters=("PipelineName",),
+        answers=(Answer(200, "The pipeline.", "Pipeline", {"moderation": examples.PIPELINE}),),
+        errors=(errors.PipelineNotFound,),
+    ),
+    "ops.live": Operation(
+        id="live",
+        tag="Service",
+        keyless=True,
+        answers=(Answer(200, "It answers.", "Liveness", {"ok": {"status": "ok"}}),),
+    ),
+    "ops.ready": Operation(
+        id="ready",
+        tag="Service",
+        keyless=True,
+        answers=(
+            Answer(
+                200,
+                "A job could finish.",
+                "Readiness",
+                {"ready": examples.READY, "degraded": examples.DEGRADED},
+            ),
+            Answer(503, "No job could finish.", "Readiness", {"unready": examples.UNREADY}),
+        ),
+    ),
+    "ops.metrics": Operation(
+        id="metrics",
+        tag="Service",
+        answers=(
+            Answer(
+                200,
+                "Prometheus text exposition.",
+                {"type": "string"},
+                {"one": examples.METRICS},
+                media_type="text/plain",
+                headers=(),
+            ),
+        ),
+    ),
+    "docs.openapi": Operation(
+        id="openapi",
+        tag="Service",
+        keyless=True,
+        answers=(
+            Answer(
+                200,
+                "OpenAPI 3.1.",
+                {"type": "object", "required": ["openapi", "info", "paths"]},
+                {"start": {"openapi": "3.1.0", "info": {"title": "Penstock"}, "paths": {}}},
+                headers=(),
+            ),
+        ),
+    ),
+    "docs.page": Operation(
+        id="docs",
+        tag="Service",
+        keyless=True,
+        answers=(
+            Answer(
+                200,
+                "HTML.",
+                {"type": "string"},
+                {"start": "<!doctype html>"},
+                media_type="text/html",
+                headers=("Content-Security-Policy",),
+            ),
+        ),
+    ),
+}
+NOT_DESCRIBED = {"docs.asset"}  # parts of a page

@@ -1,0 +1,100 @@
+"""What `POST /v1/jobs` accepts: the envelope's schema joined with each pipeline's own.
+
+The envelope alone would say less than the API checks: which inputs a pipeline takes, how low its
+tiers go, and what the settings allow.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from app.openapi.convert import Shapes
+from app.schemas import MAX_KEY, JobSchema, OptionsSchema
+from ml.pipeline import Pipeline
+from tasks.settings import Settings
+
+_64_BITS = {"minimum": -(2**63), "exclusiveMaximum": 2**63}
+
+
+def add_requests(shapes: Shapes, pipelines: Iterable[Pipeline], settings: Settings) -> None:
+    """Components `JobRequest`, and for a pipeline "name" `NameJob` and `NameInput`."""
+    add = shapes.spec.components.schema
+    add("Value", _value())
+    add("Metadata", _metadata(settings))
+    variants: dict[str, str] = {}
+    for pipeline in pipelines:
+        word = pipeline.name.title().replace("_", "").replace("-", "")
+        add(f"{word}Input", shapes.json_schema(pipeline.input_schema()))
+        add(f"{word}Job", _job(shapes, pipeline, word, settings))
+        variants[pipeline.name] = f"#/components/schemas/{word}Job"
+    request = {
+        "oneOf": [{"$ref": reference} for reference in variants.values()],
+        "discriminator": {"propertyName": "pipeline", "mapping": variants},
+    }
+    add("JobRequest", request)
+
+
+def examples(pipelines: Iterable[Pipeline]) -> dict[str, Any]:
+    """For each pipeline a single and a bulk job, as OpenAPI example objects."""
+    found = {}
+    for line in pipelines:
+        one = {"pipeline": line.name, "input": dict(line.example)}
+        many = {"pipeline": line.name, "inputs": [dict(line.example)] * 2, "priority": "low"}
+        found[line.name] = {"summary": f"One input for {line.name}", "value": one}
+        found[f"{line.name}_bulk"] = {"summary": f"Many inputs for {line.name}", "value": many}
+    return found
+
+
+def _job(shapes: Shapes, pipeline: Pipeline, word: str, settings: Settings) -> dict[str, Any]:
+    job = shapes.json_schema(JobSchema(exclude=("options",)))
+    given = job["properties"]
+    reference = {"$ref": f"#/components/schemas/{word}Input"}
+    given["pipeline"] = {"const": pipeline.name}
+    given["input"] = reference
+    given["inputs"] = {
+        "type": "array",
+        "items": reference,
+        "minItems": 1,
+        "maxItems": settings.max_inputs,
+    }
+    given["options"] = _options(shapes, pipeline)
+    given["deadline_ms"] |= {"minimum": 1, "maximum": settings.max_deadline_ms}
+    given["metadata"] = {"$ref": "#/components/schemas/Metadata"}
+    job["oneOf"] = [{"required": ["input"]}, {"required": ["inputs"]}]
+    job["additionalProperties"] = False
+    return job
+
+
+def _options(shapes: Shapes, pipeline: Pipeline) -> dict[str, Any]:
+    options = shapes.json_schema(OptionsSchema())
+    options["properties"]["min_tier"] = {
+        "enum": [tier.name for tier in pipeline.tiers],
+        "description": "The lowest tier whose answer is accepted.",
+    }
+    options["additionalProperties"] = False
+    return options
+
+
+def _metadata(settings: Settings) -> dict[str, Any]:
+    return {
+        "type": "object",
+        "description": "Your own, echoed with the job; at most "
+        f"{settings.max_metadata_bytes} bytes as JSON.",
+        "propertyNames": {"minLength": 1, "maxLength": MAX_KEY},
+        "additionalProperties": {"$ref": "#/components/schemas/Value"},
+        "example": {"ticket": "A-17"},
+    }
+
+
+def _value() -> dict[str, Any]:
+    here = {"$ref": "#/components/schemas/Value"}
+    return {
+        "description": "Any JSON whose numbers fit 64 bits.",
+        "anyOf": [
+            {"type": ["null", "boolean", "string"]},
+            {"type": "number", **_64_BITS},
+            {"type": "array", "items": here},
+            {"type": "object", "additionalProperties": here},
+        ],
+    }
