@@ -7,6 +7,7 @@ ApiError
 ├── Forbidden             403 forbidden             the key lacks a scope
 ├── JobNotFound           404 job_not_found         also another owner's
 ├── PipelineNotFound      404 pipeline_not_found
+├── RequestTimeout        408 request_timeout       the body came too slowly
 ├── AlreadyFinished       409 already_finished
 ├── KeyInFlight           409 idempotency_in_flight
 ├── ResultExpired         410 result_expired
@@ -22,7 +23,7 @@ ApiError
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from http import HTTPStatus
 from typing import Any, ClassVar
 
@@ -35,7 +36,8 @@ from tasks.logs import get_logger
 
 log = get_logger(__name__)
 
-FieldErrors = Sequence[dict[str, str]]  # {"pointer" or "parameter" or "header", "detail"}
+# {"pointer" or "parameter" or "header", "detail"}, and of an upload the "line", from 1
+FieldErrors = Sequence[Mapping[str, Any]]
 
 
 class ApiError(Exception):
@@ -73,6 +75,10 @@ class JobNotFound(ApiError):
 
 class PipelineNotFound(ApiError):
     status, code = 404, "pipeline_not_found"
+
+
+class RequestTimeout(ApiError):
+    status, code = 408, "request_timeout"
 
 
 class AlreadyFinished(ApiError):

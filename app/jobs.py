@@ -4,24 +4,26 @@ from __future__ import annotations
 
 import re
 import time
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from flask import Blueprint, Response, g, request
 from ulid import ULID
 
 from app.auth import requires
 from app.bodies import read_json
+from app.bulk import Body, receive
+from app.bulk_query import OnError, read_query
 from app.errors import (
     AlreadyFinished,
     BadRequest,
     JobNotFound,
-    KeyInFlight,
-    KeyReused,
-    OverQuota,
     ResultExpired,
-    Shedding,
 )
 from app.limits import spend
+from app.ndjson import MEDIA_TYPE
 from app.principal import Scope
+from app.refusals import explained
 from app.request_ids import traceparent
 from app.responses import respond, stream_lines
 from app.schemas import JobRequest
@@ -32,53 +34,69 @@ from tasks import keys
 from tasks.breakers import breaker_of
 from tasks.cache import answer_key
 from tasks.jobs import Job, Spec, Status
-from tasks.lanes import Lane
+from tasks.lanes import Entry, Lane
 from tasks.reads import read_job, read_results
 from tasks.store import CANCEL
 from tasks.submit import (
     Idempotency,
-    IdempotencyMismatch,
-    InFlight,
-    Overloaded,
-    QuotaExceeded,
     Submission,
     new_digest,
     new_job_id,
     submit,
 )
+from tasks.upload import Upload
 
 jobs = Blueprint("jobs", __name__, url_prefix="/v1/jobs")
 
 POLL_AGAIN_S = "1"
 
-_SHED = {
-    "full": "The lane is full; nothing was accepted. Try again after Retry-After seconds.",
-    "memory": "The job store is nearly full; nothing was accepted. Try again after Retry-After "
-    "seconds.",
-    "late": "At the rate the lane drains the deadline would pass before this job's turn; "
-    "nothing was accepted. Try again after Retry-After seconds, or allow more time.",
-}
-
 
 @jobs.post("")
 @requires(Scope.JOBS)
 def create() -> Response:
-    """Accept a job; with `Prefer: wait=N` hold the answer until it ends or N seconds pass."""
+    """Accept a job; with `Prefer: wait=N` hold the answer until it ends or N seconds pass.
+
+    As application/x-ndjson the body is an input a line, and the query has the rest: `pipeline`,
+    `priority`, `deadline_ms`, the options by their names, `on_error=fail|skip`, and `lines`, their
+    number, which tells a whole upload from half of one if it comes without Content-Length.
+    """
     here = services()
+    if request.mimetype == MEDIA_TYPE:
+        return _create_of_upload()
     body = read_json(request, here.settings.max_json_depth)
-    submission = _submission(here.reader.read(body))
-    spend(items=len(submission.inputs))
+    asked, key = here.reader.read(body), _idempotency_key()
+    idempotency = Idempotency(key, new_digest(request.get_data())) if key else None
+    return _created(_submission(asked, idempotency), new_job_id())
+
+
+def _create_of_upload() -> Response:
+    """The same of lines of NDJSON; its answer tells of the lines that were skipped."""
+    here, job_id, key = services(), new_job_id(), _idempotency_key()
+    query = read_query(here.reader, request.args)
+    body = Body(request, here.settings.max_upload_bytes)
+    with Upload(here.store, job_id, g.principal.owner, key) as upload:
+        with explained():
+            rejected = receive(body, query, upload)
+        idempotency = Idempotency(key, body.digest) if key else None
+        submission = _submission(query.asked, idempotency, upload.entries)
+        more = {"rejected": rejected.view()} if query.on_error is OnError.SKIP else {}
+        return _created(submission, job_id, **more)
+
+
+def _created(submission: Submission, job_id: str, **more: Any) -> Response:
+    """Submit, wait if the client prefers that, and show the job and `more`."""
+    here = services()
+    spend(items=submission.total)
     wait_s = preferred_wait(here.settings.max_wait_s)
     if not wait_s:
-        return _shown(_accept(submission, new_job_id()))
-    job_id = new_job_id()
+        return _shown(_accept(submission, job_id), more)
     with here.waiting.on(job_id) as waiter:
         job = _accept(submission, job_id)
         if job.id != job_id:  # a replay of an earlier request
             job = _ended_within(wait_s, job.id)
         elif not job.status.is_terminal:
             job = waiter.wait(wait_s) or job
-    response = _shown(job)
+    response = _shown(job, more)
     response.headers["Preference-Applied"] = f"wait={wait_s}"
     return response
 
@@ -112,10 +130,13 @@ def results(job_id: str) -> Response:
     return stream_lines(read_results(services().store, _own(job_id)))
 
 
-def _submission(asked: JobRequest) -> Submission:
+def _submission(
+    asked: JobRequest, idempotency: Idempotency | None, staged: Sequence[Entry] = ()
+) -> Submission:
     pipeline = asked.pipeline
-    first = Item(asked.inputs[0], Options(**asked.options))
-    easy = not asked.bulk and pipeline.complexity(first) < pipeline.cpu_below
+    options = Options(**asked.options)
+    first = None if asked.bulk else Item(asked.inputs[0], options)
+    easy = first is not None and pipeline.complexity(first) < pipeline.cpu_below
     return Submission(
         spec=Spec(
             pipeline=pipeline.name,
@@ -134,13 +155,14 @@ def _submission(asked: JobRequest) -> Submission:
         most_unfinished=g.principal.limits.unfinished_items,
         breaker=breaker_of(pipeline.name, pipeline.tiers[0].name),
         deadline_ms=asked.deadline_ms,
-        idempotency=_idempotency(),
-        cache_key=None if asked.bulk else answer_key(pipeline, first),
-        cpu_may_serve=pipeline.cpu_may_serve(first.options),
+        idempotency=idempotency,
+        cache_key=answer_key(pipeline, first) if first else None,
+        cpu_may_serve=pipeline.cpu_may_serve(options),
+        staged=staged,
     )
 
 
-def _idempotency() -> Idempotency | None:
+def _idempotency_key() -> str | None:
     key = request.headers.get("Idempotency-Key")
     if key is None:
         return None
@@ -149,26 +171,13 @@ def _idempotency() -> Idempotency | None:
         raise BadRequest(
             "A header is not valid.", [{"header": "Idempotency-Key", "detail": detail}]
         )
-    body = request.get_data()
-    return Idempotency(new_digest(b"POST /v1/jobs", key.encode()), new_digest(body))
+    return new_digest(b"POST /v1/jobs", key.encode())
 
 
 def _accept(submission: Submission, job_id: str) -> Job:
     here = services()
-    try:
+    with explained():
         receipt = submit(here.store, submission, job_id)
-    except IdempotencyMismatch:
-        raise KeyReused("This Idempotency-Key was used with another body.") from None
-    except InFlight:
-        raise KeyInFlight("An upload with this Idempotency-Key is under way.") from None
-    except QuotaExceeded as error:
-        raise OverQuota(
-            f"This key may have {error.most} unfinished items and has {error.unfinished}; nothing "
-            "was accepted. Try again after Retry-After seconds, or send fewer at once.",
-            error.retry_after_s,
-        ) from None
-    except Overloaded as error:
-        raise Shedding(_SHED[error.reason], error.retry_after_s) from None
     if receipt.wake_ups:
         here.waker.wake(receipt.lane, receipt.wake_ups)
     return receipt.job or _own(receipt.job_id)
@@ -202,9 +211,9 @@ def _age_s(job_id: str) -> float:
         return 0.0
 
 
-def _shown(job: Job) -> Response:
+def _shown(job: Job, more: Mapping[str, Any]) -> Response:
     """200 with an ended job, else 202 and where to look for it."""
-    response = respond(job.view(), 200 if job.status.is_terminal else 202)
+    response = respond({**job.view(), **more}, 200 if job.status.is_terminal else 202)
     response.headers["Location"] = f"/v1/jobs/{job.id}"
     if not job.status.is_terminal:
         response.headers["Retry-After"] = POLL_AGAIN_S

@@ -7,8 +7,20 @@ from typing import Any
 
 import orjson
 from flask import Response
+from redis import RedisError
+
+from tasks.logs import get_logger
+
+log = get_logger(__name__)
 
 NO_STORE = ("Cache-Control", "no-store")
+
+_CUT_SHORT = {
+    "error": {
+        "code": "unavailable",
+        "message": "The job store stopped answering; the lines that follow are missing. Ask again.",
+    }
+}
 
 
 def respond(document: Any, status: int = 200, media_type: str = "application/json") -> Response:
@@ -17,10 +29,18 @@ def respond(document: Any, status: int = 200, media_type: str = "application/jso
 
 
 def stream_lines(lines: Iterable[Any]) -> Response:
-    """Newline-delimited JSON, produced while it is sent."""
+    """Newline-delimited JSON, produced while it is sent.
+
+    By then the status has gone out, and the server ends even a failed answer as if it were whole.
+    So where Redis fails midway the last line says so; it has no member but `error`.
+    """
 
     def encoded() -> Iterator[bytes]:
-        for line in lines:
-            yield orjson.dumps(line, option=orjson.OPT_APPEND_NEWLINE)
+        try:
+            for line in lines:
+                yield orjson.dumps(line, option=orjson.OPT_APPEND_NEWLINE)
+        except RedisError as error:
+            log.warning("redis failed while lines were sent", error=str(error))
+            yield orjson.dumps(_CUT_SHORT, option=orjson.OPT_APPEND_NEWLINE)
 
     return Response(encoded(), headers=[("Content-Type", "application/x-ndjson"), NO_STORE])

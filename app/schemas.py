@@ -118,26 +118,41 @@ class JobReader:
 
     def read(self, body: Mapping[str, Any]) -> JobRequest:
         """Validate everything, or raise `BadRequest` naming every field that is wrong."""
+        pipeline, envelope, errors = self._load_envelope(body)
+        inputs, input_errors = self._load_inputs(body, envelope, pipeline)
+        for more in (input_errors, self._beyond_limits(envelope, pipeline)):
+            _merge(errors, more)
+        if errors:
+            raise BadRequest(INVALID, pointers(errors))
+        return _request(pipeline, inputs, envelope, bulk="inputs" in envelope)
+
+    def read_envelope(self, body: Mapping[str, Any]) -> JobRequest:
+        """Likewise a bulk job whose inputs come by themselves (`app.bulk`)."""
+        pipeline, envelope, errors = self._load_envelope(body)
+        _merge(errors, self._beyond_limits(envelope, pipeline))
+        if errors:
+            raise BadRequest(INVALID, pointers(errors))
+        return _request(pipeline, [], envelope, bulk=True)
+
+    def read_input(self, pipeline: Pipeline, given: Any) -> Mapping[str, Any]:
+        """Likewise such an input."""
+        entry: Mapping[str, Any]
+        entry, errors = _attempt(self._inputs[pipeline.name], given)
+        if errors:
+            raise BadRequest(INVALID, pointers(errors))
+        return entry
+
+    def _load_envelope(
+        self, body: Mapping[str, Any]
+    ) -> tuple[Pipeline, dict[str, Any], dict[str, Any]]:
+        """The pipeline, the envelope as its schema leaves it, and what is wrong with that."""
         envelope, errors = _attempt(self._envelope, body)
         pipeline = self._pipelines.get(envelope.get("pipeline", ""))
         if pipeline is None:
             names = ", ".join(sorted(self._pipelines))
             errors["pipeline"] = [f"Must be a string, one of: {names}."]
             raise BadRequest(INVALID, pointers(errors))
-        inputs, input_errors = self._load_inputs(body, envelope, pipeline)
-        for more in (input_errors, self._beyond_limits(envelope, pipeline)):
-            _merge(errors, more)
-        if errors:
-            raise BadRequest(INVALID, pointers(errors))
-        return JobRequest(
-            pipeline=pipeline,
-            inputs=inputs,
-            bulk="inputs" in envelope,
-            options=envelope["options"],
-            priority=Priority(envelope["priority"]),
-            deadline_ms=envelope["deadline_ms"],
-            metadata=envelope["metadata"],
-        )
+        return pipeline, envelope, errors
 
     def _beyond_limits(self, envelope: Mapping[str, Any], pipeline: Pipeline) -> dict[str, Any]:
         """What the settings and the pipeline bound, beside the envelope's own schema."""
@@ -173,6 +188,20 @@ class JobReader:
             return [], {"inputs": [f"Must hold between 1 and {most} inputs, not {len(given)}."]}
         entries, errors = _attempt(schema, given, many=True)
         return list(entries), {"inputs": errors} if errors else {}
+
+
+def _request(
+    pipeline: Pipeline, inputs: list[Mapping[str, Any]], envelope: Mapping[str, Any], bulk: bool
+) -> JobRequest:
+    return JobRequest(
+        pipeline=pipeline,
+        inputs=inputs,
+        bulk=bulk,
+        options=envelope["options"],
+        priority=Priority(envelope["priority"]),
+        deadline_ms=envelope["deadline_ms"],
+        metadata=envelope["metadata"],
+    )
 
 
 def _attempt(schema: Schema, data: Any, many: bool = False) -> tuple[Any, dict[str, Any]]:

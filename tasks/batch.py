@@ -83,7 +83,7 @@ def answer(group: Group, breakers: Breakers) -> list[Settled]:
             for place in own
         ]
         _insert_rejected(outcomes, unit)
-        cached = not any(isinstance(place, int) for place in own)
+        cached = bool(own) and not any(isinstance(place, int) for place in own)
         settled.append(Settled(unit, outcomes, keep if number == 0 else {}, cached))
     return settled
 

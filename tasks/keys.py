@@ -3,7 +3,7 @@
 | key                          | type   | TTL                 | written by                       |
 |------------------------------|--------|---------------------|----------------------------------|
 | ps:job:{id}                  | hash   | result_ttl from end | submit claim commit cancel sweep |
-| ps:inputs:{id}               | hash   | upload; end of job  | stage; submit, whatever ends it  |
+| ps:inputs:{id}               | hash   | upload; end of job  | stage; discard, its job's end    |
 | ps:jobs:{owner}:{state}      | zset   | none; members go    | submit, whatever ends a job      |
 | ps:unfinished                | hash   | none; fields go     | submit; commit, whatever ends it |
 | ps:lane:{lane}:{priority}    | stream | none; units deleted | submit, sweep; commit, claim     |
@@ -18,7 +18,7 @@
 | ps:lane:{lane}:rate          | hash   | none                | sweep: units drained per second  |
 | ps:breakers                  | hash   | none; fields go     | verdict, probe                   |
 | ps:deadlines                 | zset   | none; members go    | submit; whatever ends a job      |
-| ps:idempotency:{owner}:{key} | string | idempotency_ttl     | submit; stage: pending           |
+| ps:idempotency:{owner}:{key} | string | idempotency_ttl     | submit; stage: pending; discard  |
 | ps:cache:{digest}            | string | cache_ttl           | commit                           |
 | ps:dead                      | stream | none; max_dead kept | claim: units that killed workers |
 | ps:workers                   | zset   | none; members go    | renew; leave and sweep           |

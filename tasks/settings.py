@@ -102,6 +102,7 @@ class Settings:
     max_json_depth: int = _count("PENSTOCK_MAX_JSON_DEPTH", 16, low=4, high=200)
     max_inputs: int = _count("PENSTOCK_MAX_INPUTS", 1_000)
     max_upload_bytes: int = _count("PENSTOCK_MAX_UPLOAD_BYTES", 100 * 2**20, low=1_024)
+    max_line_bytes: int = _count("PENSTOCK_MAX_LINE_BYTES", 64 * 1024, low=256, high=8 * 2**20)
     max_upload_lines: int = _count("PENSTOCK_MAX_UPLOAD_LINES", 50_000)
     upload_patience_ms: int = _count("PENSTOCK_UPLOAD_PATIENCE_MS", 60_000, low=1_000)
     max_metadata_bytes: int = _count("PENSTOCK_MAX_METADATA_BYTES", 4_096)

@@ -53,6 +53,7 @@ class Script:
 
 SUBMIT = Script("submit")
 STAGE = Script("stage")
+DISCARD = Script("discard")
 CLAIM = Script("claim")
 RENEW = Script("renew")
 COMMIT = Script("commit")

@@ -67,6 +67,16 @@ class Slow(Echo):
     batch_items = 8
 
 
+class Bulky(Echo):
+    """Echo by the batch, as bulk jobs have it; every answer is as large as its question."""
+
+    name = "bulky"
+    batch_items = 64
+
+    def cache_key(self, item: Item) -> str | None:
+        return None
+
+
 class FastModeration(Moderation):
     """Moderation without its slowest tier, so that thousands of jobs fit a test on busy cores."""
 
@@ -78,3 +88,4 @@ class FastModeration(Moderation):
 moderation = FastModeration()
 echo = Echo()
 slow = Slow()
+bulky = Bulky()

@@ -104,7 +104,7 @@ OPERATIONS: dict[str, Operation] = {
             ),
         ),
         errors=(
-            *(errors.BadRequest, errors.MalformedBody, errors.BodyTooLarge),
+            *(errors.BadRequest, errors.MalformedBody, errors.RequestTimeout, errors.BodyTooLarge),
             *(errors.WrongMediaType, errors.KeyReused, errors.KeyInFlight, errors.OverQuota),
             errors.Shedding,
             *OF_A_JOB,

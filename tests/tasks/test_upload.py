@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import replace
 from typing import Any
 
@@ -15,13 +16,12 @@ from tasks.submit import (
     Idempotency,
     IdempotencyMismatch,
     InFlight,
-    Overloaded,
     Submission,
     Unstaged,
     new_job_id,
     submit,
 )
-from tasks.upload import Upload
+from tasks.upload import TooLarge, Upload
 from tests.tasks.lanes import bulk, claim, done, job_of
 
 KEY = Idempotency("the-key", "digest-of-the-body")
@@ -116,9 +116,36 @@ def test_an_upload_beyond_its_size_is_refused_and_forgotten(store: Store) -> Non
     small = Store(store.redis, replace(store.settings, max_upload_bytes=1_024))
     job_id, upload = started(small, KEY)
     upload.add(part("a" * 500))
-    with pytest.raises(Overloaded, match="full"):
-        upload.add(part("b" * 600))
+    upload.add(part("b" * 1_000))
+    with pytest.raises(TooLarge, match="2048 bytes"):
+        upload.add(part("c" * 600))
     assert not store.redis.exists(keys.inputs(job_id), keys.idempotency("o", KEY.key))
+
+
+def test_what_fails_on_the_way_leaves_nothing_staged_and_the_key_free(store: Store) -> None:
+    job_id, upload = started(store, KEY)
+    with suppress(ZeroDivisionError), upload:
+        upload.add(part("a"))
+        raise ZeroDivisionError
+    assert not store.redis.exists(keys.inputs(job_id), keys.idempotency("o", KEY.key))
+
+
+def test_what_fails_after_the_job_was_accepted_leaves_it_whole(store: Store) -> None:
+    job_id, upload = started(store, KEY)
+    with suppress(ZeroDivisionError), upload:
+        upload.add(part("a"))
+        submit(store, whole(upload, KEY), job_id)
+        raise ZeroDivisionError
+    assert store.redis.exists(keys.inputs(job_id), keys.idempotency("o", KEY.key)) == 2
+
+
+def test_an_upload_that_fails_leaves_the_key_to_whose_it_is(store: Store) -> None:
+    _, first = started(store, KEY)
+    first.add(part("a"))
+    _, second = started(store, KEY)
+    with pytest.raises(InFlight), second:
+        second.add(part("a"))
+    assert store.redis.exists(keys.idempotency("o", KEY.key))
 
 
 def test_rejected_inputs_count_as_items_of_their_unit(store: Store) -> None:
