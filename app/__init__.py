@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from flask import Flask
 
-from app import cli, errors, limits, request_ids
+from app import bodies, cli, errors, limits, request_ids
 from app.docs import docs
 from app.jobs import jobs
 from app.ops import ops
@@ -21,6 +21,7 @@ def create_app(settings: Settings) -> Flask:
     request_ids.install(app)
     limits.install(app)
     errors.install(app)
+    bodies.install(app)
     cli.install(app)
     for blueprint in (jobs, pipelines, ops, docs):
         app.register_blueprint(blueprint)

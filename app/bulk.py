@@ -21,11 +21,11 @@ import orjson
 from flask import Request, g
 from werkzeug.exceptions import ClientDisconnected
 
-from app.bodies import check, parse
 from app.bulk_query import BulkQuery, OnError
 from app.errors import BadRequest, BodyTooLarge, FieldErrors
 from app.ndjson import MEDIA_TYPE, split_lines
 from app.services import services
+from app.strict_json import parse
 from tasks.lanes import Payload
 from tasks.settings import Settings
 from tasks.upload import Upload
@@ -124,6 +124,7 @@ class Body:
             yield chunk
         if length is not None and self._received < length:
             raise ClientDisconnected
+        g.body_is_read = True
 
     def _check(self, size: int) -> None:
         if size > self._most:
@@ -170,8 +171,7 @@ def _input(line: bytes | None, query: BulkQuery, settings: Settings) -> Mapping[
         raise BadRequest(f"The line is blank; it must be {_AN_INPUT}.")
     if line.startswith(_BOM):
         raise BadRequest("The line begins with a byte order mark; leave it out.")
-    document = parse(line)
-    check(document, settings.max_json_depth)
+    document = parse(line, settings)
     return services().reader.read_input(query.asked.pipeline, document)
 
 

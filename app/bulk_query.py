@@ -10,9 +10,9 @@ from typing import Any, Final
 
 from werkzeug.datastructures import MultiDict
 
-from app.bodies import reference
 from app.errors import BadRequest
 from app.schemas import INVALID, JobReader, JobRequest
+from app.strict_json import reference
 
 
 class OnError(StrEnum):

@@ -11,7 +11,7 @@ from flask import Blueprint, Response, g, request
 from ulid import ULID
 
 from app.auth import requires
-from app.bodies import read_json
+from app.bodies import check_coding, read_json
 from app.bulk import Body, receive
 from app.bulk_query import OnError, read_query
 from app.errors import (
@@ -63,7 +63,7 @@ def create() -> Response:
     here = services()
     if request.mimetype == MEDIA_TYPE:
         return _create_of_upload()
-    body = read_json(request, here.settings.max_json_depth)
+    body = read_json(request, here.settings)
     asked, key = here.reader.read(body), _idempotency_key()
     idempotency = Idempotency(key, new_digest(request.get_data())) if key else None
     return _created(_submission(asked, idempotency), new_job_id())
@@ -72,6 +72,7 @@ def create() -> Response:
 def _create_of_upload() -> Response:
     """The same of lines of NDJSON; its answer tells of the lines that were skipped."""
     here, job_id, key = services(), new_job_id(), _idempotency_key()
+    check_coding(request)
     query = read_query(here.reader, request.args)
     body = Body(request, here.settings.max_upload_bytes)
     with Upload(here.store, job_id, g.principal.owner, key) as upload:
@@ -166,8 +167,9 @@ def _idempotency_key() -> str | None:
     key = request.headers.get("Idempotency-Key")
     if key is None:
         return None
-    if not re.fullmatch(r"[\x21-\x7e]{1,255}", key):
-        detail = "Must be 1 to 255 visible ASCII characters."
+    if not re.fullmatch(r"[\x21-\x2b\x2d-\x7e]{1,255}", key):
+        # Two such headers arrive as one, joined by a comma.
+        detail = "Must be 1 to 255 visible ASCII characters but no comma, given once."
         raise BadRequest(
             "A header is not valid.", [{"header": "Idempotency-Key", "detail": detail}]
         )

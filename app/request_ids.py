@@ -8,7 +8,9 @@ import re
 from flask import Flask, Response, g, request
 
 _WELL_FORMED = re.compile(r"[A-Za-z0-9._~+/=-]{1,128}", re.ASCII)
-_TRACEPARENT = re.compile(r"[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}", re.ASCII)
+_TRACEPARENT = re.compile(  # W3C Trace Context: version ff and ids of zeros are not valid
+    r"(?!ff)[0-9a-f]{2}-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}", re.ASCII
+)
 
 
 def install(app: Flask) -> None:

@@ -6,18 +6,18 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-import orjson
 from marshmallow import Schema, ValidationError, fields
 from marshmallow.exceptions import SCHEMA
 from marshmallow.validate import OneOf, Range, Regexp
 
-from app.bodies import reference
 from app.errors import BadRequest
+from app.metadata import metadata_errors
+from app.strict_json import reference
 from ml.pipeline import Pipeline
 from tasks.lanes import Priority
 from tasks.settings import Settings
 
-MAX_KEY = 64  # characters of a key of metadata
+MAX_ERRORS = 100  # named in one answer; the last entry says how many more there are
 INVALID = "The request is not valid; each error names a field and says what would be right."
 
 
@@ -123,7 +123,7 @@ class JobReader:
         for more in (input_errors, self._beyond_limits(envelope, pipeline)):
             _merge(errors, more)
         if errors:
-            raise BadRequest(INVALID, pointers(errors))
+            raise BadRequest(INVALID, listed(errors))
         return _request(pipeline, inputs, envelope, bulk="inputs" in envelope)
 
     def read_envelope(self, body: Mapping[str, Any]) -> JobRequest:
@@ -131,7 +131,7 @@ class JobReader:
         pipeline, envelope, errors = self._load_envelope(body)
         _merge(errors, self._beyond_limits(envelope, pipeline))
         if errors:
-            raise BadRequest(INVALID, pointers(errors))
+            raise BadRequest(INVALID, listed(errors))
         return _request(pipeline, [], envelope, bulk=True)
 
     def read_input(self, pipeline: Pipeline, given: Any) -> Mapping[str, Any]:
@@ -139,7 +139,7 @@ class JobReader:
         entry: Mapping[str, Any]
         entry, errors = _attempt(self._inputs[pipeline.name], given)
         if errors:
-            raise BadRequest(INVALID, pointers(errors))
+            raise BadRequest(INVALID, listed(errors))
         return entry
 
     def _load_envelope(
@@ -151,7 +151,7 @@ class JobReader:
         if pipeline is None:
             names = ", ".join(sorted(self._pipelines))
             errors["pipeline"] = [f"Must be a string, one of: {names}."]
-            raise BadRequest(INVALID, pointers(errors))
+            raise BadRequest(INVALID, listed(errors))
         return pipeline, envelope, errors
 
     def _beyond_limits(self, envelope: Mapping[str, Any], pipeline: Pipeline) -> dict[str, Any]:
@@ -164,11 +164,8 @@ class JobReader:
         deadline, longest = envelope.get("deadline_ms"), self._settings.max_deadline_ms
         if deadline is not None and not 1 <= deadline <= longest:
             errors["deadline_ms"] = [f"Must be between 1 and {longest} milliseconds."]
-        if long := [key for key in envelope.get("metadata", ()) if not 1 <= len(key) <= MAX_KEY]:
-            errors["metadata"] = {long[0]: [f"A key must have 1 to {MAX_KEY} characters."]}
-        most = self._settings.max_metadata_bytes
-        if len(orjson.dumps(envelope.get("metadata"))) > most:
-            errors["metadata"] = [f"Must be at most {most} bytes of JSON."]
+        if metadata := envelope.get("metadata"):
+            errors |= metadata_errors(metadata, self._settings.max_metadata_bytes)
         return errors
 
     def _load_inputs(
@@ -219,6 +216,15 @@ def _merge(errors: dict[str, Any], more: Mapping[str, Any]) -> None:
             known.update(messages)
         else:
             errors[field] = messages
+
+
+def listed(messages: Any) -> list[dict[str, str]]:
+    """What an answer says of them, however many inputs of a bulk job are wrong."""
+    found = pointers(messages)
+    if len(found) <= MAX_ERRORS:
+        return found
+    more = f"{len(found) - MAX_ERRORS} more errors are not listed."
+    return [*found[:MAX_ERRORS], {"pointer": "", "detail": more}]
 
 
 def pointers(messages: Any, at: str = "") -> list[dict[str, str]]:

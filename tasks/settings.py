@@ -100,6 +100,7 @@ class Settings:
     # What a request may be
     max_body_bytes: int = _count("PENSTOCK_MAX_BODY_BYTES", 8 * 2**20, low=1_024)
     max_json_depth: int = _count("PENSTOCK_MAX_JSON_DEPTH", 16, low=4, high=200)
+    max_json_keys: int = _count("PENSTOCK_MAX_JSON_KEYS", 10_000, low=1_000)
     max_inputs: int = _count("PENSTOCK_MAX_INPUTS", 1_000)
     max_upload_bytes: int = _count("PENSTOCK_MAX_UPLOAD_BYTES", 100 * 2**20, low=1_024)
     max_line_bytes: int = _count("PENSTOCK_MAX_LINE_BYTES", 64 * 1024, low=256, high=8 * 2**20)
@@ -154,6 +155,11 @@ class Settings:
             raise SettingsError(
                 f"PENSTOCK_RENEW_MS={self.renew_ms} is not valid: it must be at most half of "
                 f"PENSTOCK_LEASE_MS={self.lease_ms}, or one late renewal loses the lease."
+            )
+        if self.max_json_keys < 3 * self.max_inputs:
+            raise SettingsError(
+                f"PENSTOCK_MAX_JSON_KEYS={self.max_json_keys} is not valid: it must be at least "
+                f"three times PENSTOCK_MAX_INPUTS={self.max_inputs}, or a full bulk job is refused."
             )
 
     @property

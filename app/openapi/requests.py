@@ -9,11 +9,13 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
+from app.metadata import MAX_KEY
 from app.openapi.convert import Shapes
-from app.schemas import MAX_KEY, JobSchema, OptionsSchema
+from app.schemas import JobSchema, OptionsSchema
 from ml.pipeline import Pipeline
 from tasks.settings import Settings
 
+_KEYS = {"minLength": 1, "maxLength": MAX_KEY, "pattern": "^[^\\x00-\\x1f\\x7f-\\x9f]*$"}
 _64_BITS = {"minimum": -(2**63), "exclusiveMaximum": 2**63}
 
 
@@ -81,7 +83,7 @@ def _metadata(settings: Settings) -> dict[str, Any]:
         "type": "object",
         "description": "Your own, echoed with the job; at most "
         f"{settings.max_metadata_bytes} bytes as JSON.",
-        "propertyNames": {"minLength": 1, "maxLength": MAX_KEY},
+        "propertyNames": _KEYS,
         "additionalProperties": {"$ref": "#/components/schemas/Value"},
         "example": {"ticket": "A-17"},
     }
@@ -90,11 +92,12 @@ def _metadata(settings: Settings) -> dict[str, Any]:
 def _value() -> dict[str, Any]:
     here = {"$ref": "#/components/schemas/Value"}
     return {
-        "description": "Any JSON whose numbers fit 64 bits.",
+        "description": "Any JSON whose numbers fit 64 bits and whose strings hold no U+0000.",
         "anyOf": [
-            {"type": ["null", "boolean", "string"]},
+            {"type": ["null", "boolean"]},
+            {"type": "string", "pattern": "^[^\\x00]*$"},
             {"type": "number", **_64_BITS},
             {"type": "array", "items": here},
-            {"type": "object", "additionalProperties": here},
+            {"type": "object", "propertyNames": _KEYS, "additionalProperties": here},
         ],
     }

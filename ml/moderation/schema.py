@@ -12,10 +12,16 @@ from ml.text import clean
 
 MAX_CHARS: Final = 5_000
 MAX_USER_ID: Final = 128
-# What `clean` leaves something of, as a pattern that every JSON Schema validator reads alike.
+# What `clean` leaves something of, as a pattern that JSON Schema validators read alike: \u escapes,
+# and as they are the characters beyond U+FFFF, which have no escape that all dialects know.
+_FORMATS = "\U0001bca0-\U0001bca3\U0001d173-\U0001d17a\U000e0100-\U000e01ef"
+_NONCHARACTERS = "".join(
+    f"{chr(plane + 0xFFFE)}{chr(plane + 0xFFFF)}" for plane in range(0x1_0000, 0x11_0000, 0x1_0000)
+)
 VISIBLE: Final = (
     r"[^\u0000-\u0020\u007f-\u00a0\u00ad\u034f\u061c\u115f\u1160\u1680\u17b4\u17b5\u180e"
-    r"\u2000-\u200b\u200e\u200f\u2028-\u202f\u205f-\u206f\u3000\u3164\ufeff\uffa0\ufff9-\ufffb]"
+    r"\u2000-\u200b\u200e\u200f\u2028-\u202f\u205f-\u206f\u3000\u3164\ufdd0-\ufdef\ufeff\uffa0"
+    rf"\ufff9-\ufffb\ufffe\uffff{_FORMATS}{_NONCHARACTERS}]"
 )
 _USER_ID = re.compile(r"[A-Za-z0-9_-]+\Z")
 

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import unicodedata
 from collections.abc import Callable
 from typing import Any
 
@@ -48,6 +49,21 @@ def test_texts_that_are_equal_once_they_are_cleaned_share_an_answer(
     client.post("/v1/jobs", json=echo("two words"))
     work()
     assert job_in(client.post("/v1/jobs", json=echo(" two\u0000 \n words ")), 200)["cached"]
+
+
+def test_texts_in_different_normal_forms_share_an_answer(
+    client: FlaskClient, store: Store, work: Work
+) -> None:
+    text = "Ångström café 각 ṩ"
+    forms = {unicodedata.normalize(form, text) for form in ("NFC", "NFD")}
+    forms.add(text.replace("Å", "\u212b"))  # the ångström sign
+    assert len(forms) == 3
+    first, *others = sorted(forms)
+    client.post("/v1/jobs", json=echo(first))
+    work()
+    for other in others:
+        assert job_in(client.post("/v1/jobs", json=echo(other)), 200)["cached"]
+    assert len(list(store.redis.scan_iter("ps:cache:*"))) == 1
 
 
 def test_another_text_is_not_answered_from_the_cache(client: FlaskClient, work: Work) -> None:

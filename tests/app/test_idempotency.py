@@ -71,8 +71,10 @@ def test_the_same_request_sent_at_once_by_many_is_one_job(app: Flask, store: Sto
     assert jobs_kept(store) == 1
 
 
-@pytest.mark.parametrize("key", ["", "two words", "ключ".encode().decode("latin-1"), "x" * 256])
-def test_a_key_that_is_not_visible_ascii_is_refused(
+@pytest.mark.parametrize(
+    "key", ["", "two words", "ключ".encode().decode("latin-1"), "x" * 256, "a,b"]
+)
+def test_a_key_that_is_not_visible_ascii_or_given_twice_is_refused(
     client: FlaskClient, store: Store, key: str
 ) -> None:
     response = client.post("/v1/jobs", json=NULL_JOB, headers={"Idempotency-Key": key})

@@ -45,7 +45,14 @@ def test_ids_travel_with_the_job(client: FlaskClient, store: Store) -> None:
     assert Payload.load(unit["payload"]).request_id == "mine"
 
 
-@pytest.mark.parametrize("given", ["", "nonsense", TRACE.upper(), TRACE + "-extra"])
+@pytest.mark.parametrize(
+    "given",
+    [
+        *("", "nonsense", TRACE.upper(), TRACE + "-extra", "ff" + TRACE[2:], "\xb2" + TRACE),
+        f"00-{'0' * 32}-00f067aa0ba902b7-01",
+        f"00-4bf92f3577b34da6a3ce929d0e0e4736-{'0' * 16}-01",
+    ],
+)
 def test_a_malformed_trace_context_is_dropped(
     client: FlaskClient, store: Store, given: str
 ) -> None:

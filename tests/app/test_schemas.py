@@ -98,6 +98,22 @@ BAD = [
     pytest.param(
         job(metadata={"a": "x" * 300}), "/metadata", "at most 256 bytes", id="metadata-long"
     ),
+    pytest.param(
+        job(metadata={"a": {"b": [1, "c\x00d"]}}),
+        "/metadata/a/b/1",
+        "must not hold u+0000",
+        id="metadata-nul",
+    ),
+    pytest.param(
+        job(metadata={"a": {"b\n": 1}}), "/metadata/a/b\n", "control", id="metadata-key-newline"
+    ),
+    pytest.param(job(metadata={"\x9f": 1}), "/metadata/\x9f", "control", id="metadata-key-c1"),
+    pytest.param(
+        job(metadata={"a": [{"k" * 65: 1}]}),
+        "/metadata/a/0/" + "k" * 65,
+        "1 to 64 characters",
+        id="metadata-key-long",
+    ),
     # the options
     pytest.param(job(options="a"), "/options", "", id="options-string"),
     pytest.param(job(options=[]), "/options", "", id="options-list"),
@@ -179,6 +195,21 @@ def test_each_of_many_inputs_is_named_by_its_own_place(client: FlaskClient) -> N
     said = details(problem_in(client.post("/v1/jobs", json=body), 400, "invalid_request"))
     places = {"/inputs/0", "/inputs/1/text", "/inputs/3", "/inputs/4/txt", "/inputs/4/text"}
     assert set(said) == places
+
+
+def test_metadata_comes_back_exactly_as_it_was_sent(client: FlaskClient) -> None:
+    sent = {"caf\u00e9 cafe\u0301": ["\n\u200b\ufdd0 two  spaces ", {"a": {}}, 1.5, None, True]}
+    assert job_in(client.post("/v1/jobs", json=job(metadata=sent)), 202)["metadata"] == sent
+
+
+def test_of_many_errors_the_first_are_named_and_the_rest_counted(client: FlaskClient) -> None:
+    body = inputs(*[{"text": "", **{f"extra{n}": n for n in range(9)}}] * 20)
+    response = client.post("/v1/jobs", json=body)
+    problem = problem_in(response, 400, "invalid_request")
+    assert len(problem["errors"]) == 101
+    assert problem["errors"][0]["pointer"] == "/inputs/0/text"
+    assert problem["errors"][-1] == {"pointer": "", "detail": "100 more errors are not listed."}
+    assert len(response.data) < 20_000
 
 
 def test_an_answer_to_bad_input_is_short(client: FlaskClient) -> None:

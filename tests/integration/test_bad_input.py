@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import http.client
 import json
 import socket
 from collections.abc import Iterator
+from contextlib import closing, suppress
 
 import httpx
 import pytest
@@ -52,6 +54,89 @@ def test_a_body_without_its_length_is_read(client: httpx.Client) -> None:
     headers = {"Content-Type": "application/json"}
     response = client.post("/v1/jobs", content=chunks, headers=headers)
     assert response.status_code in {200, 202}, response.text
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        pytest.param(b"[" * 8_000_000, id="8-MB-of-brackets"),
+        pytest.param(b"[" + b"0," * 3_900_000 + b"0]", id="8-MB-of-numbers"),
+        pytest.param(
+            b"{" + b",".join(b'"k%d":0' % n for n in range(700_000)) + b"}", id="700,000-keys"
+        ),
+    ],
+)
+def test_a_body_of_8_mb_that_would_fill_the_memory_is_refused(
+    client: httpx.Client, body: bytes
+) -> None:
+    headers = {"Content-Type": "application/json"}
+    problem = refused(client.post("/v1/jobs", content=body, headers=headers), 400, "malformed_body")
+    assert "at most" in problem["detail"]
+
+
+def test_a_refusal_without_reading_the_body_does_not_cost_the_next_request(
+    stack: Stack, client: httpx.Client
+) -> None:
+    """A server that has not read a body closes the connection; its client must know beforehand."""
+    connection = http.client.HTTPConnection("127.0.0.1", stack.settings.port, timeout=30)
+    body = json.dumps(JOB).encode()
+    seen = []
+    with closing(connection):
+        for key in [stack.settings.api_key, "wrong"] * 50:
+            headers = {"Authorization": f"Bearer {key}", "Content-Type": "application/json"}
+            with suppress(BrokenPipeError):  # refused before all of it was sent
+                connection.request("POST", "/v1/jobs", body, headers)
+            response = connection.getresponse()
+            response.read()
+            seen.append(response.status)
+            assert response.will_close == (response.status == 401)
+    assert set(seen[::2]) <= {200, 202}
+    assert set(seen[1::2]) == {401}
+
+
+def test_a_body_that_breaks_off_is_refused(stack: Stack, client: httpx.Client) -> None:
+    head = (
+        "POST /v1/jobs HTTP/1.1\r\nHost: a\r\nConnection: close\r\nContent-Length: 1000\r\n"
+        f"Content-Type: application/json\r\nAuthorization: Bearer {stack.settings.api_key}\r\n\r\n"
+    )
+    with socket.create_connection(("127.0.0.1", stack.settings.port), timeout=30) as connection:
+        connection.sendall(head.encode() + json.dumps(JOB).encode())
+        connection.shutdown(socket.SHUT_WR)
+        with connection.makefile("rb") as stream:
+            answer = stream.read().decode()
+    assert answer.startswith("HTTP/1.1 400 ")
+    assert "of the 1000 bytes announced" in answer
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {"Content-Length": "7"},
+        {"Content-Length": "-1"},
+        {"Content-Length": "many"},
+        {"Idempotency-Key": "another"},
+        {"Authorization": "Bearer another"},
+    ],
+)
+def test_a_header_that_contradicts_itself_is_refused(
+    stack: Stack, client: httpx.Client, headers: dict[str, str]
+) -> None:
+    body = json.dumps(JOB).encode()
+    twice = [
+        ("Host", "a"),
+        ("Connection", "close"),
+        ("Content-Type", "application/json"),
+        ("Content-Length", str(len(body))),
+        ("Idempotency-Key", "one"),
+        ("Authorization", f"Bearer {stack.settings.api_key}"),
+        *headers.items(),
+    ]
+    head = "".join(f"{name}: {value}\r\n" for name, value in twice)
+    with socket.create_connection(("127.0.0.1", stack.settings.port), timeout=30) as connection:
+        connection.sendall(b"POST /v1/jobs HTTP/1.1\r\n" + head.encode() + b"\r\n" + body)
+        with connection.makefile("rb") as stream:
+            status = int(stream.readline().split()[1])
+    assert status in {400, 401}
 
 
 @pytest.mark.parametrize("depth", [100, 200_000])

@@ -27,6 +27,11 @@ ANY_TEXT = st.text(st.characters(exclude_categories=()))  # lone surrogates too
         ("e\u200b\u0301", "\u00e9"),
         ("soft\u00adhyphen \u202eright-to-left\u202c", "softhyphen right-to-left"),
         ("family \U0001f468\u200d\U0001f469", "family \U0001f468\u200d\U0001f469"),
+        ("\u2764\ufe0f \U0001f1ee\U0001f1f1", "\u2764\ufe0f \U0001f1ee\U0001f1f1"),
+        ("\U0001f3f4\U000e0067\U000e007f", "\U0001f3f4\U000e0067\U000e007f"),
+        ("private \ue000 \U0010fffd", "private \ue000 \U0010fffd"),
+        ("non\ufffe\uffff\ufdd0\ufdef\U0001ffff\U0010fffecharacters", "noncharacters"),
+        ("id\U000e0100i\U000e01efot \U0001d173\U0001bca0", "idiot"),
         ("\ud800", "\ud800"),
     ],
 )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import unicodedata
 from pathlib import Path
 
 import pytest
@@ -14,6 +15,7 @@ from ml.moderation.tokenizer import WordPiece
 from ml.pipeline import Item, Options
 from ml.registry import ArtifactError
 from ml.runtime import Runtime
+from ml.text import clean
 from ml.training.config import Config, PolicySpec
 from ml.training.data import Columns
 from ml.training.fit import Schedule
@@ -71,6 +73,17 @@ def test_training_and_serving_compute_bit_equal_features_on_10000_odd_texts(
         assert isinstance(features, module.TextFeatures)
         assert features.text == learned.plain[row]
         assert features.ids == learned.ids[row]
+
+
+def test_features_are_the_same_in_every_normal_form_and_of_the_cleaned_text(
+    featuriser: Featuriser,
+) -> None:
+    texts = [*odd_texts(2_000), *module._PROBES]
+    limits = [MAX_TOKENS] * len(texts)
+    expected = featuriser(texts, limits)
+    assert featuriser([clean(text) for text in texts], limits) == expected
+    for form in ("NFC", "NFD"):
+        assert featuriser([unicodedata.normalize(form, text) for text in texts], limits) == expected
 
 
 def test_max_tokens_truncates_and_keeps_the_last_separator(featuriser: Featuriser) -> None:
