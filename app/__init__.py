@@ -4,7 +4,16 @@ from __future__ import annotations
 
 from flask import Flask
 
-from app import bodies, cli, errors, limits, request_ids
+from app import (
+    bodies,
+    cli,
+    crowding,
+    errors,
+    limits,
+    request_ids,
+    security_headers,
+    uploads,
+)
 from app.docs import docs
 from app.jobs import jobs
 from app.ops import ops
@@ -20,6 +29,9 @@ def create_app(settings: Settings) -> Flask:
     app.extensions[EXTENSION] = Services.build(settings)
     request_ids.install(app)
     limits.install(app)
+    security_headers.install(app)
+    uploads.install(app, settings)
+    crowding.install(app, settings.web_threads)
     errors.install(app)
     bodies.install(app)
     cli.install(app)

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import resource
 import sys
 
 from granian import Granian
 from granian.constants import HTTPModes, Interfaces
+from granian.http import HTTP1Settings
 
+from app.crowding import SPARE_THREADS
 from tasks.settings import Settings, SettingsError
 
-STOP_S = 20  # an open long-poll must not outlast the supervisor's grace of 30 s; its job goes on
+STOP_S = 20  # what is under way then is cut, well before the supervisor's grace of 30 s ends
+OTHER_FILES = 256  # that a web process has open beside its clients' connections
+BACKLOG = 1024  # connections that the kernel holds until a process takes them
 
 
 def main() -> int:
@@ -24,13 +29,29 @@ def main() -> int:
         port=settings.port,
         interface=Interfaces.WSGI,
         http=HTTPModes.http1,
+        http1_settings=HTTP1Settings(
+            header_read_timeout=settings.header_timeout_s * 1000,
+            max_buffer_size=settings.max_header_bytes,
+        ),
         websockets=False,
         workers=settings.web_workers,
-        blocking_threads=settings.web_threads,
+        blocking_threads=settings.web_threads + SPARE_THREADS,
+        backlog=BACKLOG,
+        backpressure=_connections(settings.max_connections),
         respawn_failed_workers=True,
         workers_kill_timeout=STOP_S,
     ).serve()
     return 0
+
+
+def _connections(wanted: int) -> int:
+    """As many as wanted, if the process may have so many files open; its own limit is raised."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    needed = wanted + OTHER_FILES
+    allowed = needed if hard == resource.RLIM_INFINITY else min(needed, hard)
+    if soft != resource.RLIM_INFINITY and soft < allowed:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (allowed, hard))
+    return max(1, allowed - OTHER_FILES)
 
 
 if __name__ == "__main__":

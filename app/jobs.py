@@ -19,6 +19,7 @@ from app.errors import (
     BadRequest,
     JobNotFound,
     ResultExpired,
+    Shedding,
 )
 from app.limits import spend
 from app.ndjson import MEDIA_TYPE
@@ -49,6 +50,11 @@ from tasks.upload import Upload
 jobs = Blueprint("jobs", __name__, url_prefix="/v1/jobs")
 
 POLL_AGAIN_S = "1"
+
+_TOO_MANY_WAIT = (
+    "As many clients wait for jobs as may; read the job without waiting, or try again after "
+    "Retry-After seconds."
+)
 
 
 @jobs.post("")
@@ -98,7 +104,8 @@ def _created(submission: Submission, job_id: str, **more: Any) -> Response:
         elif not job.status.is_terminal:
             job = waiter.wait(wait_s) or job
     response = _shown(job, more)
-    response.headers["Preference-Applied"] = f"wait={wait_s}"
+    if waiter.admitted:
+        response.headers["Preference-Applied"] = f"wait={wait_s}"
     return response
 
 
@@ -191,6 +198,8 @@ def _ended_within(seconds: int, job_id: str) -> Job:
         job = _own(job_id)
         if job.status.is_terminal:
             return job
+        if not waiter.admitted:
+            raise Shedding(_TOO_MANY_WAIT, int(POLL_AGAIN_S))
         return waiter.wait(seconds) or _own(job_id)
 
 

@@ -1,12 +1,20 @@
 """What the processes of `python -m app` load."""
 
 from multiprocessing import parent_process
+from typing import cast
 
+from app.draining import on_stop
+from app.granian_hooks import give_protocol, limit_silence
 from app.orphans import end_with_parent
+from app.services import EXTENSION, Services
 from app.wsgi import app
 
 __all__ = ["app"]
 
 # Not os.getppid(): by now the parent may be dead, and its successor is not ours to watch.
 if (parent := parent_process()) and parent.pid:
+    services = cast(Services, app.extensions[EXTENSION])
     end_with_parent(parent.pid)
+    on_stop(services.waiting.drain)
+    give_protocol()
+    limit_silence(services.settings.send_timeout_s)

@@ -48,7 +48,7 @@ class Services:
             pipelines=pipelines,
             reader=JobReader(pipelines, settings),
             waker=Waker(make_celery(settings)),
-            waiting=Waiting(store),
+            waiting=Waiting(store, settings.max_waiters),
             key_ring=KeyRing(store),
             wrong_keys=WrongKeys(settings.max_wrong_keys),
             proxies=networks(settings.trusted_proxies or ()),

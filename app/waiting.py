@@ -4,6 +4,9 @@ A worker's commit publishes the ids of the jobs it ended. The listener reads tho
 here waits for in one round trip and hands each waiter its job, so that a waiter costs a parked
 thread and neither a connection nor a read of its own. Notices are best effort; every few seconds,
 and after the subscription was lost, the listener looks at everything that is still waited for.
+
+Only so many may wait at once, and nobody any more once the process is to end (`drain`): what waits
+then is answered with the job as it stands, and the client goes on waiting at another process.
 """
 
 from __future__ import annotations
@@ -31,30 +34,37 @@ RECONNECT_S = 0.5
 
 
 class Waiter:
-    """One request's wait for one job to end."""
+    """One request's wait for one job to end. admitted: whether there was room for it."""
 
-    __slots__ = ("_ended", "job")
+    __slots__ = ("_ended", "admitted", "job")
 
     def __init__(self) -> None:
+        self.admitted = True
         self.job: Job | None = None
         self._ended = threading.Lock()
         self._ended.acquire()
 
     def wait(self, seconds: float) -> Job | None:
-        """The ended job, or None when the time is up. A bare lock parks cheaper than an Event."""
+        """The ended job; None when the time is up or there is no waiting (any more).
+
+        A bare lock parks cheaper than an Event.
+        """
         self._ended.acquire(timeout=seconds)
         return self.job
 
-    def hand_over(self, job: Job) -> None:
+    def hand_over(self, job: Job | None) -> None:
         self.job = job
         self._ended.release()
 
 
 class Waiting:
-    """All the waits of this process."""
+    """All the waits of this process: `most` at once."""
 
-    def __init__(self, store: Store) -> None:
+    def __init__(self, store: Store, most: int) -> None:
         self._store = store
+        self._most = most
+        self._count = 0
+        self.draining = False
         self._waiters: dict[str, list[Waiter]] = defaultdict(list)
         self._lock = threading.Lock()
         self._listener: threading.Thread | None = None
@@ -64,7 +74,12 @@ class Waiting:
         """Register before the job can end: an end between a read and a wait would be missed."""
         waiter = Waiter()
         with self._lock:
-            self._waiters[job_id].append(waiter)
+            if self.draining or self._count >= self._most:
+                waiter.admitted = self.draining
+                waiter.hand_over(None)
+            else:
+                self._waiters[job_id].append(waiter)
+            self._count += 1
             if self._listener is None:
                 self._listener = threading.Thread(target=self._listen, name="done", daemon=True)
                 self._listener.start()
@@ -72,11 +87,21 @@ class Waiting:
             yield waiter
         finally:
             with self._lock:
+                self._count -= 1
                 waiters = self._waiters.get(job_id, [])
                 if waiter in waiters:
                     waiters.remove(waiter)
                 if not waiters:
                     self._waiters.pop(job_id, None)
+
+    def drain(self) -> None:
+        """End every wait, and let none begin."""
+        with self._lock:
+            self.draining = True
+            waiters = [waiter for waiters in self._waiters.values() for waiter in waiters]
+            self._waiters.clear()
+        for waiter in waiters:
+            waiter.hand_over(None)
 
     def _listen(self) -> None:
         heard = True

@@ -71,6 +71,9 @@ class Settings:
     port: int = _count("PENSTOCK_PORT", 8000, high=65_535)
     web_workers: int = _count("PENSTOCK_WEB_WORKERS", 2, high=256)
     web_threads: int = _count("PENSTOCK_WEB_THREADS", 600, high=10_000)
+    max_connections: int = _count("PENSTOCK_MAX_CONNECTIONS", 4_096, high=1_000_000)
+    max_waiters: int = _count("PENSTOCK_MAX_WAITERS", 500, high=10_000)
+    max_uploads: int = _count("PENSTOCK_MAX_UPLOADS", 64, high=10_000)
     flower_port: int = _count("FLOWER_PORT", 5555, high=65_535)
     redis_host: str = _from("REDIS_HOST", fields.String(validate=Length(min=1)), "127.0.0.1")
     redis_port: int = _count("REDIS_PORT", 6390, high=65_535)
@@ -107,6 +110,11 @@ class Settings:
     max_upload_lines: int = _count("PENSTOCK_MAX_UPLOAD_LINES", 50_000)
     upload_patience_ms: int = _count("PENSTOCK_UPLOAD_PATIENCE_MS", 60_000, low=1_000)
     max_metadata_bytes: int = _count("PENSTOCK_MAX_METADATA_BYTES", 4_096)
+    max_header_bytes: int = _count("PENSTOCK_MAX_HEADER_BYTES", 64 * 2**10, low=8_192)
+    header_timeout_s: int = _count("PENSTOCK_HEADER_TIMEOUT_S", 20, high=3_600)
+    body_timeout_s: int = _count("PENSTOCK_BODY_TIMEOUT_S", 10, high=3_600)
+    body_min_bytes_per_s: int = _count("PENSTOCK_BODY_MIN_BYTES_PER_S", 2_048)
+    send_timeout_s: int = _count("PENSTOCK_SEND_TIMEOUT_S", 30, high=3_600)
     max_wait_s: int = _count("PENSTOCK_MAX_WAIT_S", 60, high=600)
     max_deadline_ms: int = _count("PENSTOCK_MAX_DEADLINE_MS", 86_400_000)
 
@@ -160,6 +168,12 @@ class Settings:
             raise SettingsError(
                 f"PENSTOCK_MAX_JSON_KEYS={self.max_json_keys} is not valid: it must be at least "
                 f"three times PENSTOCK_MAX_INPUTS={self.max_inputs}, or a full bulk job is refused."
+            )
+        if self.max_waiters + self.max_uploads >= self.web_threads:
+            raise SettingsError(
+                f"PENSTOCK_WEB_THREADS={self.web_threads} is not valid: it must be more than "
+                f"PENSTOCK_MAX_WAITERS={self.max_waiters} and PENSTOCK_MAX_UPLOADS="
+                f"{self.max_uploads} together, or those who wait leave nobody else a thread."
             )
 
     @property

@@ -24,7 +24,7 @@ def notices_only(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture
 def waiting(store: Store) -> Waiting:
     """With connections of its own: its listener outlives the test, and the fixture `store`."""
-    return Waiting(Store(connect(store.settings), store.settings))
+    return Waiting(Store(connect(store.settings), store.settings), most=1_000)
 
 
 def end(store: Store, job_id: str) -> None:
@@ -125,3 +125,22 @@ def test_a_job_handed_over_before_the_wait_begins_is_not_missed() -> None:
     waiter = Waiter()
     waiter.hand_over("job")  # type: ignore[arg-type]
     assert waiter.wait(30) == "job"  # type: ignore[comparison-overlap]
+
+
+def test_no_more_wait_than_may(store: Store) -> None:
+    waiting = Waiting(store, most=2)
+    with waiting.on("job_1"), waiting.on("job_1"), waiting.on("job_1") as third:
+        assert not third.admitted
+        assert third.wait(NEVER_S) is None
+    with waiting.on("job_1") as next_one:
+        assert next_one.admitted
+
+
+def test_a_drain_ends_every_wait_and_lets_none_begin(waiting: Waiting) -> None:
+    with waiting.on("job_1") as one, waiting.on("job_1") as two, waiting.on("job_2") as other:
+        waiting.drain()
+        assert [waiter.wait(NEVER_S) for waiter in (one, two, other)] == [None] * 3
+    with waiting.on("job_1") as late:
+        assert late.wait(NEVER_S) is None
+        assert late.admitted, "it is not refused for there being too many"
+    assert not waiting._waiters
