@@ -7,9 +7,11 @@ from flask import Flask
 from app import (
     bodies,
     cli,
+    cors,
     crowding,
     errors,
     limits,
+    queries,
     request_ids,
     security_headers,
     uploads,
@@ -35,6 +37,8 @@ def create_app(settings: Settings) -> Flask:
     errors.install(app)
     bodies.install(app)
     cli.install(app)
+    queries.install(app)
+    cors.install(app, settings.cors_origins)
     for blueprint in (jobs, pipelines, ops, docs):
         app.register_blueprint(blueprint)
     return app

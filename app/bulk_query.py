@@ -12,7 +12,6 @@ from werkzeug.datastructures import MultiDict
 
 from app.errors import BadRequest
 from app.schemas import INVALID, JobReader, JobRequest
-from app.strict_json import reference
 
 
 class OnError(StrEnum):
@@ -32,8 +31,11 @@ class BulkQuery:
 
 
 def read_query(reader: JobReader, query: MultiDict[str, str]) -> BulkQuery:
-    """Validate everything, or raise `BadRequest` naming every parameter that is wrong."""
-    errors = [*_unknown(query), *_repeated(query)]
+    """Validate everything, or raise `BadRequest` naming every parameter that is wrong.
+
+    Unknown and repeated ones have been refused before (`app.queries`).
+    """
+    errors: list[dict[str, str]] = []
     on_error = query.get("on_error", OnError.FAIL)
     if on_error not in list(OnError):
         errors.append({"parameter": "on_error", "detail": "Must be one of: fail, skip."})
@@ -76,17 +78,6 @@ def _as_body(query: MultiDict[str, str]) -> dict[str, Any]:
     body = {name: read(query[name]) for name, read in _ENVELOPE.items() if name in query}
     options = {name: read(query[name]) for name, read in _OPTIONS.items() if name in query}
     return body | {"options": options}
-
-
-def _unknown(query: MultiDict[str, str]) -> list[dict[str, str]]:
-    detail = f"Unknown parameter; there are {', '.join(PARAMETERS)}."
-    unknown = [reference(name) for name in query if name not in PARAMETERS]
-    return [{"parameter": name, "detail": detail} for name in unknown[:1]]
-
-
-def _repeated(query: MultiDict[str, str]) -> list[dict[str, str]]:
-    twice = [name for name in PARAMETERS if len(query.getlist(name)) > 1]
-    return [{"parameter": name, "detail": "Must be given once."} for name in twice]
 
 
 def _of_parameter(error: Mapping[str, Any]) -> dict[str, str]:

@@ -1,4 +1,4 @@
-"""/v1/jobs: submit, read, wait, cancel, results."""
+"""/v1/jobs: submit, read, wait, follow, list, cancel, results."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from ulid import ULID
 from app.auth import requires
 from app.bodies import check_coding, read_json
 from app.bulk import Body, receive
+from app.bulk_query import PARAMETERS as UPLOAD_PARAMETERS
 from app.bulk_query import OnError, read_query
 from app.errors import (
     AlreadyFinished,
@@ -22,11 +23,13 @@ from app.errors import (
     Shedding,
 )
 from app.limits import spend
+from app.listing import PARAMETERS, show_page
 from app.ndjson import MEDIA_TYPE
 from app.principal import Scope
+from app.queries import refuse_all, takes
 from app.refusals import explained
 from app.request_ids import traceparent
-from app.responses import respond, stream_lines
+from app.responses import conditional, respond, stream_lines
 from app.schemas import JobRequest
 from app.services import services
 from app.waits import preferred_wait, query_wait
@@ -58,6 +61,7 @@ _TOO_MANY_WAIT = (
 
 
 @jobs.post("")
+@takes(*UPLOAD_PARAMETERS)
 @requires(Scope.JOBS)
 def create() -> Response:
     """Accept a job; with `Prefer: wait=N` hold the answer until it ends or N seconds pass.
@@ -69,6 +73,7 @@ def create() -> Response:
     here = services()
     if request.mimetype == MEDIA_TYPE:
         return _create_of_upload()
+    refuse_all("Only uploads (application/x-ndjson) take it; here it belongs in the body.")
     body = read_json(request, here.settings)
     asked, key = here.reader.read(body), _idempotency_key()
     idempotency = Idempotency(key, new_digest(request.get_data())) if key else None
@@ -109,13 +114,29 @@ def _created(submission: Submission, job_id: str, **more: Any) -> Response:
     return response
 
 
+@jobs.get("")
+@takes(*PARAMETERS)
+@requires(Scope.JOBS)
+def index() -> Response:
+    """The caller's own jobs, newest first."""
+    return show_page()
+
+
 @jobs.get("/<job_id>")
+@takes("wait")
 @requires(Scope.JOBS)
 def show(job_id: str) -> Response:
     """The job as it stands; with `?wait=N` as it ends, if that is within N seconds."""
     wait_s = query_wait(services().settings.max_wait_s)
     job = _ended_within(wait_s, job_id) if wait_s else _own(job_id)
-    return respond(job.view())
+    return conditional(respond(job.view()))
+
+
+@jobs.get("/<job_id>/events")
+@requires(Scope.JOBS)
+def events(job_id: str) -> Response:
+    """The job's status and progress as server-sent events, until it has ended."""
+    return services().events.follow(_own(job_id))
 
 
 @jobs.post("/<job_id>/cancel")

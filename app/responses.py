@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 from typing import Any
 
 import orjson
-from flask import Response
+from flask import Response, request
 from redis import RedisError
 
 from tasks.logs import get_logger
@@ -26,6 +26,13 @@ _CUT_SHORT = {
 def respond(document: Any, status: int = 200, media_type: str = "application/json") -> Response:
     headers = [("Content-Type", media_type), NO_STORE]
     return Response(orjson.dumps(document), status, headers)
+
+
+def conditional(response: Response) -> Response:
+    """With a strong ETag of its body; 304 if the client has just that (RFC 9110, section 13)."""
+    response.add_etag()
+    response.make_conditional(request)
+    return response
 
 
 def stream_lines(lines: Iterable[Any]) -> Response:

@@ -9,6 +9,7 @@ from typing import cast
 from flask import current_app
 
 from app.addresses import Network, networks
+from app.events import Events
 from app.key_ring import KeyRing
 from app.limiter import Limiter
 from app.schemas import JobReader
@@ -29,6 +30,7 @@ EXTENSION = "penstock"
 class Services:
     settings: Settings
     store: Store
+    events: Events
     pipelines: Mapping[str, Pipeline]
     reader: JobReader
     waker: Waker
@@ -42,13 +44,15 @@ class Services:
     def build(cls, settings: Settings) -> Services:
         pipelines = load_pipelines(settings.served)
         store = Store(connect(settings), settings)
+        waiting = Waiting(store, settings.max_waiters)
         return cls(
             settings=settings,
             store=store,
+            events=Events(store, waiting),
             pipelines=pipelines,
             reader=JobReader(pipelines, settings),
             waker=Waker(make_celery(settings)),
-            waiting=Waiting(store, settings.max_waiters),
+            waiting=waiting,
             key_ring=KeyRing(store),
             wrong_keys=WrongKeys(settings.max_wrong_keys),
             proxies=networks(settings.trusted_proxies or ()),

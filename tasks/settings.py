@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import dataclasses
 import os
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from ipaddress import ip_network
@@ -40,6 +41,16 @@ class _Networks(_List):
                     f"Must be networks such as 10.0.0.0/8 or ::1, separated by commas: {error}."
                 ) from None
         return networks
+
+
+def _origins(given: list[str]) -> None:
+    """Origins as browsers send them (RFC 6454), or * alone."""
+    origin = re.compile(r"https?://([a-z0-9.-]+|\[[0-9a-f:.]+\])(:[0-9]{1,5})?")
+    if given != ["*"] and not all(map(origin.fullmatch, given)):
+        raise ValidationError(
+            "Must be * or origins such as https://app.example.com, in lower case and without a "
+            "path, separated by commas."
+        )
 
 
 def _from(env: str, field: fields.Field[Any], default: Any = dataclasses.MISSING) -> Any:
@@ -117,6 +128,12 @@ class Settings:
     send_timeout_s: int = _count("PENSTOCK_SEND_TIMEOUT_S", 30, high=3_600)
     max_wait_s: int = _count("PENSTOCK_MAX_WAIT_S", 60, high=600)
     max_deadline_ms: int = _count("PENSTOCK_MAX_DEADLINE_MS", 86_400_000)
+    max_page: int = _count("PENSTOCK_MAX_PAGE", 100, high=500)
+    max_events_s: int = _count("PENSTOCK_MAX_EVENTS_S", 600, high=86_400)
+    max_event_streams: int = _count("PENSTOCK_MAX_EVENT_STREAMS", 200, low=0, high=10_000)
+    cors_origins: tuple[str, ...] | None = _from(
+        "PENSTOCK_CORS_ORIGINS", _List(validate=_origins), None
+    )
 
     # How keys are limited
     limiter_timeout_ms: int = _count("PENSTOCK_LIMITER_TIMEOUT_MS", 100, low=10)

@@ -93,6 +93,11 @@ class Job(Shape):
     links = fields.Nested(Links, required=True)
 
 
+class JobPage(Shape):
+    jobs = fields.List(fields.Nested(Job), required=True)
+    next_cursor = _text("For `cursor` of the next page; null: there is none.", allow_none=True)
+
+
 class Result(Shape):
     """A line of a job's results."""
 
@@ -102,6 +107,14 @@ class Result(Shape):
     )
     output = fields.Nested(Output, required=True, allow_none=True)
     error = fields.Nested(Failure, required=True, allow_none=True)
+
+
+class Event(Shape):
+    """A server-sent event, as its reader has it."""
+
+    event = fields.String(validate=OneOf(["status", "progress"]))
+    id = fields.String(metadata={"description": "Status, items done and items failed."})
+    data = fields.String(metadata={"description": "JSON: a Job, or a Progress."})
 
 
 class Tier(Shape):
@@ -144,8 +157,9 @@ class Readiness(Shape):
 
 
 class FieldError(Shape):
-    """One of pointer, parameter and header says where."""
+    """One of pointer, parameter and header says where; in an upload, the line beside them."""
 
+    line = fields.Integer(validate=Range(1), metadata={"description": "Line of an upload."})
     pointer = fields.String(metadata={"description": "JSON pointer into the body (RFC 6901)."})
     parameter = fields.String(metadata={"description": "Name of a query parameter."})
     header = fields.String(metadata={"description": "Name of a header."})
@@ -169,7 +183,7 @@ class Problem(Shape):
 
 
 COMPONENTS: tuple[type[Schema], ...] = (
-    *(Progress, Output, Failure, Links, Job, Result),
+    *(Progress, Output, Failure, Links, Job, JobPage, Result, Event),
     *(Tier, Pipeline, Pipelines),
     *(Liveness, Readiness, FieldError, Problem),
 )

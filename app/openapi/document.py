@@ -17,7 +17,7 @@ from app.openapi import examples, headers
 from app.openapi.answers import COMPONENTS
 from app.openapi.convert import Shapes
 from app.openapi.operations import LINKS, NOT_DESCRIBED, OPERATIONS, TAGS, Answer, Operation
-from app.openapi.requests import add_requests
+from app.openapi.requests import add_requests, line_examples
 from app.openapi.requests import examples as request_examples
 from app.services import EXTENSION, Services
 
@@ -52,7 +52,10 @@ def document(app: Flask) -> dict[str, Any]:
         tags=[{"name": name, "description": says} for name, says in TAGS.items()],
     )
     _add_components(shapes, here)
-    bodies = {"JobRequest": request_examples(here.pipelines.values())}
+    bodies = {
+        "JobRequest": request_examples(here.pipelines.values()),
+        "JobLines": line_examples(here.pipelines.values()),
+    }
     for rule in app.url_map.iter_rules():
         if rule.endpoint not in NOT_DESCRIBED:
             _add_route(shapes, app, rule, bodies)
@@ -119,8 +122,10 @@ def _response(answer: Answer, rates: tuple[str, ...]) -> dict[str, Any]:
     response: dict[str, Any] = {
         "description": answer.says,
         "headers": _headers((*answer.headers, *rates)),
-        "content": {answer.media_type: {"schema": _schema(answer.schema), "examples": shown}},
     }
+    if answer.schema is not None:
+        content = {"schema": _schema(answer.schema), "examples": shown}
+        response["content"] = {answer.media_type: content}
     if answer.links:
         response["links"] = {name: LINKS[name] for name in answer.links}
     return response

@@ -114,3 +114,10 @@ def problem(status: int, title: str, code: str) -> dict[str, Any]:
 def lines(*documents: dict[str, Any]) -> str:
     """As newline-delimited JSON."""
     return "".join(json.dumps(document) + "\n" for document in documents)
+
+
+EVENT = {
+    "event": "progress",
+    "id": "running-64-0",
+    "data": '{"done": 64, "failed": 0, "total": 1000}',
+}

@@ -4,10 +4,28 @@ from __future__ import annotations
 
 from typing import Any
 
+from app.bulk_query import OnError
+from app.listing import USUAL_PAGE
 from app.openapi import examples
+from tasks.jobs import Status
+from tasks.lanes import Priority
 from tasks.settings import Settings
 
 Described = dict[str, dict[str, Any]]
+
+# What the query of an upload says and its body cannot: component's name, parameter, JSON Schema.
+_OF_UPLOADS: tuple[tuple[str, str, dict[str, Any]], ...] = (
+    ("UploadPipeline", "pipeline", {"type": "string"}),
+    ("UploadPriority", "priority", {"enum": list(Priority), "default": Priority.NORMAL}),
+    ("UploadDeadline", "deadline_ms", {"type": "integer", "minimum": 1}),
+    ("UploadLanguage", "language", {"type": "string", "pattern": "^[a-z]{2,3}$"}),
+    ("UploadTemperature", "temperature", {"type": "number", "minimum": 0.05, "maximum": 20}),
+    ("UploadMaxTokens", "max_tokens", {"type": "integer", "minimum": 1, "maximum": 4_096}),
+    ("UploadMinTier", "min_tier", {"type": "string"}),
+    ("UploadOnError", "on_error", {"enum": list(OnError), "default": OnError.FAIL}),
+    ("UploadLines", "lines", {"type": "integer", "minimum": 1}),
+)
+UPLOAD = tuple(name for name, *_ in _OF_UPLOADS)
 
 
 def parameters(settings: Settings) -> Described:
@@ -16,7 +34,7 @@ def parameters(settings: Settings) -> Described:
     Swagger UI fills an example in: there is none where using it twice would surprise.
     """
     longest = settings.max_wait_s
-    return {
+    return _of_uploads() | {
         "JobId": {
             "name": "job_id",
             "in": "path",
@@ -41,13 +59,60 @@ def parameters(settings: Settings) -> Described:
             "schema": {"type": "integer", "minimum": 0, "maximum": 999_999_999, "default": 0},
             "example": 30,
         },
+        "Status": {
+            "name": "status",
+            "in": "query",
+            "description": "Only jobs that stand so.",
+            "schema": {"enum": list(Status)},
+        },
+        "CreatedAfter": {
+            "name": "created_after",
+            "in": "query",
+            "description": "Only jobs accepted at this moment or later (RFC 3339).",
+            "schema": {"type": "string", "format": "date-time"},
+        },
+        "CreatedBefore": {
+            "name": "created_before",
+            "in": "query",
+            "description": "Only jobs accepted before this moment (RFC 3339).",
+            "schema": {"type": "string", "format": "date-time"},
+        },
+        "Cursor": {
+            "name": "cursor",
+            "in": "query",
+            "description": "`next_cursor` of the page before, with the same filters.",
+            "schema": {"type": "string", "pattern": "^A[Q-Za-f][A-Za-z0-9_-]{21}$"},
+        },
+        "Limit": {
+            "name": "limit",
+            "in": "query",
+            "description": "Jobs on a page.",
+            "schema": {
+                "type": "integer",
+                "minimum": 1,
+                "maximum": settings.max_page,
+                "default": min(USUAL_PAGE, settings.max_page),
+            },
+        },
+        "IfNoneMatch": {
+            "name": "If-None-Match",
+            "in": "header",
+            "description": "An `ETag` of the job: 304 without a body if it is still the same.",
+            "schema": {"type": "string"},
+        },
+        "LastEventId": {
+            "name": "Last-Event-ID",
+            "in": "header",
+            "description": "As browsers send it when they reconnect.",
+            "schema": {"type": "string"},
+        },
         "IdempotencyKey": {
             "name": "Idempotency-Key",
             "in": "header",
-            "description": "1 to 255 visible ASCII characters, fresh for each new job. The same "
-            "key with the same body answers with the job it made; with another body 422. Kept "
-            f"{settings.idempotency_ttl_s} s.",
-            "schema": {"type": "string", "pattern": "^[\\x21-\\x7e]{1,255}$"},
+            "description": "1 to 255 visible ASCII characters but no comma, fresh for each new "
+            "job. The same key with the same body answers with the job it made; with another body "
+            f"422. Kept {settings.idempotency_ttl_s} s.",
+            "schema": {"type": "string", "pattern": "^[\\x21-\\x2b\\x2d-\\x7e]{1,255}$"},
         },
         "Prefer": {
             "name": "Prefer",
@@ -71,6 +136,18 @@ def parameters(settings: Settings) -> Described:
             "description": "W3C trace context, carried to workers; ignored if malformed.",
             "schema": {"type": "string"},
         },
+    }
+
+
+def _of_uploads() -> Described:
+    return {
+        component: {
+            "name": name,
+            "in": "query",
+            "description": "Of uploads (application/x-ndjson) only.",
+            "schema": schema,
+        }
+        for component, name, schema in _OF_UPLOADS
     }
 
 
@@ -102,6 +179,15 @@ HEADERS: Described = {
     },
     "RateLimit": {
         "description": "How your key stands: `r` tokens are left, the window ends in `t` seconds.",
+        "schema": {"type": "string"},
+    },
+    "ETag": {
+        "description": "Names the job as it stands, for `If-None-Match`.",
+        "required": True,
+        "schema": {"type": "string"},
+    },
+    "Link": {
+        "description": "The next page, if there is one (RFC 8288).",
         "schema": {"type": "string"},
     },
     "Preference-Applied": {

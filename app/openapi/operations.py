@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from app import errors
-from app.openapi import examples
+from app.openapi import examples, headers
 
 JSON = "application/json"
 NDJSON = "application/x-ndjson"
@@ -30,14 +30,14 @@ OF_A_JOB: Errors = (errors.JobNotFound, errors.ResultExpired)
 class Answer:
     """A response that is no problem document.
 
-    schema: a component's name, or a JSON Schema. headers, links: names in headers.py and LINKS;
-    X-Request-ID goes without saying.
+    schema: a component's name, or a JSON Schema; None: it has no body. headers, links: names in
+    headers.py and LINKS; X-Request-ID goes without saying.
     """
 
     status: int
     says: str
-    schema: str | Mapping[str, Any]
-    examples: Mapping[str, Any]
+    schema: str | Mapping[str, Any] | None
+    examples: Mapping[str, Any] = field(default_factory=dict)
     media_type: str = JSON
     headers: tuple[str, ...] = ("Cache-Control",)
     links: tuple[str, ...] = ()
@@ -61,7 +61,8 @@ class Operation:
 
     @property
     def raises(self) -> Errors:
-        return self.errors if self.keyless else (*KEYED, *self.errors)
+        common = () if self.keyless else KEYED
+        return (errors.BadRequest, *common, *self.errors)  # 400: no route ignores a parameter
 
 
 # OpenAPI link objects: where the answer to a submit leads.
@@ -82,8 +83,8 @@ OPERATIONS: dict[str, Operation] = {
     "jobs.create": Operation(
         id="submitJob",
         tag="Jobs",
-        parameters=("IdempotencyKey", "Prefer", "Traceparent"),
-        body={JSON: "JobRequest"},
+        parameters=("IdempotencyKey", "Prefer", "Traceparent", *headers.UPLOAD),
+        body={JSON: "JobRequest", NDJSON: "JobLines"},
         answers=(
             Answer(
                 200,
@@ -104,25 +105,41 @@ OPERATIONS: dict[str, Operation] = {
             ),
         ),
         errors=(
-            *(errors.BadRequest, errors.MalformedBody, errors.RequestTimeout, errors.BodyTooLarge),
+            *(errors.MalformedBody, errors.RequestTimeout, errors.BodyTooLarge),
             *(errors.WrongMediaType, errors.KeyReused, errors.KeyInFlight, errors.OverQuota),
             errors.Shedding,
             *OF_A_JOB,
         ),
     ),
+    "jobs.index": Operation(
+        id="listJobs",
+        tag="Jobs",
+        parameters=("Status", "CreatedAfter", "CreatedBefore", "Cursor", "Limit"),
+        answers=(
+            Answer(
+                200,
+                "A page, newest first. It may be short, or empty, while there is a `next_cursor`.",
+                "JobPage",
+                {"last": {"jobs": [examples.SUCCEEDED], "next_cursor": None}},
+                headers=("Cache-Control", "Link"),
+            ),
+        ),
+    ),
     "jobs.show": Operation(
         id="showJob",
         tag="Jobs",
-        parameters=("JobId", "Wait"),
+        parameters=("JobId", "Wait", "IfNoneMatch"),
         answers=(
             Answer(
                 200,
                 "The job.",
                 "Job",
                 {"succeeded": examples.SUCCEEDED, "bulk": examples.BULK_RUNNING},
+                headers=("Cache-Control", "ETag"),
             ),
+            Answer(304, "The job is as `If-None-Match` knows it.", None, headers=("ETag",)),
         ),
-        errors=(errors.BadRequest, *OF_A_JOB),
+        errors=(errors.Shedding, *OF_A_JOB),
     ),
     "jobs.cancel": Operation(
         id="cancelJob",
@@ -145,6 +162,23 @@ OPERATIONS: dict[str, Operation] = {
             ),
         ),
         errors=OF_A_JOB,
+    ),
+    "jobs.events": Operation(
+        id="followJob",
+        tag="Jobs",
+        parameters=("JobId", "LastEventId"),
+        answers=(
+            Answer(
+                200,
+                "Events `status` (data: the job) and `progress` (data: its progress), as they "
+                "happen; the last has a final status.",
+                "Event",
+                {"one": examples.EVENT},
+                media_type="text/event-stream",
+            ),
+            Answer(204, "`Last-Event-ID` was the last event: nothing more will come.", None),
+        ),
+        errors=(errors.Shedding, *OF_A_JOB),
     ),
     "pipelines.index": Operation(
         id="listPipelines",

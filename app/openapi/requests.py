@@ -6,6 +6,7 @@ tiers go, and what the settings allow.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable
 from typing import Any
 
@@ -26,7 +27,7 @@ def add_requests(shapes: Shapes, pipelines: Iterable[Pipeline], settings: Settin
     add("Metadata", _metadata(settings))
     variants: dict[str, str] = {}
     for pipeline in pipelines:
-        word = pipeline.name.title().replace("_", "").replace("-", "")
+        word = _word(pipeline)
         add(f"{word}Input", shapes.json_schema(pipeline.input_schema()))
         add(f"{word}Job", _job(shapes, pipeline, word, settings))
         variants[pipeline.name] = f"#/components/schemas/{word}Job"
@@ -35,6 +36,21 @@ def add_requests(shapes: Shapes, pipelines: Iterable[Pipeline], settings: Settin
         "discriminator": {"propertyName": "pipeline", "mapping": variants},
     }
     add("JobRequest", request)
+    inputs = [{"$ref": f"#/components/schemas/{_word(p)}Input"} for p in pipelines]
+    add("JobLines", {"type": "string", "x-line-schema": {"anyOf": inputs}})
+
+
+def _word(pipeline: Pipeline) -> str:
+    return pipeline.name.title().replace("_", "").replace("-", "")
+
+
+def line_examples(pipelines: Iterable[Pipeline]) -> dict[str, Any]:
+    """For each pipeline an upload of two lines, as OpenAPI example objects."""
+    found = {}
+    for line in pipelines:
+        text = json.dumps(dict(line.example), ensure_ascii=False) + "\n"
+        found[line.name] = {"summary": f"Two inputs for ?pipeline={line.name}", "value": 2 * text}
+    return found
 
 
 def examples(pipelines: Iterable[Pipeline]) -> dict[str, Any]:

@@ -21,7 +21,9 @@ from tests.ports import free_port
 
 GUARDED = [
     ("POST", "/v1/jobs"),
+    ("GET", "/v1/jobs"),
     ("GET", "/v1/jobs/job_1"),
+    ("GET", "/v1/jobs/job_1/events"),
     ("GET", "/v1/jobs/job_1/results"),
     ("POST", "/v1/jobs/job_1/cancel"),
     ("GET", "/v1/pipelines"),

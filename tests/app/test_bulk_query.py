@@ -52,7 +52,11 @@ def test_the_envelope_comes_in_the_query(client: FlaskClient, store: Store) -> N
         ("pipeline=echo&lines=0", "lines", "number of lines"),
         ("pipeline=echo&lines=all", "lines", "number of lines"),
         ("pipeline=echo&on_error=ignore", "on_error", "fail, skip"),
-        ("pipeline=echo&metadata=%7B%7D", "metadata", "Unknown parameter; there are pipeline"),
+        (
+            "pipeline=echo&metadata=%7B%7D",
+            "metadata",
+            "Unknown query parameter; this route takes pipeline",
+        ),
     ],
 )
 def test_a_parameter_that_is_wrong_is_named(
@@ -80,6 +84,6 @@ def test_any_query(client: FlaskClient, query: dict[str, str]) -> None:
 
 
 def test_all_parameters_that_are_wrong_are_named_at_once(client: FlaskClient) -> None:
-    query = "pipeline=echo&priority=now&on_error=x&other=1&max_tokens=0"
+    query = "pipeline=echo&priority=now&on_error=x&lines=0&max_tokens=0"
     problem = problem_in(upload(client, GOOD, query), 400, "invalid_request")
-    assert set(details(problem)) == {"priority", "on_error", "other", "max_tokens"}
+    assert set(details(problem)) == {"priority", "on_error", "lines", "max_tokens"}

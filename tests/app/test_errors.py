@@ -27,7 +27,7 @@ def test_a_path_that_leads_nowhere_is_a_problem_document(client: FlaskClient, pa
 def test_a_wrong_method_is_told_the_right_ones(client: FlaskClient) -> None:
     response = client.delete("/v1/jobs")
     problem_in(response, 405, "method_not_allowed")
-    assert set(response.headers["Allow"].split(", ")) == {"OPTIONS", "POST"}
+    assert set(response.headers["Allow"].split(", ")) == {"GET", "HEAD", "OPTIONS", "POST"}
     problem_in(client.get("/v1/jobs/job_1/cancel"), 405, "method_not_allowed")
     problem_in(client.post("/livez"), 405, "method_not_allowed")
 
@@ -36,7 +36,9 @@ def test_a_wrong_method_is_told_the_right_ones(client: FlaskClient) -> None:
     ("method", "path"),
     [
         ("POST", "/v1/jobs"),
+        ("GET", "/v1/jobs"),
         ("GET", "/v1/jobs/job_1"),
+        ("GET", "/v1/jobs/job_1/events"),
         ("GET", "/v1/jobs/job_1?wait=1"),
         ("GET", "/v1/jobs/job_1/results"),
         ("POST", "/v1/jobs/job_1/cancel"),

@@ -47,7 +47,7 @@ def media(described: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
             for content in operation["requestBody"]["content"].values():
                 yield f"{name} takes", content
         for status, response in operation["responses"].items():
-            for content in resolved(described, response)["content"].values():
+            for content in resolved(described, response).get("content", {}).values():
                 yield f"{name} answers {status}", content
 
 

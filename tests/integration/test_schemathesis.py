@@ -36,7 +36,11 @@ def run(stack: Stack, report: Path, *options: str) -> dict[str, Any]:
     command += [f"{stack.url}/openapi.json", "--no-color", "--continue-on-failure"]
     command += ["--report", "json", "--report-json-path", str(report), *options]
     # The key in the environment, where the list of processes does not show it.
-    env = os.environ | {"PENSTOCK_API_KEY": stack.settings.api_key}
+    env = os.environ | {
+        "PENSTOCK_API_KEY": stack.settings.api_key,
+        "SCHEMATHESIS_HOOKS": "tests.integration.schemathesis_hooks",
+        "PYTHONPATH": str(ROOT),
+    }
     subprocess.run(command, cwd=report.parent, env=env, check=False, timeout=900)
     found: dict[str, Any] = json.loads(report.read_text())
     return found

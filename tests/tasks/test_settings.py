@@ -83,7 +83,9 @@ def test_values_become_what_they_stand_for() -> None:
         PENSTOCK_PIPELINES="a.b:c, d.e:f",
         CUDA_VISIBLE_DEVICES="0,1",
         PENSTOCK_TRUSTED_PROXIES="10.0.0.0/8, ::1",
+        PENSTOCK_CORS_ORIGINS="https://a.example, http://localhost:3000,http://[::1]:80",
     )
+    assert read.cors_origins == ("https://a.example", "http://localhost:3000", "http://[::1]:80")
     assert (read.port, read.enable_null) == (9000, True)
     assert read.pipelines == ("a.b:c", "d.e:f")
     assert read.visible_gpus == ("0", "1")
@@ -113,6 +115,12 @@ def test_settings_cannot_be_changed() -> None:
         ("PENSTOCK_TRUSTED_PROXIES", "10.0.0.1/8", "10.0.0.0/8 or ::1, separated by commas"),
         ("PENSTOCK_TRUSTED_PROXIES", "10.0.0.0/8,nginx", "'nginx' does not appear to be"),
         ("LOG_LEVEL", "LOUD", "Must be one of: DEBUG, INFO, WARNING, ERROR"),
+        ("PENSTOCK_MAX_PAGE", "501", "greater than or equal to 1 and less than or equal to 500"),
+        ("PENSTOCK_CORS_ORIGINS", "*,https://a.example", "Must be * or origins such as https://"),
+        ("PENSTOCK_CORS_ORIGINS", "https://a.example/", "and without a path"),
+        ("PENSTOCK_CORS_ORIGINS", "a.example", "Must be * or origins"),
+        ("PENSTOCK_CORS_ORIGINS", "null", "Must be * or origins"),
+        ("PENSTOCK_CORS_ORIGINS", "https://*.example", "Must be * or origins"),
         ("PENSTOCK_RENEW_MS", "8000", "at most half of PENSTOCK_LEASE_MS=15000"),
         ("PENSTOCK_MAX_JSON_KEYS", "2999", "at least three times PENSTOCK_MAX_INPUTS=1000"),
         ("PENSTOCK_WEB_THREADS", "564", "more than PENSTOCK_MAX_WAITERS=500"),
