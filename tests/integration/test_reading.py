@@ -127,3 +127,22 @@ def test_what_has_not_changed_is_304_without_a_body(client: httpx.Client) -> Non
     response = client.get(path, headers={"If-None-Match": etag})
     assert (response.status_code, response.content) == (304, b"")
     assert response.headers["ETag"] == etag
+
+
+def test_what_was_submitted_is_listed_where_it_stands(api: Stack, client: httpx.Client) -> None:
+    worker = LaneWorker(api.store, Lane.GPU)
+    ended = submit(client, SINGLE | {"input": {"text": "first"}})
+    while units := claim(worker):
+        worker.commit([done(unit) for unit in units])
+    waits = submit(client, SINGLE | {"input": {"text": "second"}})
+
+    def listed(query: str) -> list[str]:
+        page = client.get(f"/v1/jobs?{query}").json()
+        return [job["id"] for job in page["jobs"]]
+
+    assert listed("limit=2") == [waits, ended]
+    assert listed("status=queued&limit=1") == [waits]
+    assert listed("status=succeeded&limit=1") == [ended]
+    client.post(f"/v1/jobs/{waits}/cancel")
+    assert listed("status=cancelled&limit=1") == [waits]
+    assert waits not in listed("status=queued")
