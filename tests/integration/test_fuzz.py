@@ -22,7 +22,12 @@ CASES = 10_000
 @pytest.fixture(scope="module")
 def fuzzed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     """A stack of its own without models, so that what is accepted disturbs no other test."""
-    stack = Stack(tmp_path_factory.mktemp("fuzzed"), "ml.null:pipeline", "tests.pipelines:echo")
+    stack = Stack(
+        tmp_path_factory.mktemp("fuzzed"),
+        "ml.null:pipeline",
+        "tests.pipelines:echo",
+        max_wrong_keys=10**6,
+    )
     try:
         stack.start_all()
         yield stack
