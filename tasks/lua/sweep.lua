@@ -75,7 +75,9 @@ local function relieve_lines(priority, oldest, reason)
                 gone = gone + 1
             end
         end
-        count_parked(stream, -gone)
+        if gone > 0 then -- Lua writes -0 as '-0', which is no number to Redis
+            count_parked(stream, -gone)
+        end
         if gone > 0 and redis.call('XLEN', line) == 0 then
             redis.call('DEL', line)
             redis.call('SREM', stream .. ':lines', owner)

@@ -119,6 +119,20 @@ def test_a_flood_that_waits_in_vain_moves_to_the_cpu_lane(store: Store) -> None:
     assert store.redis.keys("ps:lane:gpu:normal:*") == []
 
 
+@pytest.mark.parametrize("cpu_may_serve", [True, False])
+def test_a_flood_that_stays_in_its_lane_does_not_end_the_sweep(
+    store: Store, worker: LaneWorker, cpu_may_serve: bool
+) -> None:
+    for alive in (worker, LaneWorker(store, Lane.CPU)):
+        alive.renew()
+    for _ in range(100):
+        put(store, replace(of("flood"), cpu_may_serve=cpu_may_serve))
+    patience_ms = 3_600_000 if cpu_may_serve else 0
+    lanes = store.run(SWEEP, ["test", 1, store.settings.lease_ms, 60_000, patience_ms, *Lane])
+    assert "cpu" not in lanes
+    assert store.redis.hget(keys.load("gpu"), "parked:normal") == str(100 - AHEAD)
+
+
 def test_a_quota_counts_what_has_not_ended(store: Store, worker: LaneWorker) -> None:
     put(store, of("ann", bulk(8), unfinished=10))
     with pytest.raises(QuotaExceeded) as caught:
