@@ -6,6 +6,7 @@ import click
 from flask import Flask
 from flask.cli import AppGroup
 
+from app.cli_errors import explained
 from app.cli_keys import keys
 from app.services import services
 from tasks.dead import NotDead, dead_letters, requeue
@@ -15,6 +16,7 @@ jobs = AppGroup("jobs", help="Look after jobs.")
 
 
 @jobs.command("dead")
+@explained(NotDead)
 def dead() -> None:
     """List the units that used up their attempts, newest first."""
     for letter in dead_letters(services().store):
@@ -25,13 +27,10 @@ def dead() -> None:
 
 @jobs.command("requeue")
 @click.argument("job_id")
+@explained(NotDead)
 def replay(job_id: str) -> None:
     """Submit the dead units of JOB_ID anew and print the new jobs' ids."""
-    try:
-        new_ids = requeue(services().store, job_id)
-    except NotDead as error:
-        raise click.ClickException(str(error)) from None
-    for new_id in new_ids:
+    for new_id in requeue(services().store, job_id):
         click.echo(new_id)
 
 

@@ -6,22 +6,18 @@ A new key is all that goes to standard output, so that it can be piped to where 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
-from functools import wraps
-from typing import Any, ParamSpec
+from typing import Any
 
 import click
 from flask.cli import AppGroup
-from redis import RedisError
 
 from app import key_changes
+from app.cli_errors import explained
 from app.key_changes import Made, NoSuchChange, Wish
 from app.key_records import KeyRecord, read_keys
 from app.principal import Scope
 from app.services import services
 from tasks.jobs import timestamp
-
-P = ParamSpec("P")
 
 SECONDS = {"s": 1, "m": 60, "h": 3_600, "d": 86_400, "w": 604_800}
 LONGEST_S = 100 * 366 * 86_400
@@ -64,21 +60,6 @@ def _some_time(_: click.Context, __: click.Parameter, value: int | None) -> int 
     return value
 
 
-def _explained(command: Callable[P, None]) -> Callable[P, None]:
-    """What cannot be done is said in a sentence, with exit status 1."""
-
-    @wraps(command)
-    def run(*args: P.args, **kwargs: P.kwargs) -> None:
-        try:
-            command(*args, **kwargs)
-        except NoSuchChange as error:
-            raise click.ClickException(str(error)) from None
-        except RedisError as error:
-            raise click.ClickException(f"The job store does not answer: {error}") from None
-
-    return run
-
-
 COUNT = click.IntRange(1, 2**31)
 
 
@@ -100,7 +81,7 @@ COUNT = click.IntRange(1, 2**31)
 @click.option("--requests-per-s", type=COUNT, help="Default: PENSTOCK_REQUESTS_PER_S.")
 @click.option("--items-per-s", type=COUNT, help="Default: PENSTOCK_ITEMS_PER_S.")
 @click.option("--unfinished-items", type=COUNT, help="Default: PENSTOCK_UNFINISHED_ITEMS.")
-@_explained
+@explained(NoSuchChange)
 def create(scopes: tuple[str, ...], expires_in: int | None, **wish: Any) -> None:
     """Make a key and print it, this once."""
     asked = tuple(dict.fromkeys(Scope(scope) for scope in scopes))
@@ -108,7 +89,7 @@ def create(scopes: tuple[str, ...], expires_in: int | None, **wish: Any) -> None
 
 
 @keys.command("list")
-@_explained
+@explained(NoSuchChange)
 def list_() -> None:
     """Show every key there is or was, but neither secrets nor digests."""
     now = read_keys(services().store)
@@ -123,7 +104,7 @@ def list_() -> None:
 @keys.command("rotate")
 @click.argument("key_id", metavar="ID")
 @click.option("--grace", type=Duration(), default="24h", show_default=True)
-@_explained
+@explained(NoSuchChange)
 def rotate(key_id: str, grace: int) -> None:
     """Print a successor of key ID, this once; the old key works until the grace ends."""
     _show(key_changes.rotate(services().store, key_id, grace))
@@ -131,7 +112,7 @@ def rotate(key_id: str, grace: int) -> None:
 
 @keys.command("revoke")
 @click.argument("key_id", metavar="ID")
-@_explained
+@explained(NoSuchChange)
 def revoke(key_id: str) -> None:
     """End key ID; within a second no request with it is answered."""
     record = key_changes.revoke(services().store, key_id)

@@ -29,7 +29,7 @@ from typing import Any, ClassVar
 
 from flask import Flask, Response, g
 from redis import RedisError
-from werkzeug.exceptions import HTTPException, RequestEntityTooLarge
+from werkzeug.exceptions import HTTPException, NotFound, RequestEntityTooLarge
 
 from app.responses import respond
 from tasks.logs import get_logger
@@ -147,6 +147,11 @@ def install(app: Flask) -> None:
         if allowed := getattr(error, "valid_methods", None):
             response.headers["Allow"] = ", ".join(sorted(allowed))
         return response
+
+    @app.errorhandler(NotFound)
+    def nowhere(_: NotFound) -> Response:
+        detail = "No route has this path; none ends in a slash. /docs shows those there are."
+        return problem(404, "not_found", detail)
 
     @app.errorhandler(RequestEntityTooLarge)
     def too_large(_: RequestEntityTooLarge) -> Response:

@@ -98,7 +98,8 @@ def _decode(text: bytes) -> Any:
         raise MalformedBody(f"The body must be UTF-8; byte {error.start} is not.") from None
     except json.JSONDecodeError as error:
         place = f"line {error.lineno}, column {error.colno}"
-        raise MalformedBody(f"The body must be JSON: {error.msg} at {place}.") from None
+        what = error.msg.removesuffix(" at")  # "Unterminated string starting at"
+        raise MalformedBody(f"The body must be JSON: {what} at {place}.") from None
     except RecursionError:
         raise MalformedBody("The body nests too deep.") from None
 

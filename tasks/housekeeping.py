@@ -70,5 +70,5 @@ class Housekeeper(threading.Thread):
 
     def _lost_redis(self, error: RedisError) -> None:
         if self._reachable:
-            log.error("redis out of reach", error=str(error))
+            log.error("redis failed the housekeeping", error=str(error))
         self._reachable = False

@@ -53,6 +53,12 @@ def _origins(given: list[str]) -> None:
         )
 
 
+def _import_paths(given: list[str]) -> None:
+    path = re.compile(r"[\w.]+:\w+")
+    if wrong := [target for target in given if not path.fullmatch(target)]:
+        raise ValidationError(f"Must look like package.module:attribute, unlike {wrong[0]!r}.")
+
+
 def _from(env: str, field: fields.Field[Any], default: Any = dataclasses.MISSING) -> Any:
     """A dataclass field that is read from the variable `env` by a marshmallow field."""
     return dataclasses.field(default=default, metadata={"env": env, "field": field})
@@ -106,7 +112,7 @@ class Settings:
     # What is served
     pipelines: tuple[str, ...] = _from(
         "PENSTOCK_PIPELINES",
-        _List(validate=Length(min=1)),
+        _List(validate=[Length(min=1), _import_paths]),
         ("ml.moderation.pipeline:pipeline",),
     )
     enable_null: bool = _from("PENSTOCK_ENABLE_NULL", fields.Boolean(), False)

@@ -154,7 +154,7 @@ def _of_uploads() -> Described:
 # OpenAPI header objects; the key is the header's own name.
 HEADERS: Described = {
     "X-Request-ID": {
-        "description": "Yours if it was well-formed, else one of ours; it is in our logs.",
+        "description": "Yours if it was well-formed, else one of ours; failures are logged by it.",
         "required": True,
         "schema": {"type": "string", "minLength": 1, "maxLength": 128},
     },

@@ -74,6 +74,7 @@ def test_any_lines(client: FlaskClient, values: list[Any], on_error: str) -> Non
         (b" \t\r", "", "The line is blank"),
         (b"{", "", "The line must be JSON"),
         (b'{"text": "a"} {"text": "b"}', "", "Extra data at column 15"),
+        (b'{"text": "a', "", "Unterminated string starting at column 10"),
         (b'{"text": "a", "text": "b"}', "", "twice"),
         (b'{"text": "\xff"}', "", "The line must be UTF-8; byte 10"),
         (b'{"text": "\\ud800"}', "/text", "lone surrogate"),

@@ -1,8 +1,14 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
+import pytest
 from flask import Flask
 
+from app import create_app
+from tasks.settings import Settings
 from tasks.store import Store
+from tests.ports import free_port
 from tests.tasks.lanes import put
 from tests.tasks.test_dead import kill_three_workers_over_it
 
@@ -22,3 +28,15 @@ def test_requeuing_an_unknown_job_says_so(app: Flask) -> None:
     refused = app.test_cli_runner().invoke(args=["jobs", "requeue", "job_x"])
     assert refused.exit_code == 1
     assert "No dead letter belongs to job_x" in refused.output
+
+
+@pytest.mark.parametrize("command", [["jobs", "dead"], ["jobs", "requeue", "x"], ["keys", "list"]])
+def test_without_redis_a_command_says_where_it_looked(
+    settings: Settings, command: list[str]
+) -> None:
+    nowhere = create_app(replace(settings, redis_port=(port := free_port())))
+    result = nowhere.test_cli_runner().invoke(args=command)
+    assert result.exit_code == 1
+    assert result.stderr.startswith("Error: The job store does not answer: Error 111 connecting")
+    assert f":{port}. Connection refused. REDIS_HOST, REDIS_PORT and" in result.stderr
+    assert result.stdout == ""

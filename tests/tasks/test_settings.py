@@ -112,6 +112,7 @@ def test_settings_cannot_be_changed() -> None:
         ("REDIS_DB", "16", "greater than or equal to 0 and less than or equal to 15"),
         ("PENSTOCK_ENABLE_NULL", "perhaps", "Not a valid boolean"),
         ("PENSTOCK_PIPELINES", " , ", "Shorter than minimum length 1"),
+        ("PENSTOCK_PIPELINES", "a.b:c,ml.x", "like package.module:attribute, unlike 'ml.x'"),
         ("PENSTOCK_TRUSTED_PROXIES", "10.0.0.1/8", "10.0.0.0/8 or ::1, separated by commas"),
         ("PENSTOCK_TRUSTED_PROXIES", "10.0.0.0/8,nginx", "'nginx' does not appear to be"),
         ("LOG_LEVEL", "LOUD", "Must be one of: DEBUG, INFO, WARNING, ERROR"),
