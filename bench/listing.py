@@ -96,7 +96,10 @@ def main(argv: Sequence[str]) -> int:
 def serving(folder: Path) -> Iterator[Settings]:
     """A Redis that keeps nothing on disk: all that is measured is reading."""
     settings = Settings(
-        redis_port=free_port(), redis_password=secrets.token_hex(16), api_key=secrets.token_hex(16)
+        redis_port=free_port(),
+        redis_password=secrets.token_hex(16),
+        api_key=secrets.token_hex(16),
+        key_pepper=secrets.token_hex(16),
     )
     config = write_config(
         folder,

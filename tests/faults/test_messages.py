@@ -10,6 +10,8 @@ from pathlib import Path
 import httpx
 import pytest
 
+from tasks.celery import queue_of
+from tasks.lanes import Lane
 from tests.eventually import eventually
 from tests.faults.load import under_load
 from tests.faults.patches import patched
@@ -35,6 +37,8 @@ def everywhere(stack: Stack, patch: str) -> Iterator[None]:
 def restart(stack: Stack, **env: str) -> None:
     for name in COMMANDS:
         stack.stop(name)
+    # What earlier loads left in the queues would wake workers that nobody is to wake.
+    stack.redis.delete(*map(queue_of, Lane), "unacked", "unacked_index")
     for name in COMMANDS:
         stack.start(name, **env)
     eventually(stack.ready, "an answer of /readyz", within_s=120)

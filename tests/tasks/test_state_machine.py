@@ -10,6 +10,7 @@ from collections import Counter
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import (
@@ -318,6 +319,7 @@ def _state(status: Status) -> str:
     return status.value if status.is_terminal else "open"
 
 
+@pytest.mark.timeout(1_200)  # 2,000 examples of 30 steps; a minute or two where nothing else runs
 def test_no_order_of_events_loses_doubles_or_reopens_a_job(store: Store) -> None:
     Lifecycle.store = store
     run_state_machine_as_test(
