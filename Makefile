@@ -44,6 +44,7 @@ openapi: $(RUNTIME) ## Write docs/openapi.json anew, from the routes and schemas
 
 bench: $(DEV) ## Measure Penstock and the usual alternative on this machine
 	$(BIN)/python -m bench
+	$(BIN)/python -m bench.webhooks
 
 clean: ## Remove caches; keeps .venv, and the keys, data and logs in var/
 	rm -rf .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

@@ -16,12 +16,17 @@ from app import (
     security_headers,
     uploads,
 )
+from app.deliveries import deliveries
 from app.docs import docs
 from app.jobs import jobs
 from app.ops import ops
 from app.pipelines import pipelines
 from app.services import EXTENSION, Services
+from app.webhook_endpoints import webhook_endpoints
+from app.webhook_secret import webhook_secret
 from tasks.settings import Settings
+
+BLUEPRINTS = (jobs, deliveries, webhook_endpoints, webhook_secret, pipelines, ops, docs)
 
 
 def create_app(settings: Settings) -> Flask:
@@ -39,6 +44,6 @@ def create_app(settings: Settings) -> Flask:
     cli.install(app)
     queries.install(app)
     cors.install(app, settings.cors_origins)
-    for blueprint in (jobs, pipelines, ops, docs):
+    for blueprint in BLUEPRINTS:
         app.register_blueprint(blueprint)
     return app

@@ -10,7 +10,7 @@ from app.errors import BodyTooLarge, MalformedBody, WrongMediaType
 from app.strict_json import parse
 from tasks.settings import Settings
 
-_AN_OBJECT = 'a JSON object such as {"pipeline": ..., "input": ...}'
+A_JOB = '{"pipeline": ..., "input": ...}'
 
 
 def install(app: Flask) -> None:
@@ -23,8 +23,8 @@ def install(app: Flask) -> None:
         return response
 
 
-def read_json(request: Request, settings: Settings) -> dict[str, Any]:
-    """The request's body as a JSON object.
+def read_json(request: Request, settings: Settings, such_as: str = A_JOB) -> dict[str, Any]:
+    """The request's body as a JSON object. such_as: one, for who sent something else.
 
     Raises:
         WrongMediaType: it is labelled as something other than JSON in UTF-8, or as compressed.
@@ -44,10 +44,10 @@ def read_json(request: Request, settings: Settings) -> dict[str, Any]:
             f"The body ended after {len(body)} of the {request.content_length} bytes announced."
         )
     if not body:
-        raise MalformedBody(f"The body is missing; it must be {_AN_OBJECT}.")
+        raise MalformedBody(f"The body is missing; it must be a JSON object such as {such_as}.")
     document = parse(body, settings)
     if not isinstance(document, dict):
-        raise MalformedBody(f"The body must be {_AN_OBJECT}.")
+        raise MalformedBody(f"The body must be a JSON object such as {such_as}.")
     return document
 
 

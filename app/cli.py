@@ -8,6 +8,7 @@ from flask.cli import AppGroup
 
 from app.cli_errors import explained
 from app.cli_keys import keys
+from app.cli_webhooks import webhooks
 from app.services import services
 from tasks.dead import NotDead, dead_letters, requeue
 from tasks.jobs import timestamp
@@ -37,3 +38,4 @@ def replay(job_id: str) -> None:
 def install(app: Flask) -> None:
     app.cli.add_command(jobs)
     app.cli.add_command(keys)
+    app.cli.add_command(webhooks)

@@ -14,7 +14,7 @@ from flask_cors import CORS
 
 ANY = "*"
 PREFLIGHT_S = 600
-METHODS = ("GET", "HEAD", "POST")
+METHODS = ("GET", "HEAD", "POST", "PATCH", "DELETE")
 REQUEST_HEADERS = (
     *("Authorization", "Content-Type", "Idempotency-Key", "Prefer", "X-Request-ID", "traceparent"),
     *("If-None-Match", "Last-Event-ID", "Cache-Control"),

@@ -7,9 +7,14 @@ ApiError
 ├── Forbidden             403 forbidden             the key lacks a scope
 ├── JobNotFound           404 job_not_found         also another owner's
 ├── PipelineNotFound      404 pipeline_not_found
+├── EndpointNotFound      404 endpoint_not_found    also another owner's
+├── DeliveryNotFound      404 delivery_not_found    likewise
 ├── RequestTimeout        408 request_timeout       the body came too slowly
 ├── AlreadyFinished       409 already_finished
 ├── KeyInFlight           409 idempotency_in_flight
+├── TooManyEndpoints      409 too_many_endpoints
+├── EndpointDisabled      409 endpoint_disabled
+├── SecretIsASetting      409 secret_is_a_setting
 ├── ResultExpired         410 result_expired
 ├── BodyTooLarge          413 body_too_large
 ├── WrongMediaType        415 unsupported_media_type
@@ -77,6 +82,14 @@ class PipelineNotFound(ApiError):
     status, code = 404, "pipeline_not_found"
 
 
+class EndpointNotFound(ApiError):
+    status, code = 404, "endpoint_not_found"
+
+
+class DeliveryNotFound(ApiError):
+    status, code = 404, "delivery_not_found"
+
+
 class RequestTimeout(ApiError):
     status, code = 408, "request_timeout"
 
@@ -87,6 +100,18 @@ class AlreadyFinished(ApiError):
 
 class KeyInFlight(ApiError):
     status, code = 409, "idempotency_in_flight"
+
+
+class TooManyEndpoints(ApiError):
+    status, code = 409, "too_many_endpoints"
+
+
+class EndpointDisabled(ApiError):
+    status, code = 409, "endpoint_disabled"
+
+
+class SecretIsASetting(ApiError):
+    status, code = 409, "secret_is_a_setting"
 
 
 class ResultExpired(ApiError):

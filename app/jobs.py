@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import re
-import time
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from flask import Blueprint, Response, g, request
-from ulid import ULID
 
 from app.auth import requires
 from app.bodies import check_coding, read_json
@@ -18,13 +16,12 @@ from app.bulk_query import OnError, read_query
 from app.errors import (
     AlreadyFinished,
     BadRequest,
-    JobNotFound,
-    ResultExpired,
     Shedding,
 )
 from app.limits import spend
 from app.listing import PARAMETERS, show_page
 from app.ndjson import MEDIA_TYPE
+from app.own_jobs import own_job
 from app.principal import Scope
 from app.queries import refuse_all, takes
 from app.refusals import explained
@@ -39,7 +36,7 @@ from tasks.breakers import breaker_of
 from tasks.cache import answer_key
 from tasks.jobs import Job, Spec, Status
 from tasks.lanes import Entry, Lane
-from tasks.reads import read_job, read_results
+from tasks.reads import read_results
 from tasks.store import CANCEL
 from tasks.submit import (
     Idempotency,
@@ -128,7 +125,7 @@ def index() -> Response:
 def show(job_id: str) -> Response:
     """The job as it stands; with `?wait=N` as it ends, if that is within N seconds."""
     wait_s = query_wait(services().settings.max_wait_s)
-    job = _ended_within(wait_s, job_id) if wait_s else _own(job_id)
+    job = _ended_within(wait_s, job_id) if wait_s else own_job(job_id)
     return conditional(respond(job.view()))
 
 
@@ -136,27 +133,27 @@ def show(job_id: str) -> Response:
 @requires(Scope.JOBS)
 def events(job_id: str) -> Response:
     """The job's status and progress as server-sent events, until it has ended."""
-    return services().events.follow(_own(job_id))
+    return services().events.follow(own_job(job_id))
 
 
 @jobs.post("/<job_id>/cancel")
 @requires(Scope.JOBS)
 def cancel(job_id: str) -> Response:
     """End a job that has not ended; cancelling twice is no error."""
-    job = _own(job_id)
+    job = own_job(job_id)
     store = services().store
     ttl_ms = store.settings.result_ttl_s * 1000
     before = store.run(CANCEL, [job.id, ttl_ms], [keys.job(job.id)])
     if before is not None and Status(before).is_terminal and before != Status.CANCELLED:
         raise AlreadyFinished(f"The job has ended already: it {before}.")
-    return respond(_own(job_id).view())
+    return respond(own_job(job_id).view())
 
 
 @jobs.get("/<job_id>/results")
 @requires(Scope.JOBS)
 def results(job_id: str) -> Response:
     """A line per item in input order, also while the job runs."""
-    return stream_lines(read_results(services().store, _own(job_id)))
+    return stream_lines(read_results(services().store, own_job(job_id)))
 
 
 def _submission(
@@ -176,6 +173,7 @@ def _submission(
             unit_items=pipeline.batch_items if asked.bulk else 1,
             request_id=g.request_id,
             traceparent=traceparent(),
+            webhook=asked.webhook,
         ),
         inputs=asked.inputs,
         lane=Lane.CPU if easy else Lane.GPU,
@@ -210,37 +208,18 @@ def _accept(submission: Submission, job_id: str) -> Job:
         receipt = submit(here.store, submission, job_id)
     if receipt.wake_ups:
         here.waker.wake(receipt.lane, receipt.wake_ups)
-    return receipt.job or _own(receipt.job_id)
+    return receipt.job or own_job(receipt.job_id)
 
 
 def _ended_within(seconds: int, job_id: str) -> Job:
     """The job as soon as it has ended, or as it stands when the time is up."""
     with services().waiting.on(job_id) as waiter:
-        job = _own(job_id)
+        job = own_job(job_id)
         if job.status.is_terminal:
             return job
         if not waiter.admitted:
             raise Shedding(_TOO_MANY_WAIT, int(POLL_AGAIN_S))
-        return waiter.wait(seconds) or _own(job_id)
-
-
-def _own(job_id: str) -> Job:
-    """The owner's job; another owner's looks as if it did not exist."""
-    here = services()
-    job = read_job(here.store, job_id)
-    if job is None and _age_s(job_id) > here.settings.result_ttl_s:
-        raise ResultExpired(f"Results are kept {here.settings.result_ttl_s} s; this one is gone.")
-    if job is None or job.spec.owner != g.principal.owner:
-        raise JobNotFound("There is no such job.")
-    return job
-
-
-def _age_s(job_id: str) -> float:
-    """Seconds since the id was made, which it tells itself; 0 for what is no id of ours."""
-    try:
-        return time.time() - ULID.from_str(job_id.removeprefix("job_")).timestamp
-    except ValueError:
-        return 0.0
+        return waiter.wait(seconds) or own_job(job_id)
 
 
 def _shown(job: Job, more: Mapping[str, Any]) -> Response:

@@ -12,55 +12,15 @@ from marshmallow.validate import OneOf, Range, Regexp
 
 from app.errors import BadRequest
 from app.metadata import metadata_errors
+from app.strict_fields import StrictFloat, StrictInteger, StrictString
 from app.strict_json import reference
+from app.webhook_schemas import WebhookSchema, url_errors
 from ml.pipeline import Pipeline
 from tasks.lanes import Priority
 from tasks.settings import Settings
 
 MAX_ERRORS = 100  # named in one answer; the last entry says how many more there are
 INVALID = "The request is not valid; each error names a field and says what would be right."
-
-
-class StrictString(fields.String):
-    """A string; numbers and lists are not turned into one."""
-
-    default_error_messages = {  # noqa: RUF012 - marshmallow's own convention
-        "invalid": "Must be a string.",
-        "null": "Must be a string.",
-    }
-
-    def _deserialize(self, value: Any, *args: Any, **kwargs: Any) -> str:
-        if not isinstance(value, str):
-            raise self.make_error("invalid")
-        return super()._deserialize(value, *args, **kwargs)
-
-
-class StrictInteger(fields.Integer):
-    """An integer; neither "7" nor 7.5 nor true. To JSON Schema, as to JavaScript, 7.0 is 7."""
-
-    default_error_messages = {  # noqa: RUF012 - marshmallow's own convention
-        "invalid": "Must be an integer."
-    }
-
-    def _deserialize(self, value: Any, *args: Any, **kwargs: Any) -> int:
-        if type(value) is float and value.is_integer():
-            return int(value)
-        if type(value) is not int:
-            raise self.make_error("invalid")
-        return value
-
-
-class StrictFloat(fields.Float):
-    """A finite number; neither "0.7" nor true."""
-
-    default_error_messages = {  # noqa: RUF012 - marshmallow's own convention
-        "invalid": "Must be a number."
-    }
-
-    def _deserialize(self, value: Any, *args: Any, **kwargs: Any) -> float:
-        if type(value) not in (int, float):
-            raise self.make_error("invalid")
-        return float(super()._deserialize(value, *args, **kwargs))
 
 
 class OptionsSchema(Schema):
@@ -82,7 +42,7 @@ class JobSchema(Schema):
 
     error_messages = {  # noqa: RUF012 - marshmallow's own convention
         "unknown": "Unknown field; there are pipeline, input, inputs, options, priority, "
-        "deadline_ms and metadata.",
+        "deadline_ms, webhook and metadata.",
     }
 
     pipeline = StrictString(required=True)
@@ -91,6 +51,7 @@ class JobSchema(Schema):
     options = fields.Nested(OptionsSchema, load_default=dict)
     priority = StrictString(validate=OneOf(list(Priority)), load_default=Priority.NORMAL)
     deadline_ms = StrictInteger(load_default=None)
+    webhook = fields.Nested(WebhookSchema)
     metadata = fields.Dict(load_default=dict, error_messages={"invalid": "Must be an object."})
 
 
@@ -104,6 +65,7 @@ class JobRequest:
     options: Mapping[str, Any]
     priority: Priority
     deadline_ms: int | None
+    webhook: Mapping[str, Any] | None
     metadata: Mapping[str, Any]
 
 
@@ -121,7 +83,7 @@ class JobReader:
         pipeline, envelope, errors = self._load_envelope(body)
         inputs, input_errors = self._load_inputs(body, envelope, pipeline)
         for more in (input_errors, self._beyond_limits(envelope, pipeline)):
-            _merge(errors, more)
+            merge(errors, more)
         if errors:
             raise BadRequest(INVALID, listed(errors))
         return _request(pipeline, inputs, envelope, bulk="inputs" in envelope)
@@ -129,7 +91,7 @@ class JobReader:
     def read_envelope(self, body: Mapping[str, Any]) -> JobRequest:
         """Likewise a bulk job whose inputs come by themselves (`app.bulk`)."""
         pipeline, envelope, errors = self._load_envelope(body)
-        _merge(errors, self._beyond_limits(envelope, pipeline))
+        merge(errors, self._beyond_limits(envelope, pipeline))
         if errors:
             raise BadRequest(INVALID, listed(errors))
         return _request(pipeline, [], envelope, bulk=True)
@@ -137,7 +99,7 @@ class JobReader:
     def read_input(self, pipeline: Pipeline, given: Any) -> Mapping[str, Any]:
         """Likewise such an input."""
         entry: Mapping[str, Any]
-        entry, errors = _attempt(self._inputs[pipeline.name], given)
+        entry, errors = attempt(self._inputs[pipeline.name], given)
         if errors:
             raise BadRequest(INVALID, listed(errors))
         return entry
@@ -146,7 +108,7 @@ class JobReader:
         self, body: Mapping[str, Any]
     ) -> tuple[Pipeline, dict[str, Any], dict[str, Any]]:
         """The pipeline, the envelope as its schema leaves it, and what is wrong with that."""
-        envelope, errors = _attempt(self._envelope, body)
+        envelope, errors = attempt(self._envelope, body)
         pipeline = self._pipelines.get(envelope.get("pipeline", ""))
         if pipeline is None:
             names = ", ".join(sorted(self._pipelines))
@@ -164,6 +126,8 @@ class JobReader:
         deadline, longest = envelope.get("deadline_ms"), self._settings.max_deadline_ms
         if deadline is not None and not 1 <= deadline <= longest:
             errors["deadline_ms"] = [f"Must be between 1 and {longest} milliseconds."]
+        if wrong := url_errors(envelope.get("webhook", {}), self._settings):
+            errors["webhook"] = wrong
         if metadata := envelope.get("metadata"):
             errors |= metadata_errors(metadata, self._settings.max_metadata_bytes)
         return errors
@@ -176,14 +140,14 @@ class JobReader:
         if ("input" in body) == ("inputs" in body):
             return [], {"input": ["Give either 'input' or 'inputs', and only one of them."]}
         if "input" in body:
-            entry, errors = _attempt(schema, envelope["input"])
+            entry, errors = attempt(schema, envelope["input"])
             return [entry], {"input": errors} if errors else {}
         given, most = envelope.get("inputs"), self._settings.max_inputs
         if given is None:
             return [], {}  # no list: the envelope's own errors say so
         if not 1 <= len(given) <= most:
             return [], {"inputs": [f"Must hold between 1 and {most} inputs, not {len(given)}."]}
-        entries, errors = _attempt(schema, given, many=True)
+        entries, errors = attempt(schema, given, many=True)
         return list(entries), {"inputs": errors} if errors else {}
 
 
@@ -197,11 +161,12 @@ def _request(
         options=envelope["options"],
         priority=Priority(envelope["priority"]),
         deadline_ms=envelope["deadline_ms"],
+        webhook=envelope.get("webhook"),
         metadata=envelope["metadata"],
     )
 
 
-def _attempt(schema: Schema, data: Any, many: bool = False) -> tuple[Any, dict[str, Any]]:
+def attempt(schema: Schema, data: Any, many: bool = False) -> tuple[Any, dict[str, Any]]:
     """What of `data` is valid, and the errors of the rest."""
     try:
         return schema.load(data, many=many), {}
@@ -209,7 +174,7 @@ def _attempt(schema: Schema, data: Any, many: bool = False) -> tuple[Any, dict[s
         return error.valid_data, dict(error.normalized_messages())
 
 
-def _merge(errors: dict[str, Any], more: Mapping[str, Any]) -> None:
+def merge(errors: dict[str, Any], more: Mapping[str, Any]) -> None:
     for field, messages in more.items():
         known = errors.get(field)
         if isinstance(known, dict) and isinstance(messages, dict):

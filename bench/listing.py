@@ -100,6 +100,7 @@ def serving(folder: Path) -> Iterator[Settings]:
         redis_password=secrets.token_hex(16),
         api_key=secrets.token_hex(16),
         key_pepper=secrets.token_hex(16),
+        webhook_key=secrets.token_hex(16),
     )
     config = write_config(
         folder,

@@ -118,6 +118,7 @@ def _start_redis(fleet: Fleet, folder: Path, system: System) -> tuple[Redis, dic
         "REDIS_PASSWORD": password,
         "PENSTOCK_API_KEY": secrets.token_hex(16),
         "PENSTOCK_KEY_PEPPER": secrets.token_hex(16),
+        "PENSTOCK_WEBHOOK_KEY": secrets.token_hex(16),
         "PENSTOCK_PORT": str(free_port()),
         "PYTHONPATH": str(ROOT),
     }

@@ -20,7 +20,7 @@ from redis import RedisError
 from ml.runtime import Runtime
 from tasks.batch import Group, answer, fail, gather
 from tasks.breakers import Breakers
-from tasks.lanes import Settled, Unit
+from tasks.lanes import Lane, Settled, Unit
 from tasks.leases import LaneWorker
 from tasks.logs import get_logger
 from tasks.publish import wake
@@ -195,12 +195,14 @@ class Inference:
         give_up = time.monotonic() + self._settings.lease_ms / 1000
         while True:
             try:
-                stale = self._worker.commit(settled)
+                committed = self._worker.commit(settled)
                 break
             except RedisError as error:
                 if time.monotonic() > give_up:
                     raise
                 log.warning("commit failed, trying again", error=str(error))
                 time.sleep(COMMIT_AGAIN_S)
-        if stale:
-            log.warning("stale units dropped", units=stale, worker=self._worker.name)
+        if committed.wake:
+            wake(self._celery, Lane.WEBHOOKS)
+        if committed.stale:
+            log.warning("stale units dropped", units=committed.stale, worker=self._worker.name)

@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Any, ClassVar
+from urllib.parse import urlsplit
 
 import orjson
 
@@ -38,7 +39,7 @@ class Spec:
 
     options: as the client sent them, validated. metadata: the client's own, echoed. bulk: whether
     the job was submitted with `inputs`, so that its results are read as a list. unit_items: items
-    of each of its units but the last.
+    of each of its units but the last. webhook: {"url", "events"} to be told of its end.
     """
 
     pipeline: str
@@ -49,6 +50,15 @@ class Spec:
     unit_items: int = 1
     request_id: str | None = None
     traceparent: str | None = None
+    webhook: Mapping[str, Any] | None = None
+
+    @property
+    def hook(self) -> str:
+        """The webhook as scripts read it: deliveries to one host stand in one line, then events."""
+        if not self.webhook:
+            return ""
+        host = urlsplit(self.webhook["url"]).netloc
+        return " ".join((f"{self.owner}@{host}", *self.webhook["events"]))
 
     def dump(self) -> bytes:
         return orjson.dumps(self)
@@ -115,9 +125,10 @@ class Job:
     def view(self) -> dict[str, Any]:
         """The job as every route and webhook shows it (docs: DESIGN, HTTP contract)."""
         outcome = self.outcome or {}
-        links = {"self": f"/v1/jobs/{self.id}"}
+        here = f"/v1/jobs/{self.id}"
+        links = {"self": here, "deliveries": f"{here}/deliveries"}
         if self.spec.bulk:
-            links["results"] = f"/v1/jobs/{self.id}/results"
+            links["results"] = f"{here}/results"
         return {
             "id": self.id,
             "pipeline": self.spec.pipeline,

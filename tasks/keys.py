@@ -17,6 +17,16 @@
 | ps:lane:{lane}:load          | hash   | none                | whatever adds or deletes units   |
 | ps:lane:{lane}:rate          | hash   | none                | sweep: units drained per second  |
 | ps:breakers                  | hash   | none; fields go     | verdict, probe                   |
+| ps:endpoints:{owner}         | hash   | none; fields go     | endpoint: id -> JSON             |
+| ps:hooks:{owner}             | hash   | none; fields go     | endpoint: enabled ones' events   |
+| ps:webhooks:secrets          | hash   | none                | job_secrets: owner -> JSON       |
+| ps:delivery:{id}             | hash   | webhook_log from end| whatever ends a job; claim, ...  |
+| ps:deliveries:{job}          | list   | that of its members | whatever ends a job; delivered   |
+| ps:webhooks:due              | zset   | none; members go    | delivered; sweep, redeliver      |
+| ps:webhooks:failing          | hash   | none; fields go     | delivered; endpoint              |
+| ps:webhooks:breaker:{line}   | string | 1 h from a failure  | delivered; prepare; endpoint     |
+| ps:webhooks:counts           | hash   | none                | delivered, claim                 |
+| ps:dead:webhooks             | stream | none; max_dead kept | delivered, claim: given up       |
 | ps:deadlines                 | zset   | none; members go    | submit; whatever ends a job      |
 | ps:idempotency:{owner}:{key} | string | idempotency_ttl     | submit; stage: pending; discard  |
 | ps:cache:{digest}            | string | cache_ttl           | commit                           |
@@ -33,6 +43,7 @@
 Fields of a job's hash (Redis's clock: deadline in ms, the others in us, since the epoch):
     spec      JSON, immutable: what the client asked for (see `tasks.jobs.Spec`)
     owner     as in the spec, where scripts find it
+    hook      of its own webhook: the line its deliveries stand in, and their events
     staged    1 if its payloads are in ps:inputs:{id}, by unit, not in its units
     status    see `tasks.jobs.Status`
     lane      where its units wait or ran
@@ -54,7 +65,7 @@ unit, payload, its spec and the stream it stood in.
 A lane's streams are what workers claim from, in order. The consumer group's pending list holds the
 leases: consumer = holder, idle time = age of the lease by Redis's clock. `ahead` counts, by owner,
 the items in a stream that nobody holds; beyond a few an owner's units wait in a line of their own
-(see prelude.lua), so that owners take turns.
+(see units.lua), so that owners take turns.
 
 ps:jobs:{owner}:{state} lists job ids, score 0, so in their own order, which is that of time; the
 state is open, or a terminal status. ps:unfinished counts, by owner, the items of jobs that have not
@@ -66,6 +77,24 @@ A lane's load: items and bytes of payload in it, held ones too; parked:{priority
 A field of ps:breakers is "pipeline/tier", its value "failures until": failed calls in a row, and
 the moment (ms) until which the breaker lets nobody through; a tier that has not failed since its
 last success has no field.
+
+A delivery's hash: job, owner, event, endpoint (an id, or `job`), line, status, created, finished,
+next (ms), tries, l:{try} (JSON, the log), a:0 (claims since the last try: the fence), body and url
+(of a job's own webhook), once they are kept, trigger (why it is tried now, if not by itself: manual
+or test). Its unit in the lane of webhooks has the delivery's id for a job and its line for an
+owner, so that endpoints take turns; there `ahead` counts units until they are settled.
+
+ps:webhooks:counts has the deliveries that succeeded and failed, and the attempts with the result
+retry or postponed.
+
+A line's breaker is "failures until since": failed attempts in a row, the moment until which it lets
+nobody through, and that of the first of the failures (ms). ps:webhooks:failing has, by endpoint,
+"since last": since when all attempts have failed, and when the last one did (ms).
+
+An endpoint is JSON: url, events, description, enabled, created (us), disabled_reason, and secrets,
+newest first: each sealed (Fernet), created, and expires (us) or null. ps:hooks has the events of
+the enabled ones, separated by blanks, for the scripts that end jobs. ps:webhooks:secrets has what
+signs the webhooks of an owner's single jobs, as an endpoint has its own secrets.
 
 A value of ps:keys is JSON, see `app.key_records.KeyRecord`: owner, scopes, limits, times and the
 digest of a key, never the key. Its version changes with every write. It is a moment rather than a
@@ -81,6 +110,11 @@ GROUP = "workers"
 DONE = "ps:done"
 DEADLINES = "ps:deadlines"
 DEAD = "ps:dead"
+DEAD_WEBHOOKS = "ps:dead:webhooks"
+WEBHOOKS_DUE = "ps:webhooks:due"
+WEBHOOKS_FAILING = "ps:webhooks:failing"
+WEBHOOKS_COUNTS = "ps:webhooks:counts"
+WEBHOOKS_SECRETS = "ps:webhooks:secrets"
 WORKERS = "ps:workers"
 UNFINISHED = "ps:unfinished"
 SWEEP = "ps:sweep"
@@ -104,6 +138,26 @@ def inputs(job_id: str) -> str:
 
 def jobs(owner: str, state: str) -> str:
     return f"ps:jobs:{owner}:{state}"
+
+
+def endpoints(owner: str) -> str:
+    return f"ps:endpoints:{owner}"
+
+
+def hooks(owner: str) -> str:
+    return f"ps:hooks:{owner}"
+
+
+def delivery(delivery_id: str) -> str:
+    return f"ps:delivery:{delivery_id}"
+
+
+def deliveries(job_id: str) -> str:
+    return f"ps:deliveries:{job_id}"
+
+
+def webhook_breaker(line_: str) -> str:
+    return f"ps:webhooks:breaker:{line_}"
 
 
 def line(lane: str, priority: str, owner: str) -> str:

@@ -29,6 +29,14 @@ class Claim:
     breakers: Mapping[str, str]
 
 
+@dataclass(frozen=True, slots=True)
+class Committed:
+    """stale: units that had been lost to another worker. wake: whether webhooks wait for theirs."""
+
+    stale: int
+    wake: bool
+
+
 class LaneWorker:
     """One process's standing in one lane. Thread-safe: the housekeeper renews while others run."""
 
@@ -56,11 +64,12 @@ class LaneWorker:
         return Claim(units, waiting, dict(zip(breakers[::2], breakers[1::2], strict=True)))
 
     def wait_for_bell(self, seconds: float) -> bool:
-        """Wait until submit rings for this lane; False if it stayed silent."""
+        """Wait until somebody rings for this lane; False if it stayed silent."""
+        seconds = max(seconds, 0.002)  # Redis 6 takes a millisecond for ever
         return self.store.redis.blpop([keys.bell(self.lane)], timeout=seconds) is not None
 
-    def commit(self, batch: Sequence[Settled]) -> int:
-        """Store outcomes; returns how many units had been lost to another worker meanwhile."""
+    def commit(self, batch: Sequence[Settled]) -> Committed:
+        """Store outcomes."""
         settings = self.store.settings
         args: list[Arg] = [
             *(self.lane, self.name, settings.lease_ms, settings.result_ttl_s * 1000),
@@ -68,16 +77,16 @@ class LaneWorker:
             *(arg for settled in batch for arg in _commit_args(settled)),
             *(arg for settled in batch for arg in _cache_args(settled)),
         ]
-        stale = self.store.run(COMMIT, args)
-        self._forget(settled.unit for settled in batch)
-        return int(stale)
+        stale, wake = self.store.run(COMMIT, args)
+        self.forget(settled.unit for settled in batch)
+        return Committed(stale, bool(wake))
 
     def release(self, units: Sequence[Unit]) -> None:
         """Hand units back unrun, so that another worker takes them at once."""
         places = [arg for u in units for arg in u.place]
         lease_ms = self.store.settings.lease_ms
         self.store.run(RELEASE, [self.lane, self.name, lease_ms, *places])
-        self._forget(units)
+        self.forget(units)
 
     def let_go(self) -> int:
         """Renew nothing that is still held, so that its leases run out; returns how many units."""
@@ -100,7 +109,8 @@ class LaneWorker:
         """Take this worker off the lists, at the end of a process in good order."""
         self.store.run(LEAVE, [self.lane, self.name])
 
-    def _forget(self, units: Iterable[Unit]) -> None:
+    def forget(self, units: Iterable[Unit]) -> None:
+        """Renew them no more: they have been settled, or handed back."""
         with self._lock:
             for unit in units:
                 self._held.pop(unit.entry, None)

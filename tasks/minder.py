@@ -10,8 +10,8 @@ import os
 import signal
 import threading
 from collections.abc import Callable
+from typing import Protocol
 
-from tasks.inference import Inference
 from tasks.logs import get_logger
 from tasks.pulse import BEAT_S
 from tasks.settings import Settings
@@ -21,14 +21,27 @@ log = get_logger(__name__)
 LOOK_S = BEAT_S
 
 
+class Work(Protocol):
+    """What is looked after: `tasks.inference.Inference` or `tasks.webhooks.Webhooks`."""
+
+    @property
+    def idle_s(self) -> float: ...
+
+    @property
+    def busy_s(self) -> float: ...
+
+    @property
+    def stuck_s(self) -> float: ...
+
+    def retire(self, within_s: float) -> bool: ...
+
+
 class Rescuer(threading.Thread):
     """Runs batches when Celery asks for none though it should."""
 
-    def __init__(
-        self, inference: Inference, run_batches: Callable[[], int], settings: Settings
-    ) -> None:
+    def __init__(self, work: Work, run_batches: Callable[[], int], settings: Settings) -> None:
         super().__init__(name="rescuer", daemon=True)
-        self._inference = inference
+        self._work = work
         self._run_batches = run_batches
         self._settings = settings
         self._stopping = threading.Event()
@@ -36,7 +49,7 @@ class Rescuer(threading.Thread):
     def run(self) -> None:
         rescue_s = self._settings.rescue_ms / 1000
         while not self._stopping.wait(min(LOOK_S, rescue_s)):
-            if self._inference.idle_s >= rescue_s:
+            if self._work.idle_s >= rescue_s:
                 while self._run_batches() and not self._stopping.is_set():
                     log.info("work found without a wake-up")
 
@@ -47,9 +60,9 @@ class Rescuer(threading.Thread):
 class Watchdog(threading.Thread):
     """Ends a process that hangs, and shows that it does not; leases do the rest."""
 
-    def __init__(self, inference: Inference, beat: Callable[[], None], settings: Settings) -> None:
+    def __init__(self, work: Work, beat: Callable[[], None], settings: Settings) -> None:
         super().__init__(name="watchdog", daemon=True)
-        self._inference = inference
+        self._work = work
         self._beat = beat
         self._limit_s = settings.hard_limit_s
         self._stopping = threading.Event()
@@ -61,10 +74,10 @@ class Watchdog(threading.Thread):
     def run(self) -> None:
         while not self._stopping.wait(LOOK_S):
             self._beat()
-            if self._inference.busy_s > self._limit_s:
+            if self._work.busy_s > self._limit_s:
                 log.critical("a batch hangs: ending this process", limit_s=self._limit_s)
                 os.kill(os.getpid(), signal.SIGKILL)
-            elif self._inference.stuck_s > self._limit_s and self._inference.retire(LOOK_S):
+            elif self._work.stuck_s > self._limit_s and self._work.retire(LOOK_S):
                 log.critical("a tier hangs: ending this process", limit_s=self._limit_s)
                 os.kill(os.getpid(), signal.SIGKILL)
 

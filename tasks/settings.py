@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import base64
 import dataclasses
 import os
 import re
@@ -53,6 +54,18 @@ def _origins(given: list[str]) -> None:
         )
 
 
+class _Counts(_List):
+    """A comma-separated list of whole numbers, one or more."""
+
+    def __init__(self, low: int, high: int) -> None:
+        super().__init__(validate=Length(min=1))
+        self._number = fields.Integer(validate=Range(low, high))
+
+    def _deserialize(self, value: str, *args: Any, **kwargs: Any) -> list[Any]:
+        words = super()._deserialize(value, *args, **kwargs)
+        return [self._number.deserialize(word) for word in words]
+
+
 def _import_paths(given: list[str]) -> None:
     path = re.compile(r"[\w.]+:\w+")
     if wrong := [target for target in given if not path.fullmatch(target)]:
@@ -65,14 +78,25 @@ def _from(env: str, field: fields.Field[Any], default: Any = dataclasses.MISSING
 
 
 def _secret(env: str) -> Any:
-    return dataclasses.field(
-        repr=False,
-        metadata={
-            "env": env,
-            "field": fields.String(required=True, validate=Length(min=16)),
-            "secret": True,
-        },
-    )
+    field = fields.String(required=True, validate=Length(min=16))
+    return dataclasses.field(repr=False, metadata={"env": env, "field": field, "secret": True})
+
+
+def _signing_secret(env: str) -> Any:
+    """An optional secret in the form of https://www.standardwebhooks.com."""
+    field = fields.String(validate=_must_sign)
+    metadata = {"env": env, "field": field, "secret": True}
+    return dataclasses.field(default=None, repr=False, metadata=metadata)
+
+
+def _must_sign(value: str) -> None:
+    prefix, _, encoded = value.partition("_")
+    try:
+        key = base64.b64decode(encoded, validate=True)
+    except ValueError:
+        key = b""
+    if prefix != "whsec" or not 24 <= len(key) <= 64:
+        raise ValidationError("It must be whsec_ and then base64 of 24 to 64 bytes.")
 
 
 def _count(env: str, default: int, low: int = 1, high: int = 2**31) -> Any:
@@ -101,6 +125,8 @@ class Settings:
     redis_password: str = _secret("REDIS_PASSWORD")
     api_key: str = _secret("PENSTOCK_API_KEY")
     key_pepper: str = _secret("PENSTOCK_KEY_PEPPER")
+    webhook_key: str = _secret("PENSTOCK_WEBHOOK_KEY")
+    webhook_secret: str | None = _signing_secret("WEBHOOK_SECRET")
 
     # Who may ask, and how much by default
     requests_per_s: int = _count("PENSTOCK_REQUESTS_PER_S", 50)
@@ -152,6 +178,8 @@ class Settings:
     cache_ttl_s: int = _count("PENSTOCK_CACHE_TTL_S", 3_600, low=0)
     idempotency_ttl_s: int = _count("PENSTOCK_IDEMPOTENCY_TTL_S", 86_400)
 
+    webhook_log_ttl_s: int = _count("PENSTOCK_WEBHOOK_LOG_TTL_S", 7 * 86_400)
+
     # How work is held
     lease_ms: int = _count("PENSTOCK_LEASE_MS", 15_000, low=1_000)
     renew_ms: int = _count("PENSTOCK_RENEW_MS", 5_000, low=100)
@@ -172,6 +200,21 @@ class Settings:
     hard_limit_s: int = _count("PENSTOCK_HARD_LIMIT_S", 60)
     cpu_workers: int = _count("PENSTOCK_CPU_WORKERS", 1, high=256)
     visible_gpus: tuple[str, ...] | None = _from("CUDA_VISIBLE_DEVICES", _List(), None)
+
+    # Webhooks
+    max_webhook_endpoints: int = _count("PENSTOCK_MAX_WEBHOOK_ENDPOINTS", 16, high=1_000)
+    webhook_rotation_s: int = _count("PENSTOCK_WEBHOOK_ROTATION_S", 86_400, low=0)
+    webhook_http_hosts: tuple[str, ...] = _from("PENSTOCK_WEBHOOK_HTTP_HOSTS", _List(), ())
+    webhook_ports: tuple[int, ...] = _from("PENSTOCK_WEBHOOK_PORTS", _Counts(1, 65_535), (80, 443))
+    webhook_timeout_ms: int = _count("PENSTOCK_WEBHOOK_TIMEOUT_MS", 15_000, low=100, high=25_000)
+    webhook_schedule_s: tuple[int, ...] = _from(
+        "PENSTOCK_WEBHOOK_SCHEDULE_S",
+        _Counts(0, 30 * 86_400),
+        (5, 300, 1_800, 7_200, 18_000, 36_000, 50_400, 72_000, 86_400),
+    )
+    webhook_concurrency: int = _count("PENSTOCK_WEBHOOK_CONCURRENCY", 256, high=10_000)
+    webhook_line_concurrency: int = _count("PENSTOCK_WEBHOOK_LINE_CONCURRENCY", 8, high=16)
+    webhook_failing_s: int = _count("PENSTOCK_WEBHOOK_FAILING_S", 5 * 86_400)
 
     # What is written about it
     log_level: str = _from(

@@ -18,6 +18,8 @@ from tasks.settings import Settings
 
 LUA = Path(__file__).parent / "lua"
 
+SHARED = ("prelude", "units", "ends")
+
 Arg = str | int | bytes
 
 
@@ -44,10 +46,10 @@ def connect(settings: Settings, max_connections: int = 16) -> Redis:
 
 
 class Script:
-    """One atomic operation: its Lua file behind the prelude that all share."""
+    """One atomic operation: its Lua file behind those that all share."""
 
     def __init__(self, name: str) -> None:
-        self.text = (LUA / "prelude.lua").read_text() + (LUA / f"{name}.lua").read_text()
+        self.text = "".join((LUA / f"{part}.lua").read_text() for part in (*SHARED, name))
         self.sha = hashlib.sha1(self.text.encode(), usedforsecurity=False).hexdigest()
 
 
@@ -65,8 +67,13 @@ READ = Script("read")
 LIST = Script("list")
 VERDICT = Script("verdict")
 PROBE = Script("probe")
+DELIVERED = Script("delivered")
+REDELIVER = Script("redeliver")
 READ_KEYS = Script("read_keys")
 WRITE_KEYS = Script("write_keys")
+ENDPOINT = Script("endpoint")
+PREPARE = Script("prepare")
+PING = Script("ping")
 
 
 class Store:
@@ -76,6 +83,11 @@ class Store:
         self.redis = redis
         self.link = Link(redis)
         self.settings = settings
+
+    def now_us(self) -> int:
+        """Redis's clock, in microseconds since the epoch."""
+        seconds, micros = self.link.execute("TIME")
+        return int(seconds) * 1_000_000 + int(micros)
 
     def run(self, script: Script, args: Sequence[Arg], keys: Sequence[str] = ()) -> Any:
         """The script's result.

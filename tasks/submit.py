@@ -200,6 +200,7 @@ def _args(store: Store, submission: Submission, job_id: str) -> list[Arg]:
         ANSWER_BYTES,
         spec.owner,
         submission.most_unfinished,
+        submission.spec.hook,
         *(arg for entry in submission.entries() for arg in entry.args),
     ]
 

@@ -7,12 +7,14 @@ stops the worker, so that its supervisor shows a failing process instead of a si
 
 from __future__ import annotations
 
+import gc
 import os
+import resource
 import signal
 import sys
 import time
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from billiard import current_process
 from celery import Celery
@@ -32,7 +34,12 @@ from tasks.pulse import Guard, Pulse
 from tasks.settings import Settings, SettingsError
 from tasks.store import Store, connect
 
+if TYPE_CHECKING:
+    from tasks.webhooks import Webhooks
+
 log = get_logger(__name__)
+
+MOST_FILES = 65_536
 
 
 class Child:
@@ -45,17 +52,18 @@ class Child:
         index: int = current_process().index  # type: ignore[attr-defined]
         pulse.begin(index)
         device = devices.pin(settings, lane, index)
-        self.inference: Inference | None = None
-        self.threads: list[Housekeeper | Rescuer | Watchdog] = []
         self.worker = LaneWorker(Store(connect(settings, 4), settings), lane)
-        if lane is not Lane.WEBHOOKS:
+        self.work: Inference | Webhooks
+        if lane is Lane.WEBHOOKS:
+            self.work = load_webhooks(self.worker, celery)
+        else:
             runtimes = load_runtimes(settings, lane, device)
-            self.inference = Inference(self.worker, runtimes, celery)
-            self.threads += [
-                Rescuer(self.inference, self.run_batches, settings),
-                Watchdog(self.inference, partial(pulse.beat, index), settings),
-            ]
-        self.threads.append(Housekeeper(self.worker, celery, parent))
+            self.work = Inference(self.worker, runtimes, celery)
+        self.threads: list[Housekeeper | Rescuer | Watchdog] = [
+            Rescuer(self.work, self.run_batches, settings),
+            Watchdog(self.work, partial(pulse.beat, index), settings),
+            Housekeeper(self.worker, celery, parent),
+        ]
         seconds = round(time.monotonic() - started, 2)
         log.info("worker ready", lane=lane, device=device, child=index, load_seconds=seconds)
 
@@ -65,10 +73,8 @@ class Child:
 
     def run_batches(self) -> int:
         """Returns the number of batches that were run."""
-        if self.inference is None:
-            return 0
         try:
-            return self.inference.run_batches()
+            return self.work.run_batches()
         except RedisError as error:
             log.warning("batch left to its lease", error=str(error))
         except DeviceLost as error:
@@ -77,12 +83,47 @@ class Child:
         return 0
 
     def stop(self) -> None:
+        if not isinstance(self.work, Inference):
+            self.work.stop()  # first, as it needs its leases until the end
         for thread in self.threads:
             thread.stop()
         try:
             self.worker.leave()
         except RedisError as error:
             log.warning("left without saying so", error=str(error))
+
+
+def load_webhooks(worker: LaneWorker, celery: Celery) -> Webhooks:
+    """The HTTP client, and the process made fit for it; other lanes' workers do without."""
+    from tasks.webhooks import Webhooks  # noqa: PLC0415
+
+    say_where_webhooks_may_go(worker.store.settings)
+    allow_many_connections()
+    webhooks = Webhooks(worker, celery)
+    spare_the_garbage_collector()
+    return webhooks
+
+
+def say_where_webhooks_may_go(settings: Settings) -> None:
+    if named := settings.webhook_http_hosts:
+        text = "webhooks may go by http, and to this machine, for some hosts: for development only"
+        log.warning(text, hosts=named, setting="PENSTOCK_WEBHOOK_HTTP_HOSTS")
+    else:
+        log.info("webhooks go by https to public addresses alone")
+
+
+def allow_many_connections() -> None:
+    """Each attempt has one, and those of the last seconds are kept for the next."""
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = MOST_FILES if hard == resource.RLIM_INFINITY else min(hard, MOST_FILES)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
+
+
+def spare_the_garbage_collector() -> None:
+    """What is loaded by now stays: looking through it held deliveries up for 60 ms at a time."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(50_000, 20, 50)  # as in app.wsgi
 
 
 def load_runtimes(settings: Settings, lane: Lane, device: str) -> dict[str, Any]:

@@ -18,6 +18,7 @@ from tests.ports import free_port
 
 API_KEY = "test-key-0123456789"
 PEPPER = "test-pepper-0123456789"
+WEBHOOK_KEY = "test-webhook-key-0123456789"
 
 
 @dataclass(frozen=True)
@@ -64,6 +65,7 @@ def settings(redis_server: RedisServer) -> Settings:
         redis_password=redis_server.password,
         api_key=API_KEY,
         key_pepper=PEPPER,
+        webhook_key=WEBHOOK_KEY,
         pipelines=("ml.null:pipeline",),
     )
 

@@ -32,7 +32,9 @@ COMMANDS = {
     "web": ("-m", "app"),
     "gpu": ("-m", "tasks.worker", "gpu"),
     "cpu": ("-m", "tasks.worker", "cpu"),
+    "webhooks": ("-m", "tasks.worker", "webhooks"),
 }
+USUAL = ("web", "gpu", "cpu")
 
 
 class Stack:
@@ -52,6 +54,7 @@ class Stack:
             redis_password=self.redis_server.password,
             api_key=secrets.token_hex(16),
             key_pepper=secrets.token_hex(16),
+            webhook_key=secrets.token_hex(16),
             pipelines=pipelines,
             visible_gpus=(),
             **limits,
@@ -66,7 +69,7 @@ class Stack:
         return self.store.redis
 
     def start(self, name: str, **env: str) -> subprocess.Popen[bytes]:
-        """Start web, gpu, cpu or redis, or start it again as a supervisor would.
+        """Start web, gpu, cpu, webhooks or redis, or start it again as a supervisor would.
 
         A name may have a number behind it, as in "gpu-2": another one of the kind.
         """
@@ -90,7 +93,8 @@ class Stack:
         return self.processes[name]
 
     def start_all(self) -> None:
-        for name in ("redis", *COMMANDS):
+        """What most tests need: all but the worker of webhooks."""
+        for name in ("redis", *USUAL):
             self.start(name)
         eventually(self.ready, "an answer of /readyz", within_s=120)
         eventually(lambda: self.alive("cpu"), "a cpu worker", within_s=120)
@@ -269,6 +273,6 @@ class Stack:
 
 
 def _as_text(value: Any) -> str:
-    if value is None:
-        return ""  # as if it were not set
-    return ",".join(value) if isinstance(value, tuple) else str(value)
+    if isinstance(value, tuple):
+        return ",".join(map(str, value))
+    return "" if value is None else str(value)

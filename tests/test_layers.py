@@ -7,13 +7,20 @@ import subprocess
 import sys
 
 WORKER_HALF = {
+    "aiohttp",
     "tasks.batch",
+    "tasks.courier",
     "tasks.devices",
+    "tasks.guard",
     "tasks.housekeeping",
     "tasks.inference",
     "tasks.leases",
     "tasks.minder",
+    "tasks.orders",
     "tasks.pulse",
+    "tasks.recorder",
+    "tasks.sender",
+    "tasks.webhooks",
     "tasks.worker",
 }
 
@@ -21,11 +28,11 @@ BUILD = """
 from app import create_app
 from tasks.settings import Settings
 
-secrets = {"redis_password": "x" * 16, "api_key": "y" * 16, "key_pepper": "z" * 16}
+secrets = dict.fromkeys(("redis_password", "api_key", "key_pepper", "webhook_key"), "x" * 16)
 app = create_app(Settings(redis_port=1, **secrets))
 assert app.test_client().get("/livez").status_code == 200
 card = app.test_client().get(
-    "/v1/pipelines/moderation", headers={"Authorization": "Bearer " + "y" * 16}
+    "/v1/pipelines/moderation", headers={"Authorization": "Bearer " + "x" * 16}
 )
 assert card.status_code == 503  # its breakers are in Redis, and here is none
 """
@@ -59,8 +66,10 @@ from tasks.lanes import Lane
 from tasks.settings import Settings
 from tasks.worker import build
 
-build(Settings(redis_password="x" * 16, api_key="y" * 16, key_pepper="z" * 16), Lane.GPU)
+secrets = dict.fromkeys(("redis_password", "api_key", "key_pepper", "webhook_key"), "x" * 16)
+build(Settings(**secrets), Lane.GPU)
 """
     loaded = modules_after(program)
     assert "tasks.worker" in loaded
+    assert "aiohttp" not in loaded
     assert "torch" not in loaded

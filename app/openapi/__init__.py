@@ -1,6 +1,8 @@
 """The OpenAPI 3.1 document: made from the routes, their docstrings, the schemas and one table.
 
     operations.py   the table: what each route takes and may answer
+    webhooks.py     its part about webhooks
+    operation.py    what the table's entries are
     headers.py      parameters and response headers, by name
     requests.py     what `POST /v1/jobs` accepts, from the pipelines served here
     answers.py      what comes back, as marshmallow schemas

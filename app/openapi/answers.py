@@ -12,6 +12,8 @@ from marshmallow import INCLUDE, Schema, fields
 from marshmallow.validate import OneOf, Range
 
 from tasks.breakers import State
+from tasks.deliveries import A_PING
+from tasks.endpoints import EVENTS, FAILING, GONE, OF_OWNER
 from tasks.jobs import Status
 from tasks.lanes import Lane
 
@@ -64,6 +66,7 @@ class Failure(Shape):
 
 class Links(Shape):
     self = _text("The job.")
+    deliveries = _text("What became of its webhooks.")
     results = fields.String(metadata={"description": "A bulk job's results."})
 
 
@@ -115,6 +118,79 @@ class Event(Shape):
     event = fields.String(validate=OneOf(["status", "progress"]))
     id = fields.String(metadata={"description": "Status, items done and items failed."})
     data = fields.String(metadata={"description": "JSON: a Job, or a Progress."})
+
+
+class EndpointLinks(Shape):
+    self = _text("The endpoint.")
+
+
+class Endpoint(Shape):
+    id = _text("`we_` and 20 letters and digits.")
+    url = _text("Where it is told.")
+    events = fields.List(fields.String(validate=OneOf(EVENTS)), required=True)
+    description = _text("Yours.")
+    enabled = fields.Boolean(
+        required=True, metadata={"description": "Whether anything is sent to it."}
+    )
+    disabled_reason = _text(
+        "by_owner; gone: it answered 410; failing: for days no attempt at it succeeded.",
+        allow_none=True,
+        validate=OneOf([OF_OWNER, GONE, FAILING, None]),
+    )
+    created_at = _moment("When it was made.")
+    links = fields.Nested(EndpointLinks, required=True)
+
+
+class NewEndpoint(Endpoint):
+    secret = _text("Signs what is sent to it; not shown again.")
+
+
+class RotatedEndpoint(NewEndpoint):
+    old_secrets_expire_at = _moment("Until then those before it sign too.", none=True)
+
+
+class Endpoints(Shape):
+    endpoints = fields.List(fields.Nested(Endpoint), required=True)
+
+
+class WebhookSecret(Shape):
+    secret = _text("null: it cannot be read any more; rotate it.", allow_none=True)
+
+
+class RotatedSecret(Shape):
+    secret = _text("The new one.")
+    old_secrets_expire_at = _moment("Until then those before it sign too.")
+
+
+class Attempt(Shape):
+    at = _moment("When it ended.", none=True)
+    status = fields.Integer(
+        required=True, allow_none=True, metadata={"description": "Of the answer, if one came."}
+    )
+    error = _text("null after a success; docs/webhooks.md lists them.", allow_none=True)
+    latency_ms = _ms("From its begin until the status came, or the failure.")
+    trigger = _text("manual: a replay; test: a ping; null: by itself.", allow_none=True)
+
+
+class Delivery(Shape):
+    id = _text("The `webhook-id` of every attempt.")
+    job_id = _text("null: it is a ping.", allow_none=True)
+    endpoint_id = _text("null: it goes to the job's own webhook.", allow_none=True)
+    event = _text("What it tells.", validate=OneOf([*EVENTS, A_PING]))
+    status = _text(
+        "queued: it waits, or will be tried again.",
+        validate=OneOf(["queued", "running", "succeeded", "failed"]),
+    )
+    created_at = _moment("When the job ended.")
+    finished_at = _moment("When it succeeded or was given up.", none=True)
+    next_attempt_at = _moment("When it is tried again; null: at once, or never.", none=True)
+    attempts = fields.List(
+        fields.Nested(Attempt), required=True, metadata={"description": "Oldest first."}
+    )
+
+
+class Deliveries(Shape):
+    deliveries = fields.List(fields.Nested(Delivery), required=True)
 
 
 class Tier(Shape):
@@ -184,6 +260,8 @@ class Problem(Shape):
 
 COMPONENTS: tuple[type[Schema], ...] = (
     *(Progress, Output, Failure, Links, Job, JobPage, Result, Event),
+    *(EndpointLinks, Endpoint, NewEndpoint, RotatedEndpoint, Endpoints, WebhookSecret),
+    *(RotatedSecret, Attempt, Delivery, Deliveries),
     *(Tier, Pipeline, Pipelines),
     *(Liveness, Readiness, FieldError, Problem),
 )

@@ -16,7 +16,8 @@ from app.errors import ApiError
 from app.openapi import examples, headers
 from app.openapi.answers import COMPONENTS
 from app.openapi.convert import Shapes
-from app.openapi.operations import LINKS, NOT_DESCRIBED, OPERATIONS, TAGS, Answer, Operation
+from app.openapi.operation import Answer, Operation
+from app.openapi.operations import LINKS, NOT_DESCRIBED, OPERATIONS, TAGS
 from app.openapi.requests import add_requests, line_examples
 from app.openapi.requests import examples as request_examples
 from app.services import EXTENSION, Services
@@ -55,6 +56,8 @@ def document(app: Flask) -> dict[str, Any]:
     bodies = {
         "JobRequest": request_examples(here.pipelines.values()),
         "JobLines": line_examples(here.pipelines.values()),
+        "EndpointRequest": {"all": {"value": examples.ENDPOINT_REQUEST}},
+        "EndpointChanges": {"enable": {"value": {"enabled": True}}},
     }
     for rule in app.url_map.iter_rules():
         if rule.endpoint not in NOT_DESCRIBED:

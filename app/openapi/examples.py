@@ -7,6 +7,7 @@ from typing import Any
 
 JOB_ID = "job_01KA9QG3C0Y4T5N8W2Z7R6M1XB"
 BULK_ID = "job_01KA9QG3C7B2V9D4H6K8P0S3FT"
+ENDPOINT_ID = "we_7PqYk2Lr9Xb4Vn0Tz8Wd"
 
 _OUTPUT: dict[str, Any] = {
     "label": "allow",
@@ -34,7 +35,7 @@ SUCCEEDED: dict[str, Any] = {
     "output": _OUTPUT,
     "error": None,
     "metadata": {"ticket": "A-17"},
-    "links": {"self": f"/v1/jobs/{JOB_ID}"},
+    "links": {"self": f"/v1/jobs/{JOB_ID}", "deliveries": f"/v1/jobs/{JOB_ID}/deliveries"},
 }
 QUEUED = SUCCEEDED | {
     "status": "queued",
@@ -58,9 +59,55 @@ BULK_RUNNING = QUEUED | {
     "queue_ms": 4.1,
     "attempts": 1,
     "progress": {"done": 64, "failed": 0, "total": 200},
-    "links": {"self": f"/v1/jobs/{BULK_ID}", "results": f"/v1/jobs/{BULK_ID}/results"},
+    "links": {
+        "self": f"/v1/jobs/{BULK_ID}",
+        "deliveries": f"/v1/jobs/{BULK_ID}/deliveries",
+        "results": f"/v1/jobs/{BULK_ID}/results",
+    },
 }
 RESULT: dict[str, Any] = {"index": 0, "status": "succeeded", "output": _OUTPUT, "error": None}
+ENDPOINT_REQUEST: dict[str, Any] = {
+    "url": "https://example.com/hooks/penstock",
+    "events": ["job.succeeded", "job.failed"],
+    "description": "Moderation of comments",
+}
+ENDPOINT: dict[str, Any] = {
+    "id": ENDPOINT_ID,
+    **ENDPOINT_REQUEST,
+    "enabled": True,
+    "disabled_reason": None,
+    "created_at": "2026-11-18T09:00:00.000Z",
+    "links": {"self": f"/v1/webhook-endpoints/{ENDPOINT_ID}"},
+}
+DISABLED = ENDPOINT | {"enabled": False, "disabled_reason": "failing"}
+SECRET = {"secret": "whsec_" + "A" * 43 + "="}
+ROTATED = SECRET | {"old_secrets_expire_at": "2026-11-19T09:30:00.000Z"}
+DELIVERY: dict[str, Any] = {
+    "id": f"msg_{JOB_ID.removeprefix('job_')}_{ENDPOINT_ID}",
+    "job_id": JOB_ID,
+    "endpoint_id": ENDPOINT_ID,
+    "event": "job.succeeded",
+    "status": "queued",
+    "created_at": "2026-11-18T09:30:00.012Z",
+    "finished_at": None,
+    "next_attempt_at": "2026-11-18T09:30:05.210Z",
+    "attempts": [
+        {
+            "at": "2026-11-18T09:30:00.131Z",
+            "status": 503,
+            "error": "bad_status",
+            "latency_ms": 86.4,
+            "trigger": None,
+        }
+    ],
+}
+RETRIED = DELIVERY | {"next_attempt_at": None}
+PINGED = RETRIED | {
+    "id": f"msg_01KA9QG3CFD5W8X1Y4Z7A0B3C6_{ENDPOINT_ID}",
+    "job_id": None,
+    "event": "ping",
+    "attempts": [],
+}
 PIPELINE: dict[str, Any] = {
     "name": "moderation",
     "version": "2026-11-02",

@@ -43,6 +43,20 @@ def parameters(settings: Settings) -> Described:
             "schema": {"type": "string", "pattern": "^job_[0-7][0-9A-HJKMNP-TV-Z]{25}$"},
             "example": examples.JOB_ID,
         },
+        "EndpointId": {
+            "name": "endpoint_id",
+            "in": "path",
+            "required": True,
+            "description": "As `id` of a webhook endpoint.",
+            "schema": {"type": "string", "pattern": "^we_[0-9A-Za-z]{20}$"},
+        },
+        "DeliveryId": {
+            "name": "delivery_id",
+            "in": "path",
+            "required": True,
+            "description": "As `id` of a delivery.",
+            "schema": {"type": "string", "pattern": "^msg_[0-9A-HJKMNP-TV-Z]{26}_[0-9A-Za-z_]+$"},
+        },
         "PipelineName": {
             "name": "name",
             "in": "path",
@@ -164,9 +178,9 @@ HEADERS: Described = {
         "schema": {"const": "no-store"},
     },
     "Location": {
-        "description": "The job.",
+        "description": "The job, endpoint or ping.",
         "required": True,
-        "schema": {"type": "string", "pattern": "^/v1/jobs/job_"},
+        "schema": {"type": "string", "pattern": "^/v1/(jobs/job|webhook-endpoints/we)_"},
     },
     "Retry-After": {
         "description": "Seconds to wait before the next request.",

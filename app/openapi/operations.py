@@ -2,84 +2,41 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
 from typing import Any
 
 from app import errors
 from app.openapi import examples, headers
-
-JSON = "application/json"
-NDJSON = "application/x-ndjson"
-
-Errors = tuple[type[errors.ApiError], ...]
+from app.openapi.operation import JSON, NDJSON, OF_A_JOB, Answer, Operation
+from app.openapi.webhooks import WEBHOOKS
 
 TAGS = {
     "Jobs": "Submit, follow, cancel and read.",
+    "Webhooks": "Be told of the ends of jobs; docs/webhooks.md says how to receive.",
     "Pipelines": "What is served here and what it takes.",
     "Service": "For operators, their tools and this document.",
 }
-KEYED: Errors = (  # of every operation that wants a key
-    *(errors.Unauthorized, errors.Forbidden, errors.RateLimited, errors.TooManyWrongKeys),
-    errors.Unavailable,
-)
-OF_A_JOB: Errors = (errors.JobNotFound, errors.ResultExpired)
 
-
-@dataclass(frozen=True, slots=True)
-class Answer:
-    """A response that is no problem document.
-
-    schema: a component's name, or a JSON Schema; None: it has no body. headers, links: names in
-    headers.py and LINKS; X-Request-ID goes without saying.
-    """
-
-    status: int
-    says: str
-    schema: str | Mapping[str, Any] | None
-    examples: Mapping[str, Any] = field(default_factory=dict)
-    media_type: str = JSON
-    headers: tuple[str, ...] = ("Cache-Control",)
-    links: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class Operation:
-    """What a route takes and answers.
-
-    id: its operationId. errors: what it raises beside KEYED. parameters: names in headers.py;
-    X-Request-ID goes without saying. body: component's name by media type. keyless: open to all.
-    """
-
-    id: str
-    tag: str
-    answers: tuple[Answer, ...]
-    errors: Errors = ()
-    parameters: tuple[str, ...] = ()
-    body: Mapping[str, str] = field(default_factory=dict)
-    keyless: bool = False
-
-    @property
-    def raises(self) -> Errors:
-        common = () if self.keyless else KEYED
-        return (errors.BadRequest, *common, *self.errors)  # 400: no route ignores a parameter
-
-
-# OpenAPI link objects: where the answer to a submit leads.
+# OpenAPI link objects: where the answer to a submit, and a new endpoint, lead.
 LINKS: dict[str, dict[str, Any]] = {
     name: {
         "operationId": operation,
-        "parameters": {"job_id": "$response.body#/id"},
+        "parameters": {parameter: "$response.body#/id"},
         "description": says,
     }
-    for name, operation, says in (
-        ("Job", "showJob", "Follow the job."),
-        ("Cancel", "cancelJob", "End it."),
-        ("Results", "readResults", "Read what each input came to."),
+    for name, operation, parameter, says in (
+        ("Job", "showJob", "job_id", "Follow the job."),
+        ("Cancel", "cancelJob", "job_id", "End it."),
+        ("Results", "readResults", "job_id", "Read what each input came to."),
+        ("Endpoint", "showEndpoint", "endpoint_id", "Read it again."),
+        ("Change", "changeEndpoint", "endpoint_id", "Change it."),
+        ("Rotate", "rotateEndpointSecret", "endpoint_id", "Give it a new secret."),
+        ("Ping", "pingEndpoint", "endpoint_id", "Try it."),
+        ("Delete", "deleteEndpoint", "endpoint_id", "Take it away."),
     )
 }
+OF_NEW_JOBS = ("Job", "Cancel", "Results")
 
-OPERATIONS: dict[str, Operation] = {
+OPERATIONS: dict[str, Operation] = WEBHOOKS | {
     "jobs.create": Operation(
         id="submitJob",
         tag="Jobs",
@@ -93,7 +50,7 @@ OPERATIONS: dict[str, Operation] = {
                 "Job",
                 {"succeeded": examples.SUCCEEDED},
                 headers=("Cache-Control", "Location", "Preference-Applied"),
-                links=tuple(LINKS),
+                links=OF_NEW_JOBS,
             ),
             Answer(
                 202,
@@ -101,7 +58,7 @@ OPERATIONS: dict[str, Operation] = {
                 "Job",
                 {"queued": examples.QUEUED},
                 headers=("Cache-Control", "Location", "Retry-After", "Preference-Applied"),
-                links=tuple(LINKS),
+                links=OF_NEW_JOBS,
             ),
         ),
         errors=(

@@ -10,13 +10,22 @@ import json
 from collections.abc import Iterable
 from typing import Any
 
+from marshmallow import Schema
+
 from app.metadata import MAX_KEY
 from app.openapi.convert import Shapes
 from app.schemas import JobSchema, OptionsSchema
+from app.webhook_schemas import EndpointChanges, EndpointSchema, WebhookSchema
 from ml.pipeline import Pipeline
+from tasks.addresses import MOST_CHARACTERS
 from tasks.settings import Settings
 
 _KEYS = {"minLength": 1, "maxLength": MAX_KEY, "pattern": "^[^\\x00-\\x1f\\x7f-\\x9f]*$"}
+_WEBHOOKS: dict[str, Schema] = {
+    "Webhook": WebhookSchema(),
+    "EndpointRequest": EndpointSchema(),
+    "EndpointChanges": EndpointChanges(partial=True),
+}
 _64_BITS = {"minimum": -(2**63), "exclusiveMaximum": 2**63}
 
 
@@ -38,6 +47,9 @@ def add_requests(shapes: Shapes, pipelines: Iterable[Pipeline], settings: Settin
     add("JobRequest", request)
     inputs = [{"$ref": f"#/components/schemas/{_word(p)}Input"} for p in pipelines]
     add("JobLines", {"type": "string", "x-line-schema": {"anyOf": inputs}})
+    add("WebhookURL", _url(settings))
+    for name, schema in _WEBHOOKS.items():
+        add(name, _of_webhook(shapes, schema))
 
 
 def _word(pipeline: Pipeline) -> str:
@@ -60,12 +72,14 @@ def examples(pipelines: Iterable[Pipeline]) -> dict[str, Any]:
         one = {"pipeline": line.name, "input": dict(line.example)}
         many = {"pipeline": line.name, "inputs": [dict(line.example)] * 2, "priority": "low"}
         found[line.name] = {"summary": f"One input for {line.name}", "value": one}
+        told = one | {"webhook": {"url": "https://example.com/hooks/penstock"}}
+        found[f"{line.name}_webhook"] = {"summary": "The same with a webhook", "value": told}
         found[f"{line.name}_bulk"] = {"summary": f"Many inputs for {line.name}", "value": many}
     return found
 
 
 def _job(shapes: Shapes, pipeline: Pipeline, word: str, settings: Settings) -> dict[str, Any]:
-    job = shapes.json_schema(JobSchema(exclude=("options",)))
+    job = shapes.json_schema(JobSchema(exclude=("options", "webhook")))
     given = job["properties"]
     reference = {"$ref": f"#/components/schemas/{word}Input"}
     given["pipeline"] = {"const": pipeline.name}
@@ -78,6 +92,7 @@ def _job(shapes: Shapes, pipeline: Pipeline, word: str, settings: Settings) -> d
     }
     given["options"] = _options(shapes, pipeline)
     given["deadline_ms"] |= {"minimum": 1, "maximum": settings.max_deadline_ms}
+    given["webhook"] = {"$ref": "#/components/schemas/Webhook"}
     given["metadata"] = {"$ref": "#/components/schemas/Metadata"}
     job["oneOf"] = [{"required": ["input"]}, {"required": ["inputs"]}]
     job["additionalProperties"] = False
@@ -92,6 +107,26 @@ def _options(shapes: Shapes, pipeline: Pipeline) -> dict[str, Any]:
     }
     options["additionalProperties"] = False
     return options
+
+
+def _of_webhook(shapes: Shapes, schema: Schema) -> dict[str, Any]:
+    described = shapes.json_schema(schema)
+    described["properties"]["url"] = {"$ref": "#/components/schemas/WebhookURL"}
+    described["additionalProperties"] = False
+    return described
+
+
+def _url(settings: Settings) -> dict[str, Any]:
+    named = ", ".join(settings.webhook_http_hosts)
+    return {
+        "type": "string",
+        "format": "uri",
+        "description": "Of a public host, without user name and password; docs/webhooks.md has the "
+        f"rules.{f' Of {named} also with http.' if named else ''}",
+        "pattern": f"^http{'s?' if named else 's'}://[!-~]+$",
+        "maxLength": MOST_CHARACTERS,
+        "example": "https://example.com/hooks/penstock",
+    }
 
 
 def _metadata(settings: Settings) -> dict[str, Any]:

@@ -35,9 +35,14 @@ SECRETS: Mapping[str, Callable[[], str]] = {
     "FLOWER_USER": lambda: "penstock",
     "FLOWER_PASSWORD": _key,
     "WEBHOOK_SECRET": _webhook_secret,
+    "PENSTOCK_WEBHOOK_KEY": _key,
     "REDIS_PASSWORD": _key,
     "PENSTOCK_KEY_PEPPER": _key,
 }
+
+
+# What `make up` sets where nobody has: webhooks may go to receivers on this machine.
+DEVELOPMENT: Mapping[str, str] = {"PENSTOCK_WEBHOOK_HTTP_HOSTS": "localhost,127.0.0.1"}
 
 
 def read(path: Path) -> dict[str, str]:

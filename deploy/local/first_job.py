@@ -59,10 +59,12 @@ def _finished(answer: Answer) -> bool:
 
 def _submit(instance: Instance, deadline: float) -> Answer:
     wait_s = _wait_s(instance, deadline)
+    demo = instance.webhook_demo
+    webhook = {"webhook": {"url": f"{demo.url}/"}} if demo else {}
     return ask(
         instance.web,
         "/v1/jobs",
-        {"pipeline": "moderation", "input": {"text": TEXT, "user_id": "make-up"}},
+        {"pipeline": "moderation", "input": {"text": TEXT, "user_id": "make-up"}, **webhook},
         {**_key(instance), "Prefer": f"wait={wait_s}"},
         timeout_s=wait_s + 10,
     )

@@ -16,6 +16,7 @@ from deploy.local.processes import MARK
 from tasks.settings import Settings, SettingsError
 
 _LOOPBACK = "127.0.0.1"
+_WEBHOOK_DEMO = {"webhook-demo": "python examples/webhook_receiver.py"}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -25,7 +26,7 @@ class Instance:
     root: Path
     """The repository, in which every process runs."""
     commands: Mapping[str, str]
-    """The Procfile's processes."""
+    """The Procfile's processes, and the demo's if it is asked for."""
     options: Options
     settings: Settings
     env: Mapping[str, str]
@@ -62,6 +63,12 @@ class Instance:
         }
 
     @property
+    def addresses(self) -> list[Address]:
+        """Where its processes listen."""
+        demo = [self.webhook_demo] if self.webhook_demo else []
+        return [self.web, self.flower, self.redis, *demo]
+
+    @property
     def web(self) -> Address:
         """Where the API listens."""
         return Address("PENSTOCK_PORT", self.settings.host, self.settings.port)
@@ -70,6 +77,14 @@ class Instance:
     def flower(self) -> Address:
         """Where Flower listens."""
         return Address("FLOWER_PORT", self.settings.host, self.settings.flower_port)
+
+    @property
+    def webhook_demo(self) -> Address | None:
+        """Where the demo receives webhooks, if it is asked for."""
+        options = self.options
+        if not options.webhook_demo:
+            return None
+        return Address("WEBHOOK_DEMO_PORT", _LOOPBACK, options.webhook_demo_port)
 
     @property
     def redis(self) -> Address:
@@ -89,12 +104,16 @@ def load(root: Path, environ: Mapping[str, str]) -> Instance:
     commands = procfile.read(root / "Procfile")
     var = var_folder(environ)
     on_file = dev_env.read(var / "dev.env")
-    env = {**on_file, **environ, **dev_env.secrets_of(on_file), "PENSTOCK_VAR": str(var)}
+    chosen = {**dev_env.DEVELOPMENT, **on_file, **environ}
+    env = {**chosen, **dev_env.secrets_of(on_file), "PENSTOCK_VAR": str(var)}
+    options, settings = Options.from_env(env), _settings(env)
+    if options.webhook_demo:
+        commands |= _demo(settings)
     return Instance(
         root=root,
         commands=commands,
-        options=Options.from_env(env),
-        settings=_settings(env),
+        options=options,
+        settings=settings,
         env=_process_env(env, var),
     )
 
@@ -110,6 +129,15 @@ def _settings(env: Mapping[str, str]) -> Settings:
             f"on {_LOOPBACK}. To use another Redis, start the Procfile's processes without it."
         )
     return settings
+
+
+def _demo(settings: Settings) -> dict[str, str]:
+    if _LOOPBACK not in settings.webhook_http_hosts:
+        raise RunnerError(
+            f"WEBHOOK_DEMO receives webhooks on {_LOOPBACK}, which must be among "
+            f"PENSTOCK_WEBHOOK_HTTP_HOSTS, as it is unless you set that."
+        )
+    return _WEBHOOK_DEMO
 
 
 def _process_env(env: Mapping[str, str], var: Path) -> dict[str, str]:

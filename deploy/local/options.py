@@ -28,6 +28,10 @@ class OptionsSchema(Schema):
     maxmemory_bytes = fields.Integer(
         data_key="REDIS_MAXMEMORY_BYTES", load_default=2**31, validate=Range(0, 2**50)
     )
+    webhook_demo = fields.Boolean(data_key="WEBHOOK_DEMO", load_default=False)
+    webhook_demo_port = fields.Integer(
+        data_key="WEBHOOK_DEMO_PORT", load_default=8099, validate=Range(1, 65_535)
+    )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,6 +44,8 @@ class Options:
     up_timeout_s: int
     appendfsync: str
     maxmemory_bytes: int
+    webhook_demo: bool
+    webhook_demo_port: int
 
     @classmethod
     def from_env(cls, env: Mapping[str, str]) -> Options:

@@ -41,7 +41,7 @@ def up(root: Path, environ: Mapping[str, str]) -> None:
     with _only_one(var):
         _clear(var)
         instance = load(root, environ)
-        require_free([instance.web, instance.flower, instance.redis])
+        require_free(instance.addresses)
         _say_what_is_unused(instance, environ)
         conf = _write_files(instance)
         logs = _logs(instance)

@@ -26,6 +26,9 @@ def welcome(instance: Instance, deadline: float) -> str:
         lines.append(f"  Docs    {instance.web.url}/docs")
     flower = instance.flower.url if _flower_answers(instance) else "not answering: see its log"
     lines.append(f"  Flower  {flower}")
+    if instance.webhook_demo:
+        url = instance.webhook_demo.url
+        lines.append(f"  Webhook {url}/ was told of this job: see the log of webhook-demo")
     keys = quote(str(instance.keys))
     lines.append(f"  Keys    {instance.keys} (in a shell: set -a; . {keys}; set +a)")
     lines.append(f"  Logs    {instance.logs}")

@@ -18,6 +18,9 @@ local lane, consumer, budget = ARGV[1], ARGV[2], tonumber(ARGV[3])
 local lease, most_attempts, ttl = tonumber(ARGV[4]), tonumber(ARGV[5]), ARGV[6]
 local most_dead, suspects = ARGV[8], ARGV[9] == '1'
 local claimed = {}
+-- Deliveries of webhooks are units as well; each has a record of its own instead of a job's.
+local deliveries = lane == 'webhooks'
+local records = deliveries and 'ps:delivery:' or 'ps:job:'
 
 write_even_when_full()
 
@@ -31,21 +34,32 @@ for _, priority in ipairs(PRIORITIES) do
     end
 end
 
+local function discard(stream, entry, unit)
+    drop(stream, entry, unit.items, unit.bytes)
+    if deliveries then
+        depart(stream, unit.owner, unit.items)
+    end
+end
+
 local function take(stream, entry, unit)
     local job, items = unit.job, unit.items
-    local key = 'ps:job:' .. job
+    local key = records .. job
     local record = redis.call('HMGET', key, 'status', 'deadline', 'attempts', 'started')
     local status = record[1]
     if not status or terminal(status) then
-        return drop(stream, entry, items, unit.bytes)
+        return discard(stream, entry, unit)
     end
     if record[2] and tonumber(record[2]) <= NOW then
         finish(job, 'expired', ttl)
-        return drop(stream, entry, items, unit.bytes)
+        return discard(stream, entry, unit)
     end
     local attempt = redis.call('HINCRBY', key, 'a:' .. unit.unit, 1)
     local payload = payload_of(unit)
-    if attempt > most_attempts then
+    if attempt > most_attempts and deliveries then
+        redis.call('HSET', key, 'status', 'failed', 'finished', STAMP)
+        bury_delivery(job, most_dead, ttl)
+        return discard(stream, entry, unit)
+    elseif attempt > most_attempts then
         local outcome = '{"output":null,"error":{"code":"poison_input","message":"'
             .. most_attempts .. ' attempts ended with the worker"}}'
         local outcomes = '[' .. outcome .. string.rep(',' .. outcome, items - 1) .. ']'
@@ -62,7 +76,7 @@ end
 
 -- Whether this claim may take a unit whose lease ran out.
 local function fits(unit)
-    local attempts = redis.call('HGET', 'ps:job:' .. unit.job, 'a:' .. unit.unit)
+    local attempts = redis.call('HGET', records .. unit.job, 'a:' .. unit.unit)
     return (attempts or '0') == '0' or (suspects and #claimed == 0)
 end
 
@@ -91,7 +105,9 @@ local function take_new(stream)
         end
         local entry = read[1][2][1]
         local unit = unit_of(entry[2])
-        depart(stream, unit.owner, unit.items)
+        if not deliveries then
+            depart(stream, unit.owner, unit.items)
+        end
         take(stream, entry[1], unit)
     end
 end
@@ -112,4 +128,5 @@ if ARGV[7] ~= '0' then
 elseif #claimed == 0 then
     redis.call('DEL', awake)
 end
-return { claimed, waiting_units(lane), redis.call('HGETALL', 'ps:breakers') }
+local breakers = deliveries and {} or redis.call('HGETALL', 'ps:breakers')
+return { claimed, waiting_units(lane), breakers }

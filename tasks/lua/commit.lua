@@ -4,7 +4,8 @@
 --       then per unit: stream, entry, job, unit, attempt, items, bytes of its payload, failed items,
 --       outcomes, cached 0/1
 --       then per cacheable answer: cache key, outcomes
--- Returns the number of units that were stale: another worker holds or has answered them.
+-- Returns {stale, wake}: units that another worker holds or has answered, and 1 if the lane of webhooks
+-- must be woken.
 
 local lane, consumer, lease = ARGV[1], ARGV[2], tonumber(ARGV[3])
 local ttl, cache_ttl, units = ARGV[4], tonumber(ARGV[5]), tonumber(ARGV[6])
@@ -38,5 +39,4 @@ if cache_ttl > 0 then
     end
 end
 redis.call('INCRBY', 'ps:lane:' .. lane .. ':settled', units - stale)
-announce()
-return stale
+return { stale, announce() }

@@ -5,10 +5,11 @@
 
 local lane, consumer, lease = ARGV[1], ARGV[2], tonumber(ARGV[3])
 write_even_when_full()
+local records = lane == 'webhooks' and 'ps:delivery:' or 'ps:job:'
 local released = 0
 for i = 4, #ARGV, 5 do
     local stream, entry, job, unit, attempt = unpack(ARGV, i, i + 4)
-    local key, claims = 'ps:job:' .. job, 'a:' .. unit
+    local key, claims = records .. job, 'a:' .. unit
     if holds(stream, entry, consumer, lease) and redis.call('HGET', key, claims) == attempt then
         redis.call('XCLAIM', stream, GROUP, consumer, 0, entry, 'IDLE', lease, 'JUSTID')
         redis.call('HINCRBY', key, claims, -1)

@@ -6,7 +6,7 @@
 --       11 most units waiting in a lane  12 '1' if the cpu lane may serve it when the gpu lane cannot
 --       13 priority  14 lease, ms  15 breaker of its best tier  16 most bytes in a lane
 --       17 share of Redis's memory kept free, percent  18 bytes to set aside for an item's answer
---       19 owner  20 most unfinished items of the owner
+--       19 owner  20 most unfinished items of the owner  21 its webhook, see `notify`, or ''
 --       then per unit: items, bytes, payload ('' if it was staged, see stage.lua)
 -- Returns {'accepted', created, wake-ups to publish, lane} | {'hit', created, outcomes}
 --       | {'replay' | 'mismatch' | 'in_flight', job id}
@@ -16,7 +16,7 @@
 --
 -- A repeated call for the same job id (a retry after a lost reply) changes nothing.
 
-local FIRST_UNIT = 21
+local FIRST_UNIT = 22
 local job, asked, total, deadline = ARGV[1], ARGV[2], tonumber(ARGV[4]), tonumber(ARGV[5])
 local batch, answer_bytes = tonumber(ARGV[6]), tonumber(ARGV[18])
 local owner, added = ARGV[19], (#ARGV - FIRST_UNIT + 1) / 3
@@ -146,16 +146,25 @@ end
 if KEYS[2] ~= '' then
     redis.call('SET', KEYS[2], ARGV[7] .. ' ' .. job, 'PX', ARGV[8])
 end
+local function keep_hook()
+    if ARGV[21] ~= '' then
+        redis.call('HSET', KEYS[1], 'hook', ARGV[21])
+    end
+end
+
 if answer then
     redis.call('HINCRBY', 'ps:unfinished', owner, 0) -- the sweep finds owners there
     redis.call('HSET', KEYS[1], 'spec', ARGV[3], 'owner', owner, 'lane', lane, 'created', STAMP,
         'started', STAMP, 'total', total, 'done', total, 'cached', 1, 'attempts', 0, 'r:0', answer)
+    keep_hook()
     finish(job, 'succeeded', ARGV[9])
+    announce()
     return { 'hit', STAMP, answer }
 end
 
 redis.call('HSET', KEYS[1], 'spec', ARGV[3], 'owner', owner, 'status', 'queued', 'lane', lane,
     'created', STAMP, 'total', total)
+keep_hook()
 redis.call('ZADD', jobs_of(owner, 'open'), 0, job)
 redis.call('HINCRBY', 'ps:unfinished', owner, total)
 if deadline > 0 then

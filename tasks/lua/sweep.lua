@@ -20,7 +20,17 @@ for _, job in ipairs(due) do
     end
     redis.call('ZREM', 'ps:deadlines', job)
 end
-announce()
+
+-- Webhooks whose next attempt has come.
+local again = redis.call('ZRANGEBYSCORE', 'ps:webhooks:due', '-inf', NOW, 'LIMIT', 0, 1000)
+for _, id in ipairs(again) do
+    redis.call('ZREM', 'ps:webhooks:due', id)
+    local line = redis.call('HGET', 'ps:delivery:' .. id, 'line')
+    if line then
+        queue_delivery(id, line, 'low')
+    end
+end
+local wake_webhooks = announce() == 1
 
 -- A worker silent for two leases holds nothing that others may not take; its group entries go.
 local dead = redis.call('ZRANGEBYSCORE', 'ps:workers', '-inf', NOW - 2 * lease)
@@ -192,6 +202,9 @@ for _, owner in ipairs(redis.call('HRANDFIELD', 'ps:unfinished', 2)) do
 end
 
 local lanes = moved > 0 and { 'cpu' } or {}
+if wake_webhooks then
+    lanes[#lanes + 1] = 'webhooks'
+end
 for i = 6, #ARGV do
     learn_rate(ARGV[i])
     for _, priority in ipairs(PRIORITIES) do

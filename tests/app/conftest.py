@@ -17,7 +17,7 @@ from tasks.lanes import Lane
 from tasks.leases import LaneWorker
 from tasks.settings import Settings
 from tasks.store import Store
-from tests.conftest import API_KEY, PEPPER, RedisServer
+from tests.conftest import API_KEY, PEPPER, WEBHOOK_KEY, RedisServer
 
 PIPELINES = ("ml.null:pipeline", "tests.pipelines:echo")
 
@@ -35,6 +35,7 @@ def settings(redis_server: RedisServer) -> Settings:
         redis_password=redis_server.password,
         api_key=API_KEY,
         key_pepper=PEPPER,
+        webhook_key=WEBHOOK_KEY,
         pipelines=PIPELINES,
         max_body_bytes=1_000_000,
         max_inputs=20,

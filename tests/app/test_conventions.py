@@ -26,6 +26,7 @@ def job_id(client: FlaskClient) -> str:
 
 READABLE = (
     *("/v1/jobs", "/v1/jobs/{id}", "/v1/jobs/{id}/results", "/v1/jobs/{id}/events"),
+    *("/v1/jobs/{id}/deliveries", "/v1/webhook-endpoints", "/v1/webhook-secret"),
     *("/v1/pipelines", "/v1/pipelines/null", "/livez", "/readyz", "/metrics", "/v1/jobs/job_1"),
 )
 
@@ -54,6 +55,10 @@ def test_head_answers_as_get_does_without_a_body(
         ("/v1/jobs/job_1/results", {"GET", "HEAD", "OPTIONS"}),
         ("/v1/jobs/job_1/events", {"GET", "HEAD", "OPTIONS"}),
         ("/v1/jobs/job_1/cancel", {"OPTIONS", "POST"}),
+        ("/v1/jobs/job_1/deliveries", {"GET", "HEAD", "OPTIONS"}),
+        ("/v1/jobs/job_1/deliveries/msg_1/retry", {"OPTIONS", "POST"}),
+        ("/v1/webhook-endpoints", {"GET", "HEAD", "OPTIONS", "POST"}),
+        ("/v1/webhook-endpoints/we_1", {"DELETE", "GET", "HEAD", "OPTIONS", "PATCH"}),
         ("/v1/pipelines", {"GET", "HEAD", "OPTIONS"}),
         ("/metrics", {"GET", "HEAD", "OPTIONS"}),
     ],
@@ -167,7 +172,7 @@ def test_a_preflight_of_a_configured_origin_passes_without_a_key(
     assert response.status_code == 200
     found = cors_of(response)
     assert found["Allow-Origin"] == origin
-    assert set(found["Allow-Methods"].split(", ")) == {"GET", "HEAD", "POST"}
+    assert set(found["Allow-Methods"].split(", ")) == {"DELETE", "GET", "HEAD", "PATCH", "POST"}
     assert found["Allow-Headers"] == "authorization, idempotency-key"
     assert found["Max-Age"] == "600"
     assert "Allow-Credentials" not in found

@@ -50,7 +50,8 @@ def test_a_submitted_job_is_accepted_and_says_where_to_look(client: FlaskClient)
     job = job_in(response, 202)
     assert job["status"] == "queued"
     assert job["progress"] == {"done": 0, "failed": 0, "total": 1}
-    assert job["links"] == {"self": f"/v1/jobs/{job['id']}"}
+    here = f"/v1/jobs/{job['id']}"
+    assert job["links"] == {"self": here, "deliveries": f"{here}/deliveries"}
     assert response.headers["Location"] == f"/v1/jobs/{job['id']}"
     assert int(response.headers["Retry-After"]) >= 1
     assert response.headers["X-Request-ID"] == "mine-1"

@@ -17,7 +17,11 @@ from app.strict_json import parse
 from tasks.settings import Settings
 
 LIMITS = Settings(
-    redis_password="r" * 16, api_key="k" * 16, key_pepper="p" * 16, max_json_keys=10_000
+    redis_password="r" * 16,
+    api_key="k" * 16,
+    key_pepper="p" * 16,
+    webhook_key="w" * 16,
+    max_json_keys=10_000,
 )
 EIGHT_MB = 8 * 2**20
 KEYS = "have at most 10000 keys in all its objects"

@@ -54,6 +54,8 @@ class Web(BaseHTTPRequestHandler):
         assert self.headers["Authorization"] == key
         assert self.headers["Prefer"].startswith("wait=")
         note(f"text {body['input']['text']}")
+        if "webhook" in body:
+            note(f"webhook {body['webhook']['url']}")
         self._answer(200, {"id": "job_1", "status": "succeeded", "output": OUTPUT})
 
     def _answer(self, status: int, body: dict[str, object]) -> None:

@@ -31,11 +31,12 @@ def test_the_first_start_makes_every_secret_and_keeps_the_file_private(tmp_path:
         "WEBHOOK_SECRET",
         "REDIS_PASSWORD",
         "PENSTOCK_KEY_PEPPER",
+        "PENSTOCK_WEBHOOK_KEY",
     }
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
     plain = ("PENSTOCK_API_KEY", "FLOWER_PASSWORD", "REDIS_PASSWORD", "PENSTOCK_KEY_PEPPER")
-    keys = [made[name] for name in plain]
-    assert len(set(keys)) == 4
+    keys = [made[name] for name in (*plain, "PENSTOCK_WEBHOOK_KEY")]
+    assert len(set(keys)) == 5
     assert all(len(bytes.fromhex(key)) == 32 for key in keys)
     prefix, secret = made["WEBHOOK_SECRET"].split("_")
     assert prefix == "whsec"

@@ -76,6 +76,7 @@ def instance(api: Api, tmp_path: Path) -> Instance:
         "PENSTOCK_API_KEY": "k" * 16,
         "REDIS_PASSWORD": "r" * 16,
         "PENSTOCK_KEY_PEPPER": "p" * 16,
+        "PENSTOCK_WEBHOOK_KEY": "w" * 16,
     }
     return Instance(
         root=tmp_path,

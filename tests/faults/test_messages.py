@@ -16,7 +16,7 @@ from tests.eventually import eventually
 from tests.faults.load import under_load
 from tests.faults.patches import patched
 from tests.faults.report import Report
-from tests.stack import COMMANDS, Stack
+from tests.stack import USUAL, Stack
 
 DEATHS = 5
 EXTRA_S = 10.0  # what losing every wake-up may cost
@@ -35,11 +35,11 @@ def everywhere(stack: Stack, patch: str) -> Iterator[None]:
 
 
 def restart(stack: Stack, **env: str) -> None:
-    for name in COMMANDS:
+    for name in USUAL:
         stack.stop(name)
     # What earlier loads left in the queues would wake workers that nobody is to wake.
     stack.redis.delete(*map(queue_of, Lane), "unacked", "unacked_index")
-    for name in COMMANDS:
+    for name in USUAL:
         stack.start(name, **env)
     eventually(stack.ready, "an answer of /readyz", within_s=120)
 

@@ -16,7 +16,7 @@ from tasks.submit import QuotaExceeded, Submission
 from tests.tasks.lanes import SINGLE, bulk, claim, done, job_of, put
 
 BATCH = 64
-AHEAD = 16  # items of an owner that may stand before a newcomer (prelude.lua)
+AHEAD = 16  # items of an owner that may stand before a newcomer (units.lua)
 
 
 def of(owner: str, submission: Submission = SINGLE, unfinished: int = 10_000) -> Submission:
@@ -163,5 +163,5 @@ def test_lists_forget_jobs_whose_records_have_gone(store: Store, worker: LaneWor
 def test_the_number_of_items_ahead_is_that_of_the_script() -> None:
     assert (
         f"local MOST_AHEAD, LONG_LINE, MOST_AHEAD_OF_LONG = {AHEAD}, "
-        in Path("tasks/lua/prelude.lua").read_text()
+        in Path("tasks/lua/units.lua").read_text()
     )

@@ -55,7 +55,7 @@ def test_a_claim_takes_no_more_items_than_asked_and_tells_what_is_left(store: St
 def test_a_commit_ends_the_job_and_leaves_nothing_in_the_lane(store: Store) -> None:
     receipt = put(store)
     worker = worker_of(store)
-    assert worker.commit([done(unit) for unit in claim(worker)]) == 0
+    assert worker.commit([done(unit) for unit in claim(worker)]).stale == 0
     job = job_of(store, receipt)
     assert (job.status, job.done) == (Status.SUCCEEDED, 1)
     assert job.outcome == {"output": {"label": "allow"}, "error": None}
@@ -103,7 +103,7 @@ def test_a_second_commit_of_the_same_unit_changes_nothing(store: Store) -> None:
     worker = worker_of(store)
     (unit,) = claim(worker)
     worker.commit([done(unit)])
-    assert worker.commit([done(unit, ERROR)]) == 1
+    assert worker.commit([done(unit, ERROR)]).stale == 1
     assert job_of(store, receipt).status is Status.SUCCEEDED
     assert counts(store) == {"succeeded": 1}
 
@@ -115,9 +115,9 @@ def test_a_unit_whose_lease_ran_out_goes_to_the_next_claim(store: Store) -> None
     (lost,) = claim(first)
     (taken,) = claim_until(second, 1)
     assert (lost.attempt, taken.attempt) == (1, 2)
-    assert first.commit([done(lost, ERROR)]) == 1
+    assert first.commit([done(lost, ERROR)]).stale == 1
     second.store = store  # a long lease again, so that this commit cannot come too late
-    assert second.commit([done(taken)]) == 0
+    assert second.commit([done(taken)]).stale == 0
     job = job_of(store, receipt)
     assert (job.status, job.attempts) == (Status.SUCCEEDED, 2)
 
@@ -131,7 +131,7 @@ def test_a_worker_that_lost_its_lease_commits_nothing_even_if_nobody_took_over(
     (unit,) = claim(worker)
     while store.redis.xpending_range("ps:lane:gpu:normal", "workers", "-", "+", 1, idle=2) == []:
         pass
-    assert worker.commit([done(unit)]) == 1
+    assert worker.commit([done(unit)]).stale == 1
     assert job_of(store, receipt).status is Status.RUNNING
 
 
@@ -251,7 +251,7 @@ def test_the_result_of_a_job_cancelled_while_running_is_dropped(store: Store) ->
     worker = worker_of(store)
     units = claim(worker)
     assert cancel(store, receipt.job_id) == "running"
-    assert worker.commit([done(unit) for unit in units]) == 0
+    assert worker.commit([done(unit) for unit in units]).stale == 0
     job = job_of(store, receipt)
     assert (job.status, job.outcome) == (Status.CANCELLED, None)
     assert counts(store) == {"cancelled": 1}

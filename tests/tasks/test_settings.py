@@ -18,6 +18,7 @@ KEYS = {
     "PENSTOCK_API_KEY": "k" * 16,
     "PENSTOCK_KEY_PEPPER": "p" * 16,
     "REDIS_PASSWORD": "r" * 16,
+    "PENSTOCK_WEBHOOK_KEY": "w" * 16,
 }
 FIELDS = {field.metadata["env"]: field for field in dataclasses.fields(Settings)}
 OPTIONS = {field.data_key for field in OptionsSchema().fields.values()}
@@ -49,7 +50,7 @@ def test_the_example_lists_every_variable_and_no_other() -> None:
 @pytest.mark.parametrize("name", sorted(FIELDS))
 def test_the_example_shows_the_true_default(name: str) -> None:
     field, shown = FIELDS[name], listed()[name]
-    if "secret" in field.metadata or field.default is None:
+    if "secret" in field.metadata or field.default in (None, ()):
         assert shown == ""
     else:
         assert shown != ""
@@ -115,6 +116,8 @@ def test_settings_cannot_be_changed() -> None:
         ("PENSTOCK_PIPELINES", "a.b:c,ml.x", "like package.module:attribute, unlike 'ml.x'"),
         ("PENSTOCK_TRUSTED_PROXIES", "10.0.0.1/8", "10.0.0.0/8 or ::1, separated by commas"),
         ("PENSTOCK_TRUSTED_PROXIES", "10.0.0.0/8,nginx", "'nginx' does not appear to be"),
+        ("PENSTOCK_WEBHOOK_PORTS", "443,x", "Not a valid integer"),
+        ("PENSTOCK_WEBHOOK_SCHEDULE_S", "5,-1", "greater than or equal to 0"),
         ("LOG_LEVEL", "LOUD", "Must be one of: DEBUG, INFO, WARNING, ERROR"),
         ("PENSTOCK_MAX_PAGE", "501", "greater than or equal to 1 and less than or equal to 500"),
         ("PENSTOCK_CORS_ORIGINS", "*,https://a.example", "Must be * or origins such as https://"),
@@ -143,12 +146,17 @@ def test_all_wrong_values_are_named_at_once() -> None:
         "LOG_FORMAT='xml' is not valid: Must be one of: json, console.",
         "PENSTOCK_API_KEY is not set: it is required and has no default.",
         "PENSTOCK_PORT='x' is not valid: Not a valid integer.",
+        "PENSTOCK_WEBHOOK_KEY is not set: it is required and has no default.",
     ]
 
 
 def test_secrets_are_never_shown() -> None:
     (problem,) = problems(KEYS | {"PENSTOCK_API_KEY": "tooshort"})
     assert problem == "PENSTOCK_API_KEY='***' is not valid: Shorter than minimum length 16."
+    (problem,) = problems(KEYS | {"WEBHOOK_SECRET": "whsec_short"})
+    assert problem == (
+        "WEBHOOK_SECRET='***' is not valid: It must be whsec_ and then base64 of 24 to 64 bytes."
+    )
     assert "k" * 16 not in repr(settings())
     assert "p" * 16 not in repr(settings())
     assert "r" * 16 not in repr(settings())

@@ -29,7 +29,7 @@ from tasks.lanes import Lane, Priority, Unit
 from tasks.leases import LaneWorker
 from tasks.reads import read_job
 from tasks.store import CANCEL, SWEEP, Store
-from tests.tasks.lanes import ERROR, SINGLE, bulk, claim, counts, done, put
+from tests.tasks.lanes import ERROR, OUTPUT, SINGLE, bulk, claim, counts, done, put
 
 EXAMPLES = 2_000
 OWNERS = ("ann", "bob")
@@ -194,7 +194,7 @@ class Lifecycle(RuleBasedStateMachine):
         place = (one.unit.job, one.unit.number)
         job = self.model[one.unit.job]
         fresh = self.holders.get(place) == one
-        stale = one.worker.commit([done(one.unit, ERROR)] if fails else [done(one.unit)])
+        stale = one.worker.commit([done(one.unit, ERROR if fails else OUTPUT)]).stale
         assert stale == (0 if fresh else 1), "only the holder of the lease may commit"
         if fresh:
             del self.holders[place]

@@ -1,0 +1,138 @@
+"""The part of the table about webhooks."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from app import errors
+from app.openapi import examples
+from app.openapi.operation import JSON, OF_A_JOB, Answer, Errors, Operation
+
+TAG = "Webhooks"
+OF_A_BODY: Errors = (
+    *(errors.MalformedBody, errors.RequestTimeout, errors.BodyTooLarge, errors.WrongMediaType),
+)
+
+
+def _endpoint(says: str, example: dict[str, Any]) -> Answer:
+    return Answer(200, says, "Endpoint", {"one": example})
+
+
+WEBHOOKS: dict[str, Operation] = {
+    "deliveries.index": Operation(
+        id="listDeliveries",
+        tag=TAG,
+        parameters=("JobId",),
+        answers=(
+            Answer(
+                200,
+                "The deliveries, in the order in which they were queued.",
+                "Deliveries",
+                {"one": {"deliveries": [examples.DELIVERY]}},
+            ),
+        ),
+        errors=OF_A_JOB,
+    ),
+    "deliveries.retry": Operation(
+        id="retryDelivery",
+        tag=TAG,
+        parameters=("JobId", "DeliveryId"),
+        answers=(Answer(202, "It is tried again.", "Delivery", {"one": examples.RETRIED}),),
+        errors=(
+            *(errors.DeliveryNotFound, errors.EndpointNotFound, errors.EndpointDisabled),
+            *OF_A_JOB,
+        ),
+    ),
+    "webhook_endpoints.create": Operation(
+        id="createEndpoint",
+        tag=TAG,
+        body={JSON: "EndpointRequest"},
+        answers=(
+            Answer(
+                201,
+                "It is told from now on.",
+                "NewEndpoint",
+                {"one": examples.ENDPOINT | examples.SECRET},
+                headers=("Cache-Control", "Location"),
+                links=("Endpoint", "Change", "Rotate", "Ping", "Delete"),
+            ),
+        ),
+        errors=(errors.TooManyEndpoints, *OF_A_BODY),
+    ),
+    "webhook_endpoints.index": Operation(
+        id="listEndpoints",
+        tag=TAG,
+        answers=(
+            Answer(200, "All of them.", "Endpoints", {"one": {"endpoints": [examples.ENDPOINT]}}),
+        ),
+    ),
+    "webhook_endpoints.show": Operation(
+        id="showEndpoint",
+        tag=TAG,
+        parameters=("EndpointId",),
+        answers=(_endpoint("The endpoint.", examples.DISABLED),),
+        errors=(errors.EndpointNotFound,),
+    ),
+    "webhook_endpoints.update": Operation(
+        id="changeEndpoint",
+        tag=TAG,
+        parameters=("EndpointId",),
+        body={JSON: "EndpointChanges"},
+        answers=(_endpoint("As it is now.", examples.ENDPOINT),),
+        errors=(errors.EndpointNotFound, *OF_A_BODY),
+    ),
+    "webhook_endpoints.delete": Operation(
+        id="deleteEndpoint",
+        tag=TAG,
+        parameters=("EndpointId",),
+        answers=(Answer(204, "It is gone.", None),),
+        errors=(errors.EndpointNotFound,),
+    ),
+    "webhook_endpoints.rotate": Operation(
+        id="rotateEndpointSecret",
+        tag=TAG,
+        parameters=("EndpointId",),
+        answers=(
+            Answer(
+                200,
+                "It is signed with the new secret, and for a while with the old ones too.",
+                "RotatedEndpoint",
+                {"one": examples.ENDPOINT | examples.ROTATED},
+            ),
+        ),
+        errors=(errors.EndpointNotFound,),
+    ),
+    "webhook_endpoints.ping": Operation(
+        id="pingEndpoint",
+        tag=TAG,
+        parameters=("EndpointId",),
+        answers=(
+            Answer(
+                202,
+                "The ping is on its way.",
+                "Delivery",
+                {"one": examples.PINGED},
+                headers=("Cache-Control", "Location"),
+            ),
+        ),
+        errors=(errors.EndpointNotFound, errors.EndpointDisabled),
+    ),
+    "webhook_endpoints.show_ping": Operation(
+        id="showPing",
+        tag=TAG,
+        parameters=("EndpointId", "DeliveryId"),
+        answers=(Answer(200, "The ping.", "Delivery", {"one": examples.PINGED}),),
+        errors=(errors.EndpointNotFound, errors.DeliveryNotFound),
+    ),
+    "webhook_secret.show": Operation(
+        id="showWebhookSecret",
+        tag=TAG,
+        answers=(Answer(200, "The secret.", "WebhookSecret", {"one": examples.SECRET}),),
+    ),
+    "webhook_secret.rotate": Operation(
+        id="rotateWebhookSecret",
+        tag=TAG,
+        answers=(Answer(200, "The new secret.", "RotatedSecret", {"one": examples.ROTATED}),),
+        errors=(errors.SecretIsASetting,),
+    ),
+}

@@ -1,0 +1,150 @@
+"""The life of a delivery: claim -> prepare -> send -> record.
+
+Three threads share it, so that none waits for another: who runs batches claims and prepares, the
+courier's event loop sends, and the recorder records. A unit stays leased from its claim to its
+record, so what a dead worker had sent but not recorded is sent again by another, with the same id.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Sequence
+
+from celery import Celery
+from redis import RedisError
+
+from tasks.courier import Courier
+from tasks.inference import AWAKE_MARGIN_MS
+from tasks.lanes import Lane, Unit
+from tasks.leases import LaneWorker
+from tasks.logs import get_logger
+from tasks.orders import prepare
+from tasks.publish import wake
+from tasks.recorder import Recorder
+from tasks.sender import Sender
+from tasks.settings import Settings
+
+log = get_logger(__name__)
+
+MOST_AT_ONCE = 24  # claimed at once, so that a burst does not hold up who comes after it
+HELD_PER_PLACE = 8  # most of them wait for endpoints that are slow
+LOOK_AGAIN_S = 0.05
+STOP_MARGIN_S = 2.0
+
+
+class Webhooks:
+    """One pool child's path for the lane of webhooks; see `tasks.inference.Inference`."""
+
+    def __init__(
+        self, worker: LaneWorker, celery: Celery, sender: Callable[[Settings], Sender] = Sender
+    ) -> None:
+        self._worker = worker
+        self._celery = celery
+        self._settings = worker.store.settings
+        self._turn = threading.Lock()
+        self._ended = time.monotonic()
+        self._held = 0  # claimed and not yet recorded
+        self._room = threading.Condition()
+        self._recorder = Recorder(worker, self._let_go)
+        self._courier = Courier(self._settings, self._recorder.put, sender)
+
+    def run_batches(self) -> int:
+        """Claim what waits in the lane and have it sent, for up to `drain_ms`.
+
+        Returns the number of claims that brought something; 0 also if another thread is at it.
+        Attempts may still be under way when it returns.
+
+        Raises:
+            redis.RedisError: Redis is out of reach; what was just claimed is left to its lease.
+        """
+        if not self._turn.acquire(blocking=False):
+            return 0
+        try:
+            return self._drain()
+        finally:
+            self._ended = time.monotonic()
+            self._turn.release()
+
+    @property
+    def idle_s(self) -> float:
+        """Seconds since the lane was last looked at; 0 while it is."""
+        return 0.0 if self._turn.locked() else time.monotonic() - self._ended
+
+    @property
+    def busy_s(self) -> float:
+        """Seconds for which the event loop has been held up."""
+        return self._courier.silent_s
+
+    @property
+    def stuck_s(self) -> float:
+        """Seconds for which the longest attempt has gone on beyond its deadline."""
+        return self._courier.stuck_s
+
+    def retire(self, within_s: float) -> bool:
+        """Claim no more; False if another thread is still at it."""
+        return self._turn.acquire(timeout=within_s)
+
+    def stop(self) -> None:
+        """End in good order: what was sent is recorded, and what was not begun is handed back."""
+        self.retire(self._settings.drain_ms / 1000 + STOP_MARGIN_S)
+        orders = self._courier.stop(self._settings.webhook_timeout_ms / 1000 + STOP_MARGIN_S)
+        self._recorder.stop(STOP_MARGIN_S)
+        try:
+            self._worker.release([order.unit for order in orders])
+        except RedisError as error:
+            log.warning("deliveries left to their leases", error=str(error))
+
+    def _drain(self) -> int:
+        until = time.monotonic() + self._settings.drain_ms / 1000
+        awake_ms = self._settings.linger_ms + AWAKE_MARGIN_MS
+        claims = 0
+        while room := self._wait_for_room(until):
+            if self._claim(room, awake_ms):
+                claims += 1
+            elif not self._more_may_come():
+                if not self._claim(room, 0):
+                    return claims
+                claims += 1
+        wake(self._celery, Lane.WEBHOOKS)
+        return claims
+
+    def _more_may_come(self) -> bool:
+        """Wait briefly for more: new ones ring, and those held make room for others."""
+        if linger_s := self._settings.linger_ms / 1000:
+            return self._worker.wait_for_bell(linger_s) or self._held > 0
+        with self._room:
+            return self._held > 0 and (self._room.wait(LOOK_AGAIN_S) or self._held > 0)
+
+    def _wait_for_room(self, until: float) -> int:
+        """How many units may be claimed now; 0 when the time is up."""
+        most = self._settings.webhook_concurrency * HELD_PER_PLACE
+        left_s = until - time.monotonic()
+        with self._room:
+            if left_s <= 0 or not self._room.wait_for(lambda: self._held < most, left_s):
+                return 0
+            return min(most - self._held, MOST_AT_ONCE)
+
+    def _claim(self, room: int, awake_ms: int) -> bool:
+        units = self._worker.claim(room, awake_ms).units
+        if units:
+            with self._room:
+                self._held += len(units)
+            self._hand_out(units)
+        return bool(units)
+
+    def _hand_out(self, units: Sequence[Unit]) -> None:
+        try:
+            orders, attempts = prepare(self._worker, units)
+        except BaseException:
+            self._worker.forget(units)
+            self._let_go(len(units))
+            raise
+        for attempt in attempts:
+            self._recorder.put(attempt)
+        self._courier.accept(orders)
+
+    def _let_go(self, units: int) -> None:
+        with self._room:
+            self._held -= units
+            self._room.notify()

@@ -1,0 +1,34 @@
+"""Webhooks as clients set them up, and a worker of them that is told what comes of its attempts."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from flask.testing import FlaskClient
+
+from tasks.deliveries import Attempt, Result, record
+from tasks.lanes import Lane
+from tasks.leases import LaneWorker
+from tasks.store import Store
+
+ENDPOINTS = "/v1/webhook-endpoints"
+URL = "https://example.com/hook?token=t0k3n"
+ENDPOINT_MEMBERS = {
+    *("id", "url", "events", "description", "enabled", "disabled_reason", "created_at", "links"),
+}
+
+
+def made(client: FlaskClient, **members: Any) -> dict[str, Any]:
+    """A new endpoint, with its secret."""
+    response = client.post(ENDPOINTS, json={"url": URL, **members})
+    assert response.status_code == 201, response.text
+    endpoint: dict[str, Any] = response.get_json()
+    return endpoint
+
+
+def attempted(store: Store, result: Result, wait_ms: int = 0, **entry: Any) -> list[str]:
+    """Attempt every delivery that waits in the lane; returns their ids."""
+    worker = LaneWorker(store, Lane.WEBHOOKS)
+    units = list(worker.claim(64, 0).units)
+    record(worker, [Attempt(unit, result, wait_ms, entry, "{}", "") for unit in units])
+    return [unit.job for unit in units]
