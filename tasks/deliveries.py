@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
 OF_JOB = "job"  # stands for an endpoint's id where the webhook is the job's own
 A_PING = "ping"  # the event of a delivery that is of no job; it is tried once
+ENDPOINT_DISABLED = "webhook_endpoint.disabled"  # likewise, and tried for days
 
 
 class Result(StrEnum):
@@ -175,7 +176,22 @@ def ping(store: Store, owner: str, endpoint_id: str) -> Ping:
     Raises:
         redis.RedisError: Redis is out of reach, or full; nothing was queued.
     """
+    return _queue(store, owner, endpoint_id, A_PING, {"id": endpoint_id})
+
+
+def tell_disabled(store: Store, owner: str, endpoint_id: str, disabled: Mapping[str, Any]) -> Ping:
+    """Queue news of a disabled endpoint for another one of its owner's, tried as often as any.
+
+    disabled: its id, url and disabled_reason.
+
+    Raises:
+        redis.RedisError: as `ping`.
+    """
+    return _queue(store, owner, endpoint_id, ENDPOINT_DISABLED, disabled)
+
+
+def _queue(store: Store, owner: str, endpoint_id: str, event: str, data: Mapping[str, Any]) -> Ping:
     delivery_id = f"msg_{ULID()}_{endpoint_id}"
-    body = {"type": A_PING, "timestamp": timestamp(store.now_us()), "data": {"id": endpoint_id}}
-    wake = store.run(PING, [delivery_id, owner, endpoint_id, orjson.dumps(body)])
+    body = {"type": event, "timestamp": timestamp(store.now_us()), "data": data}
+    wake = store.run(PING, [delivery_id, owner, endpoint_id, orjson.dumps(body), event])
     return Ping(delivery_id, bool(wake))

@@ -10,7 +10,7 @@ from queue import Empty, SimpleQueue
 from redis import RedisError
 
 from tasks import endpoints
-from tasks.deliveries import OF_JOB, Attempt, Failing, Result, record
+from tasks.deliveries import OF_JOB, Attempt, Failing, Result, record, tell_disabled
 from tasks.leases import LaneWorker
 from tasks.logs import get_logger
 from tasks.orders import Order
@@ -99,7 +99,16 @@ class Recorder:
 
     def _disable(self, owner: str, endpoint: str, reason: str) -> None:
         try:
-            if endpoints.disable(self._worker.store, owner, endpoint, reason):
+            if disabled := endpoints.disable(self._worker.store, owner, endpoint, reason):
                 log.warning("endpoint disabled", endpoint=endpoint, owner=owner, reason=reason)
+                self._tell_others(disabled)
         except RedisError as error:  # the next failure says so again
             log.warning("endpoint not disabled", endpoint=endpoint, error=str(error))
+
+    def _tell_others(self, disabled: endpoints.Endpoint) -> None:
+        """All that the owner still has, whatever events they chose: nobody asks for this one."""
+        store, owner = self._worker.store, disabled.owner
+        news = {"id": disabled.id, "url": disabled.url, "disabled_reason": disabled.disabled_reason}
+        for other in endpoints.endpoints_of(store, owner):
+            if other.enabled:
+                tell_disabled(store, owner, other.id, news)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -143,6 +144,24 @@ def test_410_disables_the_endpoint(store: Store, receiver: Receiver) -> None:
     assert found is not None
     assert (found.enabled, found.disabled_reason) == (False, endpoints.GONE)
     assert {one.status for one in deliveries_of(store, job_id)} == {"failed"}
+
+
+def test_the_owners_other_endpoints_are_told_of_one_that_is_disabled(
+    store: Store, receiver: Receiver
+) -> None:
+    receiver.behave = answer(410)
+    with Receiver() as other:
+        gone = endpoints.create(store, "o", receiver.url, ["job.succeeded"])
+        endpoints.create(store, "o", other.url, ["job.failed"])
+        endpoints.create(store, "somebody", other.url)
+        finished(store, receiver.url)
+        with started(store) as work:
+            work.run_batches()
+            eventually(lambda: endpoints.find(store, "o", gone.id).enabled is False, "its end")  # type: ignore[union-attr]
+            eventually(lambda: work.run_batches() or other.got, "the news")
+            (news,) = [json.loads(got.body) for got in other.got]
+    assert news["type"] == "webhook_endpoint.disabled"
+    assert news["data"] == {"id": gone.id, "url": receiver.url, "disabled_reason": "gone"}
 
 
 def test_an_endpoint_that_has_failed_for_days_is_disabled(store: Store, receiver: Receiver) -> None:
