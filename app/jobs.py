@@ -95,6 +95,7 @@ def _create_of_upload() -> Response:
 def _created(submission: Submission, job_id: str, **more: Any) -> Response:
     """Submit, wait if the client prefers that, and show the job and `more`."""
     here = services()
+    _check_quota(submission)
     spend(items=submission.total)
     wait_s = preferred_wait(here.settings.max_wait_s)
     if not wait_s:
@@ -109,6 +110,14 @@ def _created(submission: Submission, job_id: str, **more: Any) -> Response:
     if waiter.admitted:
         response.headers["Preference-Applied"] = f"wait={wait_s}"
     return response
+
+
+def _check_quota(submission: Submission) -> None:
+    """Refuse what could never be accepted: waiting would not help."""
+    most = submission.most_unfinished
+    if submission.total > most:
+        detail = f"Must hold at most {most} inputs: as many may be unfinished with this key."
+        raise BadRequest("The job is too large.", [{"pointer": "/inputs", "detail": detail}])
 
 
 @jobs.get("")

@@ -111,7 +111,7 @@ class Settings:
     host: str = _from("PENSTOCK_HOST", fields.String(validate=Length(min=1)), "127.0.0.1")
     port: int = _count("PENSTOCK_PORT", 8000, high=65_535)
     web_workers: int = _count("PENSTOCK_WEB_WORKERS", 2, high=256)
-    web_threads: int = _count("PENSTOCK_WEB_THREADS", 600, high=10_000)
+    web_threads: int = _count("PENSTOCK_WEB_THREADS", 800, high=10_000)
     max_connections: int = _count("PENSTOCK_MAX_CONNECTIONS", 4_096, high=1_000_000)
     max_waiters: int = _count("PENSTOCK_MAX_WAITERS", 500, high=10_000)
     max_uploads: int = _count("PENSTOCK_MAX_UPLOADS", 64, high=10_000)
@@ -235,11 +235,12 @@ class Settings:
                 f"PENSTOCK_MAX_JSON_KEYS={self.max_json_keys} is not valid: it must be at least "
                 f"three times PENSTOCK_MAX_INPUTS={self.max_inputs}, or a full bulk job is refused."
             )
-        if self.max_waiters + self.max_uploads >= self.web_threads:
+        if self.max_waiters + self.max_uploads + self.max_event_streams >= self.web_threads:
             raise SettingsError(
                 f"PENSTOCK_WEB_THREADS={self.web_threads} is not valid: it must be more than "
-                f"PENSTOCK_MAX_WAITERS={self.max_waiters} and PENSTOCK_MAX_UPLOADS="
-                f"{self.max_uploads} together, or those who wait leave nobody else a thread."
+                f"PENSTOCK_MAX_WAITERS={self.max_waiters}, PENSTOCK_MAX_UPLOADS={self.max_uploads} "
+                f"and PENSTOCK_MAX_EVENT_STREAMS={self.max_event_streams} together, or those who "
+                "wait leave nobody else a thread."
             )
 
     @property

@@ -129,5 +129,6 @@ def test_an_upload_beyond_the_owners_quota_leaves_nothing(
     monkeypatch.setattr(
         views, "Submission", lambda **given: submission(**{**given, "most_unfinished": 4})
     )
-    problem_in(upload(client, lines(*"abcde"), **KEY), 429, "quota_exceeded")
+    problem = problem_in(upload(client, lines(*"abcde"), **KEY), 400, "invalid_request")
+    assert "at most 4 inputs" in details(problem)["/inputs"]
     assert nothing_left(store)

@@ -127,7 +127,7 @@ def test_settings_cannot_be_changed() -> None:
         ("PENSTOCK_CORS_ORIGINS", "https://*.example", "Must be * or origins"),
         ("PENSTOCK_RENEW_MS", "8000", "at most half of PENSTOCK_LEASE_MS=15000"),
         ("PENSTOCK_MAX_JSON_KEYS", "2999", "at least three times PENSTOCK_MAX_INPUTS=1000"),
-        ("PENSTOCK_WEB_THREADS", "564", "more than PENSTOCK_MAX_WAITERS=500"),
+        ("PENSTOCK_WEB_THREADS", "764", "more than PENSTOCK_MAX_WAITERS=500"),
     ],
 )
 def test_a_wrong_value_is_refused_with_its_name_and_what_is_allowed(
