@@ -165,7 +165,8 @@ end
 
 -- Jobs whose records have gone leave the lists of their owners. Ids are ULIDs and sort by their time,
 -- so those to look at come first.
-local CROCKFORD, MOST_LOOKS = '0123456789ABCDEFGHJKMNPQRSTVWXYZ', 500
+local CROCKFORD = '0123456789ABCDEFGHJKMNPQRSTVWXYZ'
+local MOST_OWNERS, LOOKS_AT_ONCE, looks_left = 16, 500, 5000
 
 local function first_id_at(ms)
     local text = ''
@@ -177,18 +178,29 @@ local function first_id_at(ms)
     return 'job_' .. text
 end
 
+local UPTO = '(' .. first_id_at(NOW - ttl)
+
+-- Returns whether more of the list may have gone: all that were looked at had.
+local function trim_some(list)
+    local jobs = redis.call('ZRANGEBYLEX', list, '-', UPTO, 'LIMIT', 0, LOOKS_AT_ONCE)
+    local gone = {}
+    for _, job in ipairs(jobs) do
+        if redis.call('EXISTS', 'ps:job:' .. job) == 0 then
+            gone[#gone + 1] = job
+        end
+    end
+    looks_left = looks_left - #jobs
+    if #gone > 0 then
+        redis.call('ZREM', list, unpack(gone))
+    end
+    return #gone == LOOKS_AT_ONCE
+end
+
 local function trim(owner)
     local left = redis.call('ZCARD', jobs_of(owner, 'open'))
     for _, status in ipairs({ 'succeeded', 'failed', 'cancelled', 'expired' }) do
-        local list, gone = jobs_of(owner, status), {}
-        local upto = '(' .. first_id_at(NOW - ttl)
-        for _, job in ipairs(redis.call('ZRANGEBYLEX', list, '-', upto, 'LIMIT', 0, MOST_LOOKS)) do
-            if redis.call('EXISTS', 'ps:job:' .. job) == 0 then
-                gone[#gone + 1] = job
-            end
-        end
-        if #gone > 0 then
-            redis.call('ZREM', list, unpack(gone))
+        local list = jobs_of(owner, status)
+        while looks_left > 0 and trim_some(list) do
         end
         left = left + redis.call('ZCARD', list)
     end
@@ -197,7 +209,7 @@ local function trim(owner)
     end
 end
 
-for _, owner in ipairs(redis.call('HRANDFIELD', 'ps:unfinished', 2)) do
+for _, owner in ipairs(redis.call('HRANDFIELD', 'ps:unfinished', MOST_OWNERS)) do
     trim(owner)
 end
 

@@ -13,6 +13,7 @@ from tasks.lanes import Lane, Priority, Unit
 from tasks.leases import LaneWorker
 from tasks.store import CANCEL, SWEEP, Store
 from tasks.submit import QuotaExceeded, Submission
+from tests.listed import add
 from tests.tasks.lanes import SINGLE, bulk, claim, done, job_of, put
 
 BATCH = 64
@@ -158,6 +159,18 @@ def test_lists_forget_jobs_whose_records_have_gone(store: Store, worker: LaneWor
     assert store.redis.zcard(keys.jobs("o", "succeeded")) == 2
     store.run(SWEEP, ["test", 1_000, store.settings.lease_ms, -60_000, 10_000, *Lane])
     assert store.redis.zrange(keys.jobs("o", "succeeded"), 0, -1) == [kept.job_id]
+
+
+@pytest.mark.parametrize(("owners", "jobs"), [(1, 4_000), (16, 50)])
+def test_one_sweep_forgets_as_many_as_come_between_two(
+    store: Store, owners: int, jobs: int
+) -> None:
+    for owner in map(str, range(owners)):
+        add(store, range(jobs), owner=owner, kept=False)
+        store.redis.hset(keys.UNFINISHED, owner, 0)
+    store.run(SWEEP, ["test", 1_000, store.settings.lease_ms, 60_000, 10_000, *Lane])
+    assert store.redis.keys("ps:jobs:*") == []
+    assert store.redis.exists(keys.UNFINISHED) == 0
 
 
 def test_the_number_of_items_ahead_is_that_of_the_script() -> None:
