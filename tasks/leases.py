@@ -57,7 +57,9 @@ class LaneWorker:
             *(self.lane, self.name, most_items, settings.lease_ms, settings.max_attempts),
             *(settings.result_ttl_s * 1000, awake_ms, settings.max_dead, int(suspects)),
         ]
-        raw, waiting, breakers = self.store.run(CLAIM, args)
+        raw, waiting, breakers, more = self.store.run(CLAIM, args)
+        while more and not raw:  # so far it met only units to be dropped
+            raw, waiting, breakers, more = self.store.run(CLAIM, args)
         units = [Unit.read(unit) for unit in raw]
         with self._lock:
             self._held.update((unit.entry, unit) for unit in units)

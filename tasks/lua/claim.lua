@@ -4,20 +4,22 @@
 -- ARGV  1 lane  2 consumer  3 most items  4 lease, ms  5 most attempts  6 record TTL, ms
 --       7 how long the worker stays awake, ms; 0 = it sleeps if this claim finds nothing
 --       8 most dead letters kept  9 '1' if this claim may bring a suspect
--- Returns {units, waiting, breakers}: per unit {stream, entry, job, unit, attempt, items, payload,
--- bytes of the payload, reason it was moved here or ''}; how many units were left for others; and the
--- breakers that have something to tell, as {name, state, name, state, ...} (see tasks/breakers.py).
+-- Returns {units, waiting, breakers, more}: per unit {stream, entry, job, unit, attempt, items, payload,
+-- bytes of the payload, reason it was moved here or ''}; how many units were left for others; the
+-- breakers that have something to tell, as {name, state, name, state, ...} (see tasks/breakers.py);
+-- and 1 if it dropped as many as it may before it had enough, else 0.
 --
 -- Attempts are counted here, before anything runs, so that a unit that kills its worker is counted.
 -- One that has used up its attempts fails as poison_input and is kept as a dead letter.
 -- A suspect is a unit that was held when its worker fell silent. It is handed out alone: whatever
 -- ends the next worker is then known, and does not cost its neighbours their attempts.
--- Units of jobs that have ended, or whose deadline has passed, are dropped and never computed.
+-- Units of jobs that have ended, or whose deadline has passed, are dropped and never computed. A lane
+-- may be full of them after an outage, so one claim drops MOST_DROPS: Redis serves nobody meanwhile.
 
 local lane, consumer, budget = ARGV[1], ARGV[2], tonumber(ARGV[3])
 local lease, most_attempts, ttl = tonumber(ARGV[4]), tonumber(ARGV[5]), ARGV[6]
 local most_dead, suspects = ARGV[8], ARGV[9] == '1'
-local claimed = {}
+local claimed, dropped, MOST_DROPS = {}, 0, 1000
 -- Deliveries of webhooks are units as well; each has a record of its own instead of a job's.
 local deliveries = lane == 'webhooks'
 local records = deliveries and 'ps:delivery:' or 'ps:job:'
@@ -35,6 +37,7 @@ for _, priority in ipairs(PRIORITIES) do
 end
 
 local function discard(stream, entry, unit)
+    dropped = dropped + 1
     drop(stream, entry, unit.items, unit.bytes)
     if deliveries then
         depart(stream, unit.owner, unit.items)
@@ -97,7 +100,7 @@ local function reclaim(stream)
 end
 
 local function take_new(stream)
-    while budget > 0 do
+    while budget > 0 and dropped < MOST_DROPS do
         local read = redis.call('XREADGROUP', 'GROUP', GROUP, consumer, 'COUNT', 1,
             'STREAMS', stream, '>')
         if not read then
@@ -129,4 +132,4 @@ elseif #claimed == 0 then
     redis.call('DEL', awake)
 end
 local breakers = deliveries and {} or redis.call('HGETALL', 'ps:breakers')
-return { claimed, waiting_units(lane), breakers }
+return { claimed, waiting_units(lane), breakers, dropped < MOST_DROPS and 0 or 1 }

@@ -308,3 +308,14 @@ def test_the_end_of_a_job_is_announced_once_per_commit(store: Store) -> None:
         message = pubsub.get_message(timeout=5)
         assert message is not None
         assert message["data"].split() == [receipt.job_id for receipt in receipts]
+
+
+def test_a_lane_full_of_cancelled_units_is_cleared_in_several_short_claims(store: Store) -> None:
+    for _ in range(2_100):
+        cancel(store, put(store).job_id)
+    kept = put(store)
+    store.redis.config_resetstat()
+    (unit,) = claim(worker_of(store))
+    assert unit.job == kept.job_id
+    assert store.redis.info("commandstats")["cmdstat_evalsha"]["calls"] == 3
+    assert store.redis.xlen("ps:lane:gpu:normal") == 1
