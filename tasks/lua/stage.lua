@@ -7,6 +7,9 @@
 --       | {'in_flight', job id}: to one that has not come to its end
 --       | {'memory'} | {'full'}: no room, what was staged so far is gone
 
+-- What is staged counts against no quota yet. Of the memory that submits may fill it takes no more than
+-- this share, so that uploads that never end keep nobody from submitting.
+local SHARE = 0.8
 local job, patience = ARGV[1], ARGV[2]
 local inputs = 'ps:inputs:' .. job
 
@@ -32,7 +35,7 @@ for i = 6, #ARGV, 2 do
 end
 local info = redis.call('INFO', 'memory')
 local most = tonumber(info:match('maxmemory:(%d+)'))
-if most > 0 and info:match('used_memory:(%d+)') + 2 * bytes > most * (100 - ARGV[3]) / 100 then
+if most > 0 and info:match('used_memory:(%d+)') + 2 * bytes > most * (100 - ARGV[3]) / 100 * SHARE then
     return refuse('memory')
 end
 if redis.call('HINCRBY', inputs, 'bytes', bytes) > tonumber(ARGV[4]) then

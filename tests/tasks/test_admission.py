@@ -10,10 +10,11 @@ import pytest
 from redis.exceptions import OutOfMemoryError
 
 from tasks import keys
-from tasks.lanes import Lane, Unit
+from tasks.lanes import Lane, Payload, Unit
 from tasks.leases import LaneWorker
 from tasks.store import CANCEL, SWEEP, Store
-from tasks.submit import Overloaded
+from tasks.submit import Overloaded, new_job_id
+from tasks.upload import Upload
 from tests.tasks.lanes import SINGLE, bulk, claim, done, job_of, put
 
 BREAKER = "null/null"
@@ -154,6 +155,17 @@ def test_submits_are_refused_while_redis_still_has_its_head_room(full: Store) ->
     with pytest.raises(Overloaded, match="memory"):
         put(full)
     assert full.redis.keys("ps:job:*") == []
+
+
+def test_uploads_that_never_end_leave_memory_to_submits(full: Store) -> None:
+    full.redis.set("ballast", "x" * 2**24)
+    used = int(full.redis.info("memory")["used_memory"])
+    full.redis.config_set("maxmemory", int(used / 0.8))  # submits are let in to 90 percent
+    upload = Upload(full, new_job_id(), "flood", None)
+    with pytest.raises(Overloaded, match="memory"):
+        upload.add(Payload("null", {}, [{"text": "hello"}]))
+    assert full.redis.keys("ps:inputs:*") == []
+    assert put(full).wake_ups >= 0
 
 
 def test_what_was_accepted_ends_though_redis_is_full(full: Store) -> None:
