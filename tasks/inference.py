@@ -24,6 +24,7 @@ from tasks.lanes import Lane, Settled, Unit
 from tasks.leases import LaneWorker
 from tasks.logs import get_logger
 from tasks.publish import wake
+from tasks.work import Work
 
 log = get_logger(__name__)
 
@@ -45,10 +46,11 @@ class Batch:
     suspect: bool
 
 
-class Inference:
+class Inference(Work):
     """One pool child's path for the lanes gpu and cpu."""
 
     def __init__(self, worker: LaneWorker, runtimes: Mapping[str, Runtime], celery: Celery) -> None:
+        super().__init__()
         self._worker = worker
         self._runtimes = runtimes
         self._celery = celery
@@ -56,33 +58,9 @@ class Inference:
         self._batch_items = max(r.pipeline.batch_items for r in runtimes.values())
         self._breakers = Breakers(worker.store)
         self._together = False  # jobs come together: waiting for more of them makes fuller batches
-        self._turn = threading.Lock()
         self._under_way: dict[int, float] = {}  # since when each thread runs code of a pipeline
-        self._ended = time.monotonic()  # when this child was last busy
         self._ahead = ThreadPoolExecutor(1, "claim-ahead")
         self._behind = ThreadPoolExecutor(1, "commit-behind")
-
-    def run_batches(self) -> int:
-        """Drain the lane for up to `drain_ms`; what is left is announced by another wake-up.
-
-        Returns the number of batches; 0 also if another thread is at it.
-
-        Raises:
-            redis.RedisError: Redis is out of reach; what was claimed is left to its lease.
-            ml.faults.DeviceLost: this process must end; what was claimed is left to its lease.
-        """
-        if not self._turn.acquire(blocking=False):
-            return 0
-        try:
-            return self._drain_and_let_go()
-        finally:
-            self._ended = time.monotonic()
-            self._turn.release()
-
-    @property
-    def idle_s(self) -> float:
-        """Seconds since this child was last busy; 0 while it is."""
-        return 0.0 if self._turn.locked() else time.monotonic() - self._ended
 
     @property
     def busy_s(self) -> float:
@@ -97,20 +75,16 @@ class Inference:
         """Seconds for which the longest call of a tier has been stuck beyond its time limit."""
         return max(runtime.stuck_s() for runtime in self._runtimes.values())
 
-    def retire(self, within_s: float) -> bool:
-        """Take no more batches, from the end of the one under way on; False if it did not end."""
-        return self._turn.acquire(timeout=within_s)
-
-    def _drain_and_let_go(self) -> int:
+    def _drain(self) -> int:
         try:
-            return self._drain()
+            return self._run_all()
         finally:
             for thread in (self._ahead, self._behind):
                 thread.submit(int).result()  # one thread each: what was begun before is done now
             if lost := self._worker.let_go():
                 log.warning("units left to their lease", units=lost, worker=self._worker.name)
 
-    def _drain(self) -> int:
+    def _run_all(self) -> int:
         until = time.monotonic() + self._settings.drain_ms / 1000
         committing: Future[None] | None = None
         batches = 0

@@ -10,30 +10,15 @@ import os
 import signal
 import threading
 from collections.abc import Callable
-from typing import Protocol
 
 from tasks.logs import get_logger
 from tasks.pulse import BEAT_S
 from tasks.settings import Settings
+from tasks.work import Work
 
 log = get_logger(__name__)
 
 LOOK_S = BEAT_S
-
-
-class Work(Protocol):
-    """What is looked after: `tasks.inference.Inference` or `tasks.webhooks.Webhooks`."""
-
-    @property
-    def idle_s(self) -> float: ...
-
-    @property
-    def busy_s(self) -> float: ...
-
-    @property
-    def stuck_s(self) -> float: ...
-
-    def retire(self, within_s: float) -> bool: ...
 
 
 class Rescuer(threading.Thread):

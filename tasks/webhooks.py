@@ -24,6 +24,7 @@ from tasks.publish import wake
 from tasks.recorder import Recorder
 from tasks.sender import Sender
 from tasks.settings import Settings
+from tasks.work import Work
 
 log = get_logger(__name__)
 
@@ -33,43 +34,23 @@ LOOK_AGAIN_S = 0.05
 STOP_MARGIN_S = 2.0
 
 
-class Webhooks:
-    """One pool child's path for the lane of webhooks; see `tasks.inference.Inference`."""
+class Webhooks(Work):
+    """One pool child's path for the lane of webhooks.
+
+    What a batch is to other lanes is a claim here; attempts may go on when `run_batches` returns.
+    """
 
     def __init__(
         self, worker: LaneWorker, celery: Celery, sender: Callable[[Settings], Sender] = Sender
     ) -> None:
+        super().__init__()
         self._worker = worker
         self._celery = celery
         self._settings = worker.store.settings
-        self._turn = threading.Lock()
-        self._ended = time.monotonic()
         self._held = 0  # claimed and not yet recorded
         self._room = threading.Condition()
         self._recorder = Recorder(worker, self._let_go)
         self._courier = Courier(self._settings, self._recorder.put, sender)
-
-    def run_batches(self) -> int:
-        """Claim what waits in the lane and have it sent, for up to `drain_ms`.
-
-        Returns the number of claims that brought something; 0 also if another thread is at it.
-        Attempts may still be under way when it returns.
-
-        Raises:
-            redis.RedisError: Redis is out of reach; what was just claimed is left to its lease.
-        """
-        if not self._turn.acquire(blocking=False):
-            return 0
-        try:
-            return self._drain()
-        finally:
-            self._ended = time.monotonic()
-            self._turn.release()
-
-    @property
-    def idle_s(self) -> float:
-        """Seconds since the lane was last looked at; 0 while it is."""
-        return 0.0 if self._turn.locked() else time.monotonic() - self._ended
 
     @property
     def busy_s(self) -> float:
@@ -80,10 +61,6 @@ class Webhooks:
     def stuck_s(self) -> float:
         """Seconds for which the longest attempt has gone on beyond its deadline."""
         return self._courier.stuck_s
-
-    def retire(self, within_s: float) -> bool:
-        """Claim no more; False if another thread is still at it."""
-        return self._turn.acquire(timeout=within_s)
 
     def stop(self) -> None:
         """End in good order: what was sent is recorded, and what was not begun is handed back."""
