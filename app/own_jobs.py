@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 
 from flask import g
@@ -11,6 +12,8 @@ from app.errors import JobNotFound, ResultExpired
 from app.services import services
 from tasks.jobs import Job
 from tasks.reads import read_job
+
+_ID = re.compile(r"job_[0-7][0-9A-HJKMNP-TV-Z]{25}")
 
 
 def own_job(job_id: str) -> Job:
@@ -31,7 +34,6 @@ def own_job(job_id: str) -> Job:
 
 def _age_s(job_id: str) -> float:
     """Seconds since the id was made, which it tells itself; 0 for what is no id of ours."""
-    try:
-        return time.time() - ULID.from_str(job_id.removeprefix("job_")).timestamp
-    except ValueError:
+    if not _ID.fullmatch(job_id):
         return 0.0
+    return time.time() - ULID.from_str(job_id.removeprefix("job_")).timestamp

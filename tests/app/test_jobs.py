@@ -238,6 +238,8 @@ def test_an_old_job_that_is_not_kept_any_more_is_gone(client: FlaskClient) -> No
         problem = problem_in(client.get(path), 410, "result_expired")
         assert "86400 s" in problem["detail"]
     problem_in(client.post(f"/v1/jobs/job_{old}/cancel"), 410, "result_expired")
+    for no_id_of_ours in (old, f"job_{str(old).lower()}"):
+        problem_in(client.get(f"/v1/jobs/{no_id_of_ours}"), 404, "job_not_found")
 
 
 @pytest.mark.parametrize(
