@@ -7,6 +7,7 @@ import sys
 import tempfile
 import time
 import urllib.request
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -35,7 +36,7 @@ OUTCOME = {"output": {"label": "allow", "confidence": 1.0, "tier": "null"}, "err
 PLAIN = "bench.baselines.celery_webhooks"
 
 
-class Sender:
+class Sender(ABC):
     """A queue of deliveries on a Redis of its own, its worker, and the receiver they go to.
 
     queued: when each event happened, by its id, in seconds since the epoch.
@@ -54,12 +55,13 @@ class Sender:
         fleet.start("receiver", _python("bench.receiver", str(self._port)), env)
         _await(fleet, lambda: self.arrived() is not None)
 
+    @abstractmethod
     def queue(self, count: int) -> None:
         """Events for the endpoints, by turns."""
-        raise NotImplementedError
 
+    @abstractmethod
     def start_worker(self) -> None:
-        raise NotImplementedError
+        """Begin to send them."""
 
     def arrived(self) -> dict[str, float] | None:
         """What has come since the last call, and when; None if the receiver does not listen."""
