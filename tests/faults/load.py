@@ -41,6 +41,7 @@ class Load:
         self.changed: list[tuple[str, End, End]] = []
         self.refused: list[str] = []
         self.most_attempts = 0
+        self.last_claim = 0  # of those that have ended: when the latest began, Redis us
         self._done = threading.Event()
         self._enough = threading.Event()
         self._looking = threading.Lock()
@@ -112,6 +113,7 @@ class Load:
     def _note(self, job: Job) -> None:
         end = (job.status.value, job.finished, str(job.outcome))
         self.most_attempts = max(self.most_attempts, job.attempts)
+        self.last_claim = max(self.last_claim, job.started or 0)
         known = self.ends.setdefault(job.id, end)
         if known != end:
             self.changed.append((job.id, known, end))
