@@ -34,6 +34,7 @@ from ml.pipeline import Item, Options
 from tasks import keys
 from tasks.breakers import breaker_of
 from tasks.cache import answer_key
+from tasks.ended import Ended
 from tasks.jobs import Job, Spec, Status
 from tasks.lanes import Entry, Lane
 from tasks.reads import read_results
@@ -155,7 +156,10 @@ def cancel(job_id: str) -> Response:
     before = store.run(CANCEL, [job.id, ttl_ms], [keys.job(job.id)])
     if before is not None and Status(before).is_terminal and before != Status.CANCELLED:
         raise AlreadyFinished(f"The job has ended already: it {before}.")
-    return respond(own_job(job_id).view())
+    ended = own_job(job_id)
+    if before is not None and not Status(before).is_terminal:
+        services().reporter.ended([Ended.of(ended)])
+    return respond(ended.view())
 
 
 @jobs.get("/<job_id>/results")
@@ -217,6 +221,8 @@ def _accept(submission: Submission, job_id: str) -> Job:
         receipt = submit(here.store, submission, job_id)
     if receipt.wake_ups:
         here.waker.wake(receipt.lane, receipt.wake_ups)
+    if receipt.job and receipt.job.status.is_terminal:
+        here.reporter.ended([Ended.of(receipt.job)])
     return receipt.job or own_job(receipt.job_id)
 
 

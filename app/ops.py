@@ -11,7 +11,6 @@ from app.metrics import exposition
 from app.principal import Scope
 from app.responses import respond
 from app.services import services
-from tasks.breakers import states
 from tasks.health import examine
 
 ops = Blueprint("ops", __name__)
@@ -46,6 +45,5 @@ def ready() -> Response:
 def metrics() -> Response:
     """Prometheus text exposition; counts come from Redis, so any process tells the whole."""
     here = services()
-    breakers = states(here.store, here.pipelines.values())
-    text = exposition(examine(here.store), breakers)
+    text = exposition(here.store, here.pipelines.values())
     return Response(text, content_type=CONTENT_TYPE_LATEST)

@@ -19,7 +19,9 @@ from app.wrong_keys import WrongKeys
 from ml.catalog import load_pipelines
 from ml.pipeline import Pipeline
 from tasks.celery import make_celery
+from tasks.job_log import JobLog
 from tasks.publish import Waker
+from tasks.reports import Reporter
 from tasks.settings import Settings
 from tasks.store import Store, connect
 
@@ -39,6 +41,7 @@ class Services:
     wrong_keys: WrongKeys
     proxies: Sequence[Network]
     limiter: Limiter
+    reporter: Reporter
 
     @classmethod
     def build(cls, settings: Settings) -> Services:
@@ -57,6 +60,7 @@ class Services:
             wrong_keys=WrongKeys(settings.max_wrong_keys),
             proxies=networks(settings.trusted_proxies or ()),
             limiter=Limiter(Windows(settings), settings.web_workers),
+            reporter=Reporter([JobLog("web")] if settings.log_jobs else []),
         )
 
 

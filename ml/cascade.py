@@ -9,6 +9,7 @@ another to go to. No item falls below its floor, the `min_tier` its client accep
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
@@ -58,9 +59,11 @@ class Cascade:
         for level, tier in enumerate(self.tiers):
             pass_over = tier.name in skip and level < len(self.tiers) - 1
             if tried := asked.at(level, pass_over):
+                began = time.perf_counter()
                 results = tier.predict([members[n].features for n in tried])
+                seconds = time.perf_counter() - began
                 failed = asked.take(tier.name, tried, results)
-                verdicts.append(Verdict(tier.name, len(failed) < len(tried)))
+                verdicts.append(Verdict(tier.name, len(failed) < len(tried), seconds))
                 if failed:
                     log.warning("tier %s failed %d items: %s", tier.name, len(failed), failed[0])
         answers = [

@@ -29,7 +29,8 @@ class Outcome:
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """One call of a tier, and whether it answered any of its members."""
+    """One call of a tier: whether it answered any of its members, and how long it took."""
 
     tier: str
     answered: bool
+    seconds: float = 0.0

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
-from typing import Any
 
 from redis import Redis
 
@@ -15,8 +15,7 @@ from ml.runtime import Prepared, Runtime
 from tasks.breakers import Breakers
 from tasks.cache import answer_key, look_up, may_keep
 from tasks.lanes import Settled, Unit
-
-Answer = Mapping[str, Any]  # {"output": ..., "error": ...}
+from tasks.tallies import Answer, Counted, device_time, tally
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,8 +56,10 @@ def gather(units: Sequence[Unit], runtime: Runtime, redis: Redis) -> Group:
     return Group(units, runtime, places, question_keys, runtime.prepare(questions))
 
 
-def answer(group: Group, breakers: Breakers) -> list[Settled]:
+def answer(group: Group, breakers: Breakers, lane: str) -> tuple[list[Settled], Counter[str]]:
     """Run a group's questions and hand every unit its outcomes, in input order.
+
+    Returns them, and the microseconds that each tier took, by series.
 
     Raises:
         ml.faults.DeviceLost: the device can compute nothing more in this process.
@@ -74,24 +75,31 @@ def answer(group: Group, breakers: Breakers) -> list[Settled]:
         if key and not moved and may_keep(answer)
     }
     best = pipeline.tiers[0].name
+    spent = device_time(pipeline.name, lane, run.verdicts)
+    share_us = spent.total() / max(1, sum(isinstance(place, int) for place in group.places))
     places = iter(group.places)
     settled = []
     for number, unit in enumerate(group.units):
         own = list(islice(places, len(unit.payload.inputs)))
-        outcomes: list[Answer] = [
-            _degraded(answers[place], unit, best) if isinstance(place, int) else place
+        items = [
+            Counted(_degraded(answers[place], unit, best), asked=bool(group.keys[place]))
+            if isinstance(place, int)
+            else Counted(place, cached=True)
             for place in own
         ]
-        _insert_rejected(outcomes, unit)
-        cached = bool(own) and not any(isinstance(place, int) for place in own)
-        settled.append(Settled(unit, outcomes, keep if number == 0 else {}, cached))
-    return settled
+        computed = sum(not item.cached for item in items)
+        cached = bool(own) and not computed
+        _insert_rejected(items, unit)
+        counts = tally(pipeline.name, lane, items, round(computed * share_us))
+        outcomes = [item.answer for item in items]
+        settled.append(Settled(unit, outcomes, keep if number == 0 else {}, cached, counts))
+    return settled, spent
 
 
-def _insert_rejected(outcomes: list[Answer], unit: Unit) -> None:
+def _insert_rejected(items: list[Counted], unit: Unit) -> None:
     """The inputs that were not valid fail in their places, so that a line answers each."""
     for place, error in sorted(unit.payload.rejected.items(), key=lambda pair: int(pair[0])):
-        outcomes.insert(int(place), {"output": None, "error": error})
+        items.insert(int(place), Counted({"output": None, "error": error}))
 
 
 def _degraded(answer: Answer, unit: Unit, best: str) -> Answer:
@@ -103,11 +111,12 @@ def _degraded(answer: Answer, unit: Unit, best: str) -> Answer:
     return {**answer, "output": output | {"degraded": True, "reason": "; ".join(reasons)}}
 
 
-def fail(units: Sequence[Unit], code: str, message: str) -> Iterator[Settled]:
+def fail(units: Sequence[Unit], lane: str, code: str, message: str) -> Iterator[Settled]:
     """Settle units that no model can answer."""
+    outcome = {"output": None, "error": {"code": code, "message": message}}
     for unit in units:
-        outcome = {"output": None, "error": {"code": code, "message": message}}
-        yield Settled(unit, [outcome] * unit.items, {})
+        counts = tally(unit.payload.pipeline, lane, [Counted(outcome)] * unit.items, 0)
+        yield Settled(unit, [outcome] * unit.items, {}, tally=counts)
 
 
 def items_of(unit: Unit) -> Iterator[Item]:

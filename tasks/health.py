@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass
+from typing import Any
 
 from tasks import keys
 from tasks.lanes import Lane, Priority
-from tasks.store import Store
+from tasks.store import AGES, Store
 
 _INFERENCE = (Lane.GPU, Lane.CPU)
 
@@ -17,14 +18,18 @@ class Health:
     """As Redis keeps it.
 
     workers: live worker children by lane. depth: units by lane and priority, held ones too.
-    load: bytes of input by lane.
+    load: bytes of input by lane. drain_rate: units per second by lane, while it was last busy.
     """
 
     workers: dict[str, int]
     depth: dict[tuple[str, str], int]
     load: dict[str, int]
     ended: dict[str, int]
+    drain_rate: dict[str, float]
     redis_bytes: int
+    redis_max_bytes: int
+    dead_units: int
+    dead_webhooks: int
 
     @property
     def could_finish(self) -> bool:
@@ -46,26 +51,49 @@ def examine(store: Store) -> Health:
     Raises:
         redis.RedisError: Redis cannot be reached.
     """
-    seconds, micros = store.redis.time()
-    alive_since = seconds * 1000 + micros // 1000 - store.settings.lease_ms
+    alive_since = store.now_us() // 1000 - store.settings.lease_ms
     places = [(lane.value, priority.value) for lane in Lane for priority in Priority]
     pipe = store.redis.pipeline(transaction=False)
     pipe.zrangebyscore(keys.WORKERS, alive_since, "+inf")
     pipe.hgetall(keys.COUNTS)
     pipe.info("memory")
+    pipe.xlen(keys.DEAD)
+    pipe.xlen(keys.DEAD_WEBHOOKS)
     for place in places:
         pipe.xlen(keys.stream(*place))
     for lane in Lane:
         pipe.hgetall(keys.load(lane))
-    alive, ended, memory, *rest = pipe.execute()
-    lengths, loads = rest[: len(places)], dict(zip(Lane, rest[len(places) :], strict=True))
+    for lane in Lane:
+        pipe.hget(keys.rate(lane), "per_s")
+    alive, ended, memory, dead_units, dead_webhooks, *rest = pipe.execute()
+    lengths, loads, rates = _parted(rest, len(places))
     return Health(
         workers=dict(Counter(member.split("/")[0] for member in alive)),
         depth={
-            (lane, priority): length + int(loads[Lane(lane)].get(f"parked:{priority}", 0))
+            (lane, priority): length + int(loads[lane].get(f"parked:{priority}", 0))
             for (lane, priority), length in zip(places, lengths, strict=True)
         },
-        load={lane.value: int(load.get("bytes", 0)) for lane, load in loads.items()},
+        load={lane: int(load.get("bytes", 0)) for lane, load in loads.items()},
         ended={status: int(count) for status, count in ended.items()},
+        drain_rate={lane: float(rate or 0) for lane, rate in rates.items()},
         redis_bytes=int(memory["used_memory"]),
+        redis_max_bytes=int(memory["maxmemory"]),
+        dead_units=int(dead_units),
+        dead_webhooks=int(dead_webhooks),
     )
+
+
+def ages_s(store: Store) -> dict[str, float]:
+    """By lane, the seconds that its oldest waiting unit has waited; 0 if none waits.
+
+    Raises:
+        redis.RedisError: Redis cannot be reached.
+    """
+    ages: list[int] = store.run(AGES, list(Lane))
+    return {lane.value: ms / 1000 for lane, ms in zip(Lane, ages, strict=True)}
+
+
+def _parted(rest: list[Any], places: int) -> tuple[list[int], dict[str, Any], dict[str, Any]]:
+    lanes = [lane.value for lane in Lane]
+    loads, rates = rest[places : places + len(lanes)], rest[places + len(lanes) :]
+    return rest[:places], dict(zip(lanes, loads, strict=True)), dict(zip(lanes, rates, strict=True))

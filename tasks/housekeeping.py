@@ -6,14 +6,19 @@ import os
 import signal
 import threading
 import time
+from collections.abc import Callable
 
 from celery import Celery
 from redis import RedisError
 
+from tasks import keys
+from tasks.ended import Ended
 from tasks.lanes import Lane
 from tasks.leases import LaneWorker
 from tasks.logs import get_logger
 from tasks.publish import wake
+from tasks.reports import Reporter
+from tasks.series import join
 from tasks.store import SWEEP, Arg
 
 log = get_logger(__name__)
@@ -22,8 +27,18 @@ log = get_logger(__name__)
 class Housekeeper(threading.Thread):
     """A thread per child; torch releases the GIL, so it runs while the model computes."""
 
-    def __init__(self, worker: LaneWorker, celery: Celery, parent: int) -> None:
+    def __init__(
+        self,
+        worker: LaneWorker,
+        celery: Celery,
+        parent: int,
+        reporter: Reporter,
+        worked_s: Callable[[], float] | None = None,
+    ) -> None:
         super().__init__(name="housekeeper", daemon=True)
+        self._reporter = reporter
+        self._worked_s = worked_s  # a child that runs no models does not say
+        self._told = (time.monotonic(), 0.0)
         self._worker = worker
         self._celery = celery
         self._parent = parent  # as the parent itself knew it: it may be gone by now
@@ -54,13 +69,30 @@ class Housekeeper(threading.Thread):
         lost = self._worker.renew()
         if lost:
             log.warning("leases lost", units=len(lost), worker=self._worker.name)
+        self._count_time()
+
+    def _count_time(self) -> None:
+        """Add to what this lane's children were busy and idle, for utilisation and cost."""
+        if self._worked_s is None:
+            return
+        now, worked = time.monotonic(), self._worked_s()
+        busy = worked - self._told[1]
+        idle = now - self._told[0] - busy
+        self._told = (now, worked)
+        pipe = self._worker.store.redis.pipeline(transaction=False)
+        for state, seconds in (("busy", busy), ("idle", idle)):
+            series = join("worker", self._worker.lane, state)
+            pipe.hincrby(keys.SERIES, series, max(0, round(seconds * 1e6)))
+        pipe.execute()
 
     def sweep(self) -> None:
         settings = self._worker.store.settings
         times: list[Arg] = [settings.sweep_ms, settings.lease_ms, settings.result_ttl_s * 1000]
         patience = settings.gpu_patience_ms
-        lanes = self._worker.store.run(SWEEP, [self._worker.name, *times, patience, *Lane])
-        for lane in lanes or ():
+        swept = self._worker.store.run(SWEEP, [self._worker.name, *times, patience, *Lane])
+        lanes, ended = swept or ((), ())
+        self._reporter.ended([Ended.read(raw) for raw in ended])
+        for lane in lanes:
             wake(self._celery, lane)
 
     def _die_with_parent(self) -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
@@ -24,6 +24,8 @@ from tasks.lanes import Lane, Settled, Unit
 from tasks.leases import LaneWorker
 from tasks.logs import get_logger
 from tasks.publish import wake
+from tasks.reports import Reporter
+from tasks.stopwatch import Stopwatch
 from tasks.work import Work
 
 log = get_logger(__name__)
@@ -46,11 +48,26 @@ class Batch:
     suspect: bool
 
 
+@dataclass(frozen=True, slots=True)
+class Answered:
+    """Ready to be committed. spent: microseconds that tiers took, by series."""
+
+    settled: Sequence[Settled]
+    spent: Mapping[str, int]
+
+
 class Inference(Work):
     """One pool child's path for the lanes gpu and cpu."""
 
-    def __init__(self, worker: LaneWorker, runtimes: Mapping[str, Runtime], celery: Celery) -> None:
+    def __init__(
+        self,
+        worker: LaneWorker,
+        runtimes: Mapping[str, Runtime],
+        celery: Celery,
+        reporter: Reporter | None = None,
+    ) -> None:
         super().__init__()
+        self._reporter = reporter or Reporter(())
         self._worker = worker
         self._runtimes = runtimes
         self._celery = celery
@@ -59,6 +76,7 @@ class Inference(Work):
         self._breakers = Breakers(worker.store)
         self._together = False  # jobs come together: waiting for more of them makes fuller batches
         self._under_way: dict[int, float] = {}  # since when each thread runs code of a pipeline
+        self._worked = Stopwatch()
         self._ahead = ThreadPoolExecutor(1, "claim-ahead")
         self._behind = ThreadPoolExecutor(1, "commit-behind")
 
@@ -69,6 +87,11 @@ class Inference(Work):
         Waiting for Redis is not in it: an outage must not look like a hung model.
         """
         return time.monotonic() - min(self._under_way.values(), default=time.monotonic())
+
+    @property
+    def worked_s(self) -> float:
+        """Seconds in which a pipeline's code ran, since this process began."""
+        return self._worked.seconds
 
     @property
     def stuck_s(self) -> float:
@@ -95,10 +118,10 @@ class Inference(Work):
                 committing.result()
             deep = batch.waiting > 0 and not batch.suspect and time.monotonic() < until
             ahead = self._ahead.submit(self._claim, self._awake_ms, False) if deep else None
-            settled = self._predict(batch)
+            answered = self._predict(batch)
             if committing:
                 committing.result()
-            committing = self._behind.submit(self._commit, settled)
+            committing = self._behind.submit(self._commit, answered)
             if not ahead:
                 committing.result()
             batch = ahead.result() if ahead else None
@@ -126,6 +149,7 @@ class Inference(Work):
 
     def _claim(self, awake_ms: int, suspects: bool = True) -> Batch | None:
         claim = self._worker.claim(self._batch_items, awake_ms, suspects)
+        self._reporter.ended(claim.ended)
         self._breakers.learn(claim.breakers)
         self._together = len(claim.units) > 1
         return self._prepare(claim.units, claim.waiting) if claim.units else None
@@ -145,37 +169,41 @@ class Inference(Work):
                 groups.append(gather(members, runtime, self._worker.store.redis))
             else:
                 text = f"No worker of this lane serves the pipeline {name!r}."
-                settled += fail(members, "unknown_pipeline", text)
+                settled += fail(members, self._worker.lane, "unknown_pipeline", text)
         return Batch(groups, settled, waiting, any(unit.suspect for unit in units))
 
-    def _predict(self, batch: Batch) -> list[Settled]:
-        settled = list(batch.settled)
+    def _predict(self, batch: Batch) -> Answered:
+        settled, spent = list(batch.settled), Counter[str]()
         with self._timed():
             for group in batch.groups:
-                settled += answer(group, self._breakers)
-        return settled
+                answers, took = answer(group, self._breakers, self._worker.lane)
+                settled += answers
+                spent += took
+        return Answered(settled, spent)
 
     @contextmanager
     def _timed(self) -> Iterator[None]:
         thread = threading.get_ident()
         self._under_way[thread] = time.monotonic()
         try:
-            yield
+            with self._worked:
+                yield
         finally:
             del self._under_way[thread]
 
-    def _commit(self, settled: Sequence[Settled]) -> None:
+    def _commit(self, answered: Answered) -> None:
         """Commit, through a restart of Redis if need be: until the leases are lost anyway."""
         give_up = time.monotonic() + self._settings.lease_ms / 1000
         while True:
             try:
-                committed = self._worker.commit(settled)
+                committed = self._worker.commit(answered.settled, answered.spent)
                 break
             except RedisError as error:
                 if time.monotonic() > give_up:
                     raise
                 log.warning("commit failed, trying again", error=str(error))
                 time.sleep(COMMIT_AGAIN_S)
+        self._reporter.ended(committed.ended)
         if committed.wake:
             wake(self._celery, Lane.WEBHOOKS)
         if committed.stale:

@@ -34,7 +34,9 @@
 | ps:workers                   | zset   | none; members go    | renew; leave and sweep           |
 | ps:limits:*                  | string | 2 windows at most   | app/windows.py: tokens taken     |
 | ps:sweep                     | string | sweep interval      | sweep: who swept this second     |
-| ps:counts                    | hash   | none                | whatever ends a job              |
+| ps:counts                    | hash   | none                | whatever ends a job: by status   |
+| ps:series                    | hash   | none                | what Prometheus is shown         |
+| ps:usage:{owner}:{day}       | hash   | 93 days             | commit, whatever ends a job      |
 | ps:keys                      | hash   | none                | write_keys: API keys by their id |
 | ps:keys:version              | string | none                | write_keys: us of its last run   |
 | ps:done                      | pubsub |                     | whatever ends a job              |
@@ -100,6 +102,12 @@ A value of ps:keys is JSON, see `app.key_records.KeyRecord`: owner, scopes, limi
 digest of a key, never the key. Its version changes with every write. It is a moment rather than a
 count, so that it never comes to a value again after Redis lost a write or was put back from a copy.
 
+A field of ps:series is a name and its labels, see `tasks.series`; in all at most 20,000. Those of
+histograms end in the number of a bucket, from 1, or in sum (in millionths); of times, in us.
+
+A day of ps:usage is days since the epoch (UTC); its fields are {lane}|{pipeline}|jobs, items,
+cached (those answered from the cache) and device_us (the owner's share of what devices ran).
+
 The keys below ps:limits are spelled by the library `limits`: {requests/KEY ID/QUOTA/WINDOW/second}
 and the same for items, tokens in this window; with /-1 behind it, in the last one.
 
@@ -119,6 +127,7 @@ WORKERS = "ps:workers"
 UNFINISHED = "ps:unfinished"
 SWEEP = "ps:sweep"
 COUNTS = "ps:counts"
+SERIES = "ps:series"
 BREAKERS = "ps:breakers"
 API_KEYS = "ps:keys"
 API_KEYS_VERSION = "ps:keys:version"
@@ -172,12 +181,20 @@ def load(lane: str) -> str:
     return f"{LANE}{lane}:load"
 
 
+def rate(lane: str) -> str:
+    return f"{LANE}{lane}:rate"
+
+
 def bell(lane: str) -> str:
     return f"{LANE}{lane}:bell"
 
 
 def idempotency(owner: str, digest: str) -> str:
     return f"ps:idempotency:{owner}:{digest}"
+
+
+def usage(owner: str, day: int) -> str:
+    return f"ps:usage:{owner}:{day}"
 
 
 def cache(digest: str) -> str:

@@ -9,6 +9,8 @@ from typing import Any
 
 import orjson
 
+from tasks.tallies import Tally
+
 
 class Lane(StrEnum):
     GPU = "gpu"
@@ -87,12 +89,16 @@ class Unit:
 
 @dataclass(frozen=True, slots=True)
 class Settled:
-    """A unit that was run: one outcome per item, in input order, and what may be cached of it."""
+    """A unit that was run: one outcome per item, in input order, and what may be cached of it.
+
+    tally: what it adds to the counts; a unit that went to no pipeline has none.
+    """
 
     unit: Unit
     outcomes: Sequence[Mapping[str, Any]]  # {"output": ..., "error": ...}
     answers: Mapping[str, Mapping[str, Any]]  # cache key -> outcome
     cached: bool = False
+    tally: Tally | None = None
 
     @property
     def failed(self) -> int:

@@ -12,8 +12,11 @@ from dataclasses import dataclass
 import orjson
 
 from tasks import keys
+from tasks.ended import Ended
 from tasks.lanes import Lane, Settled, Unit
+from tasks.series import join
 from tasks.store import CLAIM, COMMIT, LEAVE, RELEASE, RENEW, Arg, Store
+from tasks.tallies import NONE, Tally, lines
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,12 +24,13 @@ class Claim:
     """What a claim brought.
 
     waiting: units left in the lane for others, or for the next claim. breakers: those that have
-    something to tell, by name (see `tasks.breakers`).
+    something to tell, by name (see `tasks.breakers`). ended: jobs that the claim itself ended.
     """
 
     units: Sequence[Unit]
     waiting: int
     breakers: Mapping[str, str]
+    ended: Sequence[Ended] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +39,7 @@ class Committed:
 
     stale: int
     wake: bool
+    ended: Sequence[Ended] = ()
 
 
 class LaneWorker:
@@ -57,31 +62,33 @@ class LaneWorker:
             *(self.lane, self.name, most_items, settings.lease_ms, settings.max_attempts),
             *(settings.result_ttl_s * 1000, awake_ms, settings.max_dead, int(suspects)),
         ]
-        raw, waiting, breakers, more = self.store.run(CLAIM, args)
+        raw, waiting, breakers, more, ended = self.store.run(CLAIM, args)
         while more and not raw:  # so far it met only units to be dropped
-            raw, waiting, breakers, more = self.store.run(CLAIM, args)
+            raw, waiting, breakers, more, also = self.store.run(CLAIM, args)
+            ended += also
         units = [Unit.read(unit) for unit in raw]
         with self._lock:
             self._held.update((unit.entry, unit) for unit in units)
-        return Claim(units, waiting, dict(zip(breakers[::2], breakers[1::2], strict=True)))
+        states = dict(zip(breakers[::2], breakers[1::2], strict=True))
+        return Claim(units, waiting, states, [Ended.read(raw) for raw in ended])
 
     def wait_for_bell(self, seconds: float) -> bool:
         """Wait until somebody rings for this lane; False if it stayed silent."""
         seconds = max(seconds, 0.002)  # Redis 6 takes a millisecond for ever
         return self.store.redis.blpop([keys.bell(self.lane)], timeout=seconds) is not None
 
-    def commit(self, batch: Sequence[Settled]) -> Committed:
-        """Store outcomes."""
+    def commit(self, batch: Sequence[Settled], spent: Mapping[str, int] | None = None) -> Committed:
+        """Store outcomes. spent: microseconds that devices ran for them, see `tasks.tallies`."""
         settings = self.store.settings
         args: list[Arg] = [
             *(self.lane, self.name, settings.lease_ms, settings.result_ttl_s * 1000),
-            *(settings.cache_ttl_s * 1000, len(batch)),
+            *(settings.cache_ttl_s * 1000, len(batch), lines(spent or {})),
             *(arg for settled in batch for arg in _commit_args(settled)),
             *(arg for settled in batch for arg in _cache_args(settled)),
         ]
-        stale, wake = self.store.run(COMMIT, args)
+        stale, wake, ended = self.store.run(COMMIT, args)
         self.forget(settled.unit for settled in batch)
-        return Committed(stale, bool(wake))
+        return Committed(stale, bool(wake), [Ended.read(raw) for raw in ended])
 
     def release(self, units: Sequence[Unit]) -> None:
         """Hand units back unrun, so that another worker takes them at once."""
@@ -122,6 +129,8 @@ def _commit_args(settled: Settled) -> Iterator[Arg]:
     unit = settled.unit
     yield from (*unit.place, unit.items, unit.bytes)
     yield from (settled.failed, orjson.dumps(settled.outcomes), int(settled.cached))
+    tally = settled.tally or Tally(join(unit.payload.pipeline, NONE, NONE))
+    yield from (tally.from_cache, tally.device_us, tally.answered, tally.counts)
 
 
 def _cache_args(settled: Settled) -> Iterator[str | bytes]:

@@ -164,7 +164,6 @@ class Settings:
     # What is measured, and who is told
     metrics_port: int = count("PENSTOCK_METRICS_PORT", 9410, low=0, high=65_000)
     metrics_dir: str | None = read_from("PENSTOCK_METRICS_DIR", fields.String(), None)
-    max_series: int = count("PENSTOCK_MAX_SERIES", 20_000, low=100)
     otlp_endpoint: str | None = read_from(
         "OTEL_EXPORTER_OTLP_ENDPOINT", fields.Url(require_tld=False), None
     )

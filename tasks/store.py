@@ -18,7 +18,7 @@ from tasks.settings import Settings
 
 LUA = Path(__file__).parent / "lua"
 
-SHARED = ("prelude", "units", "ends")
+SHARED = ("prelude", "series", "units", "ends")
 
 Arg = str | int | bytes
 
@@ -74,6 +74,7 @@ WRITE_KEYS = Script("write_keys")
 ENDPOINT = Script("endpoint")
 PREPARE = Script("prepare")
 PING = Script("ping")
+AGES = Script("ages")
 
 
 class Store:

@@ -26,11 +26,13 @@ from tasks import devices
 from tasks.celery import RUN_BATCHES, make_celery, queue_of
 from tasks.housekeeping import Housekeeper
 from tasks.inference import Inference
+from tasks.job_log import JobLog
 from tasks.lanes import Lane
 from tasks.leases import LaneWorker
 from tasks.logs import configure_logs, get_logger
 from tasks.minder import Rescuer, Watchdog
 from tasks.pulse import Guard, Pulse
+from tasks.reports import Reporter, Sink
 from tasks.settings import Settings, SettingsError
 from tasks.store import Store, connect
 
@@ -53,16 +55,19 @@ class Child:
         pulse.begin(index)
         device = devices.pin(settings, lane, index)
         self.worker = LaneWorker(Store(connect(settings, 4), settings), lane)
+        reporter = Reporter(sinks(settings, self.worker.name))
         self.work: Inference | Webhooks
+        worked_s = None
         if lane is Lane.WEBHOOKS:
             self.work = load_webhooks(self.worker, celery)
         else:
             runtimes = load_runtimes(settings, lane, device)
-            self.work = Inference(self.worker, runtimes, celery)
+            self.work = Inference(self.worker, runtimes, celery, reporter)
+            worked_s = partial(getattr, self.work, "worked_s")
         self.threads: list[Housekeeper | Rescuer | Watchdog] = [
             Rescuer(self.work, self.run_batches, settings),
             Watchdog(self.work, partial(pulse.beat, index), settings),
-            Housekeeper(self.worker, celery, parent),
+            Housekeeper(self.worker, celery, parent, reporter, worked_s),
         ]
         seconds = round(time.monotonic() - started, 2)
         log.info("worker ready", lane=lane, device=device, child=index, load_seconds=seconds)
@@ -91,6 +96,11 @@ class Child:
             self.worker.leave()
         except RedisError as error:
             log.warning("left without saying so", error=str(error))
+
+
+def sinks(settings: Settings, worker: str) -> list[Sink]:
+    """Who is told of the jobs that this child ends."""
+    return [JobLog(worker)] if settings.log_jobs else []
 
 
 def load_webhooks(worker: LaneWorker, celery: Celery) -> Webhooks:

@@ -4,10 +4,11 @@
 -- ARGV  1 lane  2 consumer  3 most items  4 lease, ms  5 most attempts  6 record TTL, ms
 --       7 how long the worker stays awake, ms; 0 = it sleeps if this claim finds nothing
 --       8 most dead letters kept  9 '1' if this claim may bring a suspect
--- Returns {units, waiting, breakers, more}: per unit {stream, entry, job, unit, attempt, items, payload,
+-- Returns {units, waiting, breakers, more, ended}: per unit {stream, entry, job, unit, attempt, items, payload,
 -- bytes of the payload, reason it was moved here or ''}; how many units were left for others; the
 -- breakers that have something to tell, as {name, state, name, state, ...} (see tasks/breakers.py);
--- and 1 if it dropped as many as it may before it had enough, else 0.
+-- 1 if it dropped as many as it may before it had enough, else 0; and the jobs that ended, see
+-- tasks/ended.py.
 --
 -- Attempts are counted here, before anything runs, so that a unit that kills its worker is counted.
 -- One that has used up its attempts fails as poison_input and is kept as a dead letter.
@@ -66,9 +67,14 @@ local function take(stream, entry, unit)
         local outcome = '{"output":null,"error":{"code":"poison_input","message":"'
             .. most_attempts .. ' attempts ended with the worker"}}'
         local outcomes = '[' .. outcome .. string.rep(',' .. outcome, items - 1) .. ']'
+        local pipeline = cjson.decode(payload)[1]
+        count('units_quarantined|' .. pipeline, 1)
+        count('predictions|' .. pipeline .. '|none|none|failed', items)
         redis.call('XADD', 'ps:dead', 'MAXLEN', '~', most_dead, '*', 'job', job, 'unit', unit.unit,
             'stream', stream, 'spec', redis.call('HGET', key, 'spec'), 'payload', payload)
-        return settle(stream, entry, job, unit.unit, items, unit.bytes, items, outcomes, ttl)
+        settle(stream, entry, job, unit.unit, items, unit.bytes, items, outcomes, ttl,
+            pipeline .. '|none|none')
+        return
     end
     redis.call('HSET', key, 'status', 'running', 'lane', lane,
         'started', record[4] or STAMP, 'attempts', math.max(attempt, tonumber(record[3] or 0)))
@@ -94,6 +100,7 @@ local function reclaim(stream)
             redis.call('XACK', stream, GROUP, held[1])
         elseif fits(unit_of(entry[2])) then
             redis.call('XCLAIM', stream, GROUP, consumer, lease, held[1], 'JUSTID')
+            count('leases_reclaimed|' .. lane, 1)
             take(stream, entry[1], unit_of(entry[2]))
         end
     end
@@ -132,4 +139,4 @@ elseif #claimed == 0 then
     redis.call('DEL', awake)
 end
 local breakers = deliveries and {} or redis.call('HGETALL', 'ps:breakers')
-return { claimed, waiting_units(lane), breakers, dropped < MOST_DROPS and 0 or 1 }
+return { claimed, waiting_units(lane), breakers, dropped < MOST_DROPS and 0 or 1, facts }

@@ -48,11 +48,13 @@ local function jobs_of(owner, state)
     return 'ps:jobs:' .. owner .. ':' .. state
 end
 
--- Everything that is true of every end of a job.
-local function finish(job, status, ttl_ms)
+-- Everything that is true of every end of a job. answered: pipeline|tier|model version of its answer,
+-- where the script was told them.
+local function finish(job, status, ttl_ms, answered)
     local key = 'ps:job:' .. job
-    local owner, total, done, deadline, staged, hook =
-        unpack(redis.call('HMGET', key, 'owner', 'total', 'done', 'deadline', 'staged', 'hook'))
+    local owner, total, done, deadline, staged, hook, lane, created, started, failed, attempts, cached, spec =
+        unpack(redis.call('HMGET', key, 'owner', 'total', 'done', 'deadline', 'staged', 'hook',
+            'lane', 'created', 'started', 'failed', 'attempts', 'cached', 'spec'))
     redis.call('HSET', key, 'status', status, 'finished', STAMP)
     redis.call('PEXPIRE', key, ttl_ms)
     redis.call('HINCRBY', 'ps:counts', status, 1)
@@ -68,12 +70,24 @@ local function finish(job, status, ttl_ms)
     if staged then
         redis.call('DEL', 'ps:inputs:' .. job)
     end
+    local pipeline = answered and answered:match('^[^|]*') or cjson.decode(spec).pipeline
+    count('jobs|' .. pipeline .. '|' .. status, 1)
+    use(owner, lane .. '|' .. pipeline .. '|jobs', 1)
+    if answered then
+        local labels = pipeline .. '|' .. lane .. answered:match('|.*$')
+        observe('job', labels, STAMP - created)
+        observe('queue', labels, (started or STAMP) - created)
+        observe('inference', labels, STAMP - (started or STAMP))
+    end
     ended[#ended + 1] = job
+    facts[#facts + 1] =
+        { job, status, lane, created, started, STAMP, total, failed, attempts, cached, spec }
     notify(job, owner, 'job.' .. status, hook, ttl_ms)
 end
 
--- Store a unit's outcomes and take it off its lane; ends the job with its last unit.
-local function settle(stream, entry, job, unit, items, bytes, failed, outcomes, ttl_ms)
+-- Store a unit's outcomes and take it off its lane; ends the job with its last unit. answered: see
+-- `finish`. Returns the job's owner.
+local function settle(stream, entry, job, unit, items, bytes, failed, outcomes, ttl_ms, answered)
     local key = 'ps:job:' .. job
     drop(stream, entry, items, bytes)
     redis.call('HSET', key, 'r:' .. unit, outcomes)
@@ -86,12 +100,15 @@ local function settle(stream, entry, job, unit, items, bytes, failed, outcomes, 
     redis.call('HINCRBY', 'ps:unfinished', owner, -items)
     total = tonumber(total)
     if done >= total then
-        finish(job, tonumber(all_failed) >= total and 'failed' or 'succeeded', ttl_ms)
+        finish(job, tonumber(all_failed) >= total and 'failed' or 'succeeded', ttl_ms, answered)
     end
+    return owner
 end
 
--- Tell waiting clients, and the worker of webhooks if it listens. Returns 1 if it must be woken.
+-- Tell waiting clients, and the worker of webhooks if it listens, and write what was counted. Returns
+-- 1 if that worker must be woken.
 local function announce()
+    write_counts()
     if #ended > 0 then
         redis.call('PUBLISH', 'ps:done', table.concat(ended, ' '))
     end

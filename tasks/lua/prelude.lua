@@ -11,6 +11,7 @@ local NOW = TIME[1] * 1000 + math.floor(TIME[2] / 1000)
 local STAMP = TIME[1] .. string.format('%06d', TIME[2])
 
 local ended = {} -- ids of the jobs that this run ended
+local facts = {} -- and what is told of each, see tasks/ended.py
 local told_webhooks = false -- whether this run put anything into the lane of webhooks
 
 local function stream_of(lane, priority)
@@ -40,6 +41,12 @@ local function waiting_units(lane)
         end
     end
     return waiting
+end
+
+-- The last entry of a stream that a worker has claimed.
+local function delivered(stream)
+    local groups = redis.pcall('XINFO', 'GROUPS', stream)
+    return groups[1] and groups[1][8] or '0-0'
 end
 
 -- Units per second that a lane drains when it is busy; nil until the sweep has seen it busy.

@@ -157,7 +157,15 @@ if answer then
     redis.call('HSET', KEYS[1], 'spec', ARGV[3], 'owner', owner, 'lane', lane, 'created', STAMP,
         'started', STAMP, 'total', total, 'done', total, 'cached', 1, 'attempts', 0, 'r:0', answer)
     keep_hook()
-    finish(job, 'succeeded', ARGV[9])
+    local spec, output = cjson.decode(ARGV[3]), cjson.decode(answer)[1].output
+    output = type(output) == 'table' and output or {}
+    local answered =
+        table.concat({ spec.pipeline, output.tier or 'none', output.model_version or 'none' }, '|')
+    count('predictions|' .. answered .. '|cached', 1)
+    count('cache_hits|' .. spec.pipeline, 1)
+    use(owner, lane .. '|' .. spec.pipeline .. '|items', 1)
+    use(owner, lane .. '|' .. spec.pipeline .. '|cached', 1)
+    finish(job, 'succeeded', ARGV[9], answered)
     announce()
     return { 'hit', STAMP, answer }
 end

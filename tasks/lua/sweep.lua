@@ -3,7 +3,8 @@
 --
 -- ARGV  1 caller  2 interval, ms  3 lease, ms  4 record TTL, ms  5 patience of the gpu lane, ms
 --       then the lanes
--- Returns nil if another worker swept within the interval, else the lanes to wake.
+-- Returns nil if another worker swept within the interval, else {lanes to wake, jobs that ended}, the
+-- latter as tasks/ended.py reads them.
 
 local interval, lease, ttl = tonumber(ARGV[2]), tonumber(ARGV[3]), ARGV[4]
 local patience = tonumber(ARGV[5])
@@ -43,11 +44,6 @@ for _, member in ipairs(dead) do
 end
 
 local alive = lanes_alive(lease)
-
-local function delivered(stream)
-    local groups = redis.pcall('XINFO', 'GROUPS', stream)
-    return groups[1] and groups[1][8] or '0-0'
-end
 
 -- Units of the gpu lane that nobody will take in time go to the cpu lane, where the cascade answers
 -- from a lower tier and says why. Attempts stay with the job's record.
@@ -226,4 +222,4 @@ for i = 6, #ARGV do
         end
     end
 end
-return lanes
+return { lanes, facts }

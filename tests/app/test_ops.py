@@ -103,8 +103,8 @@ def test_metrics_count_jobs_units_and_workers(
     client.post(f"/v1/jobs/{job_id}/cancel")
     gpu_worker.renew()
     found = samples(client)
-    assert found["penstock_jobs_total", "succeeded"] == 3
-    assert found["penstock_jobs_total", "cancelled"] == 1
+    assert found["penstock_jobs_total", "null", "succeeded"] == 3
+    assert found["penstock_jobs_total", "null", "cancelled"] == 1
     assert found["penstock_lane_units", "gpu", "high"] == 1
     assert found["penstock_lane_units", "cpu", "high"] == 0
     assert found["penstock_workers", "gpu"] == 1
@@ -127,4 +127,4 @@ def test_every_process_tells_the_same_counts(
     client.post("/v1/jobs", json=NULL_JOB)
     work()
     another = samples(client_of(create_app(settings)))
-    assert another["penstock_jobs_total", "succeeded"] == 1
+    assert another["penstock_jobs_total", "null", "succeeded"] == 1

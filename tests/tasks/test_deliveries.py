@@ -52,10 +52,8 @@ def finished(store: Store, gpu: LaneWorker, submission: Submission) -> str:
 def sweep(store: Store) -> list[str] | None:
     store.redis.delete(keys.SWEEP)
     settings = store.settings
-    found: list[str] | None = store.run(
-        SWEEP, ["test", 1_000, settings.lease_ms, 60_000, HOUR_MS, *Lane]
-    )
-    return found
+    found = store.run(SWEEP, ["test", 1_000, settings.lease_ms, 60_000, HOUR_MS, *Lane])
+    return found[0] if found else None
 
 
 def only(store: Store, job_id: str) -> Delivery:

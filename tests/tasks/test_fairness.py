@@ -129,7 +129,7 @@ def test_a_flood_that_stays_in_its_lane_does_not_end_the_sweep(
     for _ in range(100):
         put(store, replace(of("flood"), cpu_may_serve=cpu_may_serve))
     patience_ms = 3_600_000 if cpu_may_serve else 0
-    lanes = store.run(SWEEP, ["test", 1, store.settings.lease_ms, 60_000, patience_ms, *Lane])
+    lanes, _ = store.run(SWEEP, ["test", 1, store.settings.lease_ms, 60_000, patience_ms, *Lane])
     assert "cpu" not in lanes
     assert store.redis.hget(keys.load("gpu"), "parked:normal") == str(100 - AHEAD)
 

@@ -8,6 +8,7 @@ from typing import Any
 from tasks.housekeeping import Housekeeper
 from tasks.lanes import Lane
 from tasks.leases import LaneWorker
+from tasks.reports import Reporter
 from tasks.store import Store
 from tests.tasks.lanes import claim, put
 
@@ -28,7 +29,7 @@ def test_a_housekeeper_beats_renews_and_wakes_lanes_that_wait(store: Store) -> N
     put(store)
     claim(worker)
     put(store)
-    keeper = Housekeeper(worker, wakes, os.getppid())  # type: ignore[arg-type]
+    keeper = Housekeeper(worker, wakes, os.getppid(), Reporter(()))  # type: ignore[arg-type]
     keeper.start()
     assert wakes.seen.wait(30)
     keeper.stop()

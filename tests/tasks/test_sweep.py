@@ -5,7 +5,7 @@ from dataclasses import replace
 from tasks.jobs import Status
 from tasks.lanes import Lane
 from tasks.leases import LaneWorker
-from tasks.store import SWEEP, Store
+from tasks.store import SWEEP, Arg, Store
 from tests.tasks.lanes import SINGLE, claim, counts, done, job_of, put
 
 HOUR_MS = 3_600_000
@@ -18,7 +18,9 @@ def sweep(
     lease_ms: int = 15_000,
     patience_ms: int = HOUR_MS,
 ) -> object:
-    return store.run(SWEEP, [caller, interval_ms, lease_ms, 60_000, patience_ms, *Lane])
+    args: list[Arg] = [caller, interval_ms, lease_ms, 60_000, patience_ms, *Lane]
+    swept = store.run(SWEEP, args)
+    return swept[0] if swept else None
 
 
 def sweep_until_it_wakes(store: Store, lease_ms: int = 15_000) -> object:

@@ -1,0 +1,82 @@
+"""A job that a script has just ended, as that script alone tells of it: for logs and dashboards.
+
+Each end is told once, to whoever ran the script. A process that dies before it has passed it on
+takes the news along; the record and the counts in Redis are not touched by that.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Self
+
+import orjson
+
+from tasks.jobs import Job, Spec, Status
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """Times are Redis's microseconds since the epoch; a job that was never claimed has no start."""
+
+    job: str
+    spec: Spec
+    status: Status
+    lane: str
+    created: int
+    started: int | None
+    finished: int
+    total: int
+    failed: int = 0
+    attempts: int = 0
+    cached: bool = False
+
+    @classmethod
+    def read(cls, raw: Sequence[str | None]) -> Self:
+        """Build from what ends.lua gathers of a job."""
+        job, status, lane, created, started, finished, total, failed, attempts, cached, spec = raw
+        return cls(
+            job=str(job),
+            spec=Spec(**orjson.loads(spec or "")),
+            status=Status(str(status)),
+            lane=lane or "",
+            created=int(created or 0),
+            started=int(started) if started else None,
+            finished=int(finished or 0),
+            total=int(total or 0),
+            failed=int(failed or 0),
+            attempts=int(attempts or 0),
+            cached=cached == "1",
+        )
+
+    @classmethod
+    def of(cls, job: Job) -> Self:
+        """Build from the record of a job that has ended."""
+        return cls(
+            job=job.id,
+            spec=job.spec,
+            status=job.status,
+            lane=job.lane,
+            created=job.created,
+            started=job.started,
+            finished=job.finished or job.created,
+            total=job.total,
+            failed=job.failed,
+            attempts=job.attempts,
+            cached=job.cached,
+        )
+
+    @property
+    def queue_ms(self) -> float | None:
+        """From submit to the first claim."""
+        return None if self.started is None else max(0, self.started - self.created) / 1000
+
+    @property
+    def run_ms(self) -> float | None:
+        """From the first claim to the end."""
+        return None if self.started is None else max(0, self.finished - self.started) / 1000
+
+    @property
+    def total_ms(self) -> float:
+        """From submit to the end."""
+        return max(0, self.finished - self.created) / 1000
