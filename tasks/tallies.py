@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import re
 from bisect import bisect_left
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from functools import lru_cache
+from typing import Any, NamedTuple
 
 from ml.outcomes import Verdict
 from tasks.series import CONFIDENCE_BOUNDS, join
@@ -47,10 +48,11 @@ class Counted:
 def tally(pipeline: str, lane: str, items: Sequence[Counted], device_us: int) -> Tally:
     """Count a unit's answers."""
     counts: Counter[str] = Counter()
-    seen: set[tuple[str, str]] = set()
-    for item in items:
-        seen.add(_count(counts, pipeline, lane, item))
-    known = seen - {(NONE, NONE)}
+    for kind, number in Counter(map(_kind, items)).items():
+        for series in _series(pipeline, lane, kind):
+            counts[series] += number
+    _add_confidences(counts, pipeline, items)
+    known = {(_tier(item), _version(item)) for item in items if item.answer["output"]}
     tier, version = known.pop() if len(known) == 1 else (MIXED if known else NONE,) * 2
     return Tally(
         join(pipeline, tier, version),
@@ -73,29 +75,65 @@ def lines(counts: Mapping[str, int]) -> str:
     return "\n".join(f"{series} {amount}" for series, amount in counts.items() if amount > 0)
 
 
-def _count(counts: Counter[str], pipeline: str, lane: str, item: Counted) -> tuple[str, str]:
-    """Returns the tier and the model version that answered."""
+class _Kind(NamedTuple):
+    """What is to be counted of an answer.
+
+    bucket: of its confidence; 0 if it has none. looked_up: the series of the cache, if it was.
+    """
+
+    tier: str
+    version: str
+    status: str
+    reasons: str
+    bucket: int
+    looked_up: str
+
+
+def _kind(item: Counted) -> _Kind:
     output = item.answer["output"]
-    if item.cached or item.asked:
-        counts[join("cache_hits" if item.cached else "cache_misses", pipeline)] += 1
+    looked_up = "cache_hits" if item.cached else "cache_misses" if item.asked else ""
     if output is None:
-        counts[join("predictions", pipeline, NONE, NONE, "failed")] += 1
-        return NONE, NONE
-    tier, version = str(output.get("tier", NONE)), str(output.get("model_version", NONE))
-    status = "cached" if item.cached else "degraded" if output.get("degraded") else "succeeded"
-    counts[join("predictions", pipeline, tier, version, status)] += 1
-    if not item.cached:
-        counts[join("items", pipeline, lane, tier)] += 1
-    if status == "degraded":
-        for reason in str(output.get("reason")).split("; "):
-            word = reason if _WORD.fullmatch(reason) else OTHER
-            counts[join("degraded", pipeline, word)] += 1
-    _count_confidence(counts, join("confidence", pipeline, tier, version), output)
-    return tier, version
-
-
-def _count_confidence(counts: Counter[str], series: str, output: Mapping[str, Any]) -> None:
+        return _Kind(NONE, NONE, "failed", "", 0, looked_up)
+    degraded = bool(output.get("degraded"))
+    status = "cached" if item.cached else "degraded" if degraded else "succeeded"
+    reasons = str(output.get("reason")) if status == "degraded" else ""
     confidence = output.get("confidence")
+    bucket = 0
     if isinstance(confidence, float | int):
-        counts[f"{series}|{bisect_left(CONFIDENCE_BOUNDS, confidence) + 1}"] += 1
-        counts[f"{series}|sum"] += max(0, round(confidence * 1e6))
+        bucket = bisect_left(CONFIDENCE_BOUNDS, confidence) + 1
+    return _Kind(_tier(item), _version(item), status, reasons, bucket, looked_up)
+
+
+@lru_cache(maxsize=4_096)
+def _series(pipeline: str, lane: str, kind: _Kind) -> tuple[str, ...]:
+    """The series to which an answer of that kind adds one each."""
+    tier, version, status, reasons, bucket, looked_up = kind
+    found = [join("predictions", pipeline, tier, version, status)]
+    if status in ("succeeded", "degraded"):
+        found.append(join("items", pipeline, lane, tier))
+    if bucket:
+        found.append(join("confidence", pipeline, tier, version, str(bucket)))
+    if looked_up:
+        found.append(join(looked_up, pipeline))
+    words = (word if _WORD.fullmatch(word) else OTHER for word in reasons.split("; ") if word)
+    found += [join("degraded", pipeline, word) for word in words]
+    return tuple(found)
+
+
+def _add_confidences(counts: Counter[str], pipeline: str, items: Sequence[Counted]) -> None:
+    """In millionths, as all sums that are no whole numbers."""
+    sums: dict[tuple[str, str], float] = defaultdict(float)
+    for item in items:
+        confidence = (item.answer["output"] or {}).get("confidence")
+        if isinstance(confidence, float | int):
+            sums[_tier(item), _version(item)] += confidence
+    for (tier, version), total in sums.items():
+        counts[join("confidence", pipeline, tier, version, "sum")] += max(0, round(total * 1e6))
+
+
+def _tier(item: Counted) -> str:
+    return str(item.answer["output"].get("tier", NONE))
+
+
+def _version(item: Counted) -> str:
+    return str(item.answer["output"].get("model_version", NONE))
