@@ -8,10 +8,10 @@ DEV := $(VENV)/.dev-installed
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help up down test faults soak check fmt openapi bench clean
+.PHONY: help up down test faults soak check fmt openapi bench bench-observability clean
 
 help: ## List the targets
-	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1	\2/p' Makefile
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1	\2/p' Makefile
 
 up: $(RUNTIME) ## Start everything, moderate a text, show the logs; DETACH=1 returns once ready
 	@$(BIN)/python -m deploy.local up
@@ -45,6 +45,9 @@ openapi: $(RUNTIME) ## Write docs/openapi.json anew, from the routes and schemas
 bench: $(DEV) ## Measure Penstock and the usual alternative on this machine
 	$(BIN)/python -m bench
 	$(BIN)/python -m bench.webhooks
+
+bench-observability: $(DEV) ## Measure what being observed costs: all of it on beside all of it off
+	$(BIN)/python -m bench.observability
 
 clean: ## Remove caches; keeps .venv, and the keys, data and logs in var/
 	rm -rf .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

@@ -13,6 +13,7 @@ from app import (
     limits,
     queries,
     request_ids,
+    request_metrics,
     security_headers,
     uploads,
 )
@@ -34,6 +35,7 @@ def create_app(settings: Settings) -> Flask:
     app = Flask("penstock", static_folder=None)
     app.config["MAX_CONTENT_LENGTH"] = settings.max_body_bytes
     app.extensions[EXTENSION] = Services.build(settings)
+    request_metrics.install(app)
     request_ids.install(app)
     limits.install(app)
     security_headers.install(app)

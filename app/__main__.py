@@ -10,6 +10,7 @@ from granian.constants import HTTPModes, Interfaces
 from granian.http import HTTP1Settings
 
 from app.crowding import SPARE_THREADS
+from tasks.metrics_folder import open_folder
 from tasks.settings import Settings, SettingsError
 
 STOP_S = 20  # what is under way then is cut, well before the supervisor's grace of 30 s ends
@@ -20,6 +21,7 @@ BACKLOG = 1024  # connections that the kernel holds until a process takes them
 def main() -> int:
     try:
         settings = Settings.from_env()
+        open_folder(settings, "web")
     except SettingsError as error:
         print(error, file=sys.stderr)  # noqa: T201
         return 2

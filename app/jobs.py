@@ -26,6 +26,7 @@ from app.principal import Scope
 from app.queries import refuse_all, takes
 from app.refusals import explained
 from app.request_ids import traceparent
+from app.request_metrics import held
 from app.responses import conditional, respond, stream_lines
 from app.schemas import JobRequest
 from app.services import services
@@ -106,7 +107,8 @@ def _created(submission: Submission, job_id: str, **more: Any) -> Response:
         if job.id != job_id:  # a replay of an earlier request
             job = _ended_within(wait_s, job.id)
         elif not job.status.is_terminal:
-            job = waiter.wait(wait_s) or job
+            with held():
+                job = waiter.wait(wait_s) or job
     response = _shown(job, more)
     if waiter.admitted:
         response.headers["Preference-Applied"] = f"wait={wait_s}"
@@ -234,7 +236,9 @@ def _ended_within(seconds: int, job_id: str) -> Job:
             return job
         if not waiter.admitted:
             raise Shedding(_TOO_MANY_WAIT, int(POLL_AGAIN_S))
-        return waiter.wait(seconds) or own_job(job_id)
+        with held():
+            ended = waiter.wait(seconds)
+        return ended or own_job(job_id)
 
 
 def _shown(job: Job, more: Mapping[str, Any]) -> Response:

@@ -26,14 +26,15 @@ class _Snapshot(Collector):
         yield from self._metrics
 
 
-def exposition(store: Store, pipelines: Iterable[Pipeline]) -> bytes:
-    """Prometheus text.
+def exposition(store: Store, pipelines: Iterable[Pipeline], seen: Collector) -> bytes:
+    """Prometheus text. seen: what the web processes count themselves.
 
     Raises:
         redis.RedisError: Redis cannot be reached.
     """
     registry = CollectorRegistry()
     registry.register(_Snapshot(_read(store, pipelines)))
+    registry.register(seen)
     return generate_latest(registry)
 
 

@@ -12,6 +12,7 @@ from app.principal import Scope
 from app.responses import respond
 from app.services import services
 from tasks.health import examine
+from tasks.process_metrics import WEB, process_metrics
 
 ops = Blueprint("ops", __name__)
 
@@ -43,7 +44,8 @@ def ready() -> Response:
 @ops.get("/metrics")
 @requires(Scope.METRICS)
 def metrics() -> Response:
-    """Prometheus text exposition; counts come from Redis, so any process tells the whole."""
+    """Prometheus text exposition, of all web processes and of what Redis knows: docs/metrics.md."""
     here = services()
-    text = exposition(here.store, here.pipelines.values())
+    seen = process_metrics().collector(WEB)
+    text = exposition(here.store, here.pipelines.values(), seen)
     return Response(text, content_type=CONTENT_TYPE_LATEST)

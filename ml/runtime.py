@@ -7,7 +7,7 @@ run:     cascade -> post-processing
 from __future__ import annotations
 
 import logging
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -35,6 +35,12 @@ class Prepared:
     items: Sequence[Item]
     members: list[Member | ItemError]
     batches: list[list[int]]  # positions in `items`
+
+    def costs(self) -> Iterator[list[int]]:
+        """Of each batch what its members cost, in tokens."""
+        for batch in self.batches:
+            members = (self.members[n] for n in batch)
+            yield [member.features.cost for member in members if isinstance(member, Member)]
 
 
 @dataclass(frozen=True, slots=True)

@@ -35,6 +35,12 @@ def pin(settings: Settings, lane: Lane, child: int) -> str:
     return "cpu"
 
 
+def name_of(settings: Settings, lane: Lane, child: int) -> str:
+    """What metrics call a child's device: a GPU by its name here, a child without one by itself."""
+    gpus = visible_gpus(settings)
+    return gpus[child % len(gpus)] if lane is Lane.GPU and gpus else f"cpu-{child}"
+
+
 def threads(lane: Lane) -> int:
     """torch threads of a child: half the cores in the gpu lane, in case it has no GPU, else one.
 

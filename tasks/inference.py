@@ -23,6 +23,7 @@ from tasks.breakers import Breakers
 from tasks.lanes import Lane, Settled, Unit
 from tasks.leases import LaneWorker
 from tasks.logs import get_logger
+from tasks.process_metrics import process_metrics
 from tasks.publish import wake
 from tasks.reports import Reporter
 from tasks.stopwatch import Stopwatch
@@ -74,6 +75,7 @@ class Inference(Work):
         self._settings = worker.store.settings
         self._batch_items = max(r.pipeline.batch_items for r in runtimes.values())
         self._breakers = Breakers(worker.store)
+        self._metrics = process_metrics()
         self._together = False  # jobs come together: waiting for more of them makes fuller batches
         self._under_way: dict[int, float] = {}  # since when each thread runs code of a pipeline
         self._worked = Stopwatch()
@@ -177,6 +179,8 @@ class Inference(Work):
         with self._timed():
             for group in batch.groups:
                 answers, took = answer(group, self._breakers, self._worker.lane)
+                name, lane = group.runtime.pipeline.name, self._worker.lane
+                self._metrics.batches(name, lane, group.prepared)
                 settled += answers
                 spent += took
         return Answered(settled, spent)

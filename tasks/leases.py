@@ -14,6 +14,7 @@ import orjson
 from tasks import keys
 from tasks.ended import Ended
 from tasks.lanes import Lane, Settled, Unit
+from tasks.process_metrics import process_metrics
 from tasks.series import join
 from tasks.store import CLAIM, COMMIT, LEAVE, RELEASE, RENEW, Arg, Store
 from tasks.tallies import NONE, Tally, lines
@@ -51,6 +52,8 @@ class LaneWorker:
         self.name = f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(3)}"
         self._held: dict[str, Unit] = {}
         self._lock = threading.Lock()
+        self._claim_s = process_metrics().claim.labels(lane)
+        self._commit_s = process_metrics().commit.labels(lane)
 
     def claim(self, most_items: int, awake_ms: int, suspects: bool = True) -> Claim:
         """Lease up to `most_items`, or one suspect alone if `suspects` may come.
@@ -62,7 +65,8 @@ class LaneWorker:
             *(self.lane, self.name, most_items, settings.lease_ms, settings.max_attempts),
             *(settings.result_ttl_s * 1000, awake_ms, settings.max_dead, int(suspects)),
         ]
-        raw, waiting, breakers, more, ended = self.store.run(CLAIM, args)
+        with self._claim_s.time():
+            raw, waiting, breakers, more, ended = self.store.run(CLAIM, args)
         while more and not raw:  # so far it met only units to be dropped
             raw, waiting, breakers, more, also = self.store.run(CLAIM, args)
             ended += also
@@ -86,7 +90,8 @@ class LaneWorker:
             *(arg for settled in batch for arg in _commit_args(settled)),
             *(arg for settled in batch for arg in _cache_args(settled)),
         ]
-        stale, wake, ended = self.store.run(COMMIT, args)
+        with self._commit_s.time():
+            stale, wake, ended = self.store.run(COMMIT, args)
         self.forget(settled.unit for settled in batch)
         return Committed(stale, bool(wake), [Ended.read(raw) for raw in ended])
 

@@ -30,11 +30,15 @@ from tasks.job_log import JobLog
 from tasks.lanes import Lane
 from tasks.leases import LaneWorker
 from tasks.logs import configure_logs, get_logger
+from tasks.metrics_folder import open_folder
+from tasks.metrics_server import MetricsServer
 from tasks.minder import Rescuer, Watchdog
+from tasks.process_metrics import WORKER, collector_of, process_metrics
 from tasks.pulse import Guard, Pulse
 from tasks.reports import Reporter, Sink
 from tasks.settings import Settings, SettingsError
 from tasks.store import Store, connect
+from tasks.utilization import Utilization, share_of
 
 if TYPE_CHECKING:
     from tasks.webhooks import Webhooks
@@ -64,11 +68,15 @@ class Child:
             runtimes = load_runtimes(settings, lane, device)
             self.work = Inference(self.worker, runtimes, celery, reporter)
             worked_s = partial(getattr, self.work, "worked_s")
-        self.threads: list[Housekeeper | Rescuer | Watchdog] = [
+        self.threads: list[Housekeeper | Rescuer | Watchdog | Utilization] = [
             Rescuer(self.work, self.run_batches, settings),
             Watchdog(self.work, partial(pulse.beat, index), settings),
             Housekeeper(self.worker, celery, parent, reporter, worked_s),
         ]
+        if worked_s:
+            name = devices.name_of(settings, lane, index)
+            share = share_of(device, worked_s)
+            self.threads.append(Utilization(lane, name, share))
         seconds = round(time.monotonic() - started, 2)
         log.info("worker ready", lane=lane, device=device, child=index, load_seconds=seconds)
 
@@ -147,8 +155,10 @@ def load_runtimes(settings: Settings, lane: Lane, device: str) -> dict[str, Any]
     runtimes = {}
     for name, pipeline in load_pipelines(settings.served).items():
         top = (pipeline.cpu_tier or pipeline.tiers[-1].name) if lane is Lane.CPU else None
+        began = time.monotonic()
         runtimes[name] = Runtime.load(pipeline, device, top)
         runtimes[name].warm_up()
+        process_metrics().load.labels(name, lane).set(time.monotonic() - began)
     return runtimes
 
 
@@ -187,6 +197,17 @@ def build(settings: Settings, lane: Lane) -> Celery:
     return celery
 
 
+def show_metrics(settings: Settings, lane: Lane) -> None:
+    """What the children will count is gathered here, and shown if there is a port for it.
+
+    Raises:
+        SettingsError: there is nowhere to gather it.
+    """
+    folder = open_folder(settings, lane)
+    if settings.metrics_port:
+        MetricsServer(collector_of(folder, WORKER), settings, lane).start()
+
+
 def stop_worker(lane: Lane, error: Exception) -> None:
     """A failed start is the whole worker's: Celery alone would fork children for ever."""
     log.critical("worker cannot start", lane=lane, error=str(error), exc_info=error)
@@ -201,10 +222,11 @@ def main(argv: list[str]) -> int:
     lane = Lane(argv[0])
     try:
         settings = Settings.from_env()
+        configure_logs(settings)
+        show_metrics(settings, lane)
     except SettingsError as error:
         print(error, file=sys.stderr)  # noqa: T201
         return 2
-    configure_logs(settings)
     if lane is Lane.GPU and not devices.visible_gpus(settings):
         log.warning("no GPU is visible: the gpu lane runs on the CPU")
     options = ["--pool=prefork", f"--concurrency={devices.pool_size(settings, lane)}"]

@@ -11,13 +11,26 @@ from contextlib import closing
 _PORTS = random.sample(range(10_000, 32_000), 22_000)
 
 
+def free_ports(size: int) -> int:
+    """The first of `size` ports in a row that are free."""
+    while True:
+        first = free_port()
+        if all(_is_free(first + n) for n in range(1, size)):
+            return first
+
+
 def free_port() -> int:
     """A port of 127.0.0.1 that nobody listens on and that no other caller here was told."""
     while True:
         port = _PORTS.pop()
-        with closing(socket.socket()) as probe:
-            try:
-                probe.bind(("127.0.0.1", port))
-            except OSError:
-                continue
-        return port
+        if _is_free(port):
+            return port
+
+
+def _is_free(port: int) -> bool:
+    with closing(socket.socket()) as probe:
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError:
+            return False
+    return True

@@ -57,7 +57,7 @@ class Stack:
             webhook_key=secrets.token_hex(16),
             pipelines=pipelines,
             visible_gpus=(),
-            **limits,
+            **{"metrics_port": 0} | limits,
         )
         self.env: dict[str, str] = {}
         self.url = f"http://127.0.0.1:{self.settings.port}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 import sys
 from collections.abc import Mapping
@@ -11,8 +12,10 @@ from pathlib import Path
 from deploy.local import dev_env, procfile
 from deploy.local.errors import RunnerError
 from deploy.local.options import Options, var_folder
-from deploy.local.ports import Address
+from deploy.local.ports import Address, free_block
 from deploy.local.processes import MARK
+from tasks.lanes import Lane
+from tasks.metrics_server import port_of
 from tasks.settings import Settings, SettingsError
 
 _LOOPBACK = "127.0.0.1"
@@ -66,7 +69,7 @@ class Instance:
     def addresses(self) -> list[Address]:
         """Where its processes listen."""
         demo = [self.webhook_demo] if self.webhook_demo else []
-        return [self.web, self.flower, self.redis, *demo]
+        return [self.web, self.flower, self.redis, *self.metrics, *demo]
 
     @property
     def web(self) -> Address:
@@ -77,6 +80,13 @@ class Instance:
     def flower(self) -> Address:
         """Where Flower listens."""
         return Address("FLOWER_PORT", self.settings.host, self.settings.flower_port)
+
+    @property
+    def metrics(self) -> list[Address]:
+        """Where the workers of the lanes show their metrics."""
+        ports = [port_of(self.settings, lane) for lane in Lane]
+        host = self.settings.host
+        return [Address("PENSTOCK_METRICS_PORT", host, port) for port in sorted(ports) if port]
 
     @property
     def webhook_demo(self) -> Address | None:
@@ -107,6 +117,10 @@ def load(root: Path, environ: Mapping[str, str]) -> Instance:
     chosen = {**dev_env.DEVELOPMENT, **on_file, **environ}
     env = {**chosen, **dev_env.secrets_of(on_file), "PENSTOCK_VAR": str(var)}
     options, settings = Options.from_env(env), _settings(env)
+    if not env.get("PENSTOCK_METRICS_PORT"):  # several instances may run side by side
+        port = free_block(settings.host, settings.metrics_port, len(Lane))
+        env["PENSTOCK_METRICS_PORT"] = str(port)
+        settings = dataclasses.replace(settings, metrics_port=port)
     if options.webhook_demo:
         commands |= _demo(settings)
     return Instance(
@@ -147,4 +161,5 @@ def _process_env(env: Mapping[str, str], var: Path) -> dict[str, str]:
         MARK: str(var),
         "PATH": os.pathsep.join([str(Path(sys.executable).parent), env.get("PATH", os.defpath)]),
         "PYTHONUNBUFFERED": "1",
+        "PENSTOCK_METRICS_DIR": env.get("PENSTOCK_METRICS_DIR") or str(var / "metrics"),
     }

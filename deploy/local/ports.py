@@ -49,6 +49,14 @@ def require_free(addresses: Iterable[Address]) -> None:
         raise RunnerError("\n".join(problems))
 
 
+def free_block(host: str, first: int, size: int) -> int:
+    """The first of `size` free ports in a row, from `first` on in steps of ten."""
+    for start in range(first, 65_000, 10):
+        if not any(_problem(Address("", host, start + n)) for n in range(size)):
+            return start
+    return first  # whoever is to listen there will say what is wrong
+
+
 def _problem(address: Address) -> str | None:
     variable, host, port = address
     try:

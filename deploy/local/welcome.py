@@ -29,6 +29,7 @@ def welcome(instance: Instance, deadline: float) -> str:
     if instance.webhook_demo:
         url = instance.webhook_demo.url
         lines.append(f"  Webhook {url}/ was told of this job: see the log of webhook-demo")
+    lines.append(f"  Metrics {instance.web.url}/metrics{_metrics_of_workers(instance)}")
     keys = quote(str(instance.keys))
     lines.append(f"  Keys    {instance.keys} (in a shell: set -a; . {keys}; set +a)")
     lines.append(f"  Logs    {instance.logs}")
@@ -42,6 +43,11 @@ def _first_answer(instance: Instance, deadline: float) -> str:
     if first_job.MODERATION not in instance.settings.pipelines:
         return "No first job: PENSTOCK_PIPELINES is without the moderation pipeline."
     return first_job.describe(first_job.run(instance, deadline))
+
+
+def _metrics_of_workers(instance: Instance) -> str:
+    ports = [str(address.port) for address in instance.metrics]
+    return f", and of the workers on the ports {', '.join(ports)}" if ports else ""
 
 
 def _flower_answers(instance: Instance) -> bool:

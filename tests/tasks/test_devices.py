@@ -34,3 +34,12 @@ def test_the_cpu_lane_never_sees_a_gpu(settings: Settings) -> None:
     assert devices.pin(two, Lane.CPU, 2) == "cpu"
     assert os.environ["CUDA_VISIBLE_DEVICES"] == ""
     assert devices.threads(Lane.CPU) == 1
+
+
+def test_metrics_call_a_gpu_by_its_name_and_a_child_without_one_by_its_own(
+    settings: Settings,
+) -> None:
+    two = replace(settings, visible_gpus=("3", "GPU-abc"))
+    assert devices.name_of(two, Lane.GPU, 1) == "GPU-abc"
+    assert devices.name_of(two, Lane.CPU, 1) == "cpu-1"
+    assert devices.name_of(replace(settings, visible_gpus=()), Lane.GPU, 0) == "cpu-0"
