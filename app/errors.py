@@ -36,6 +36,7 @@ from flask import Flask, Response, g
 from redis import RedisError
 from werkzeug.exceptions import HTTPException, NotFound, RequestEntityTooLarge
 
+from app import reporting
 from app.responses import respond
 from tasks.logs import get_logger
 
@@ -186,6 +187,7 @@ def install(app: Flask) -> None:
     @app.errorhandler(RedisError)
     def store_down(error: RedisError) -> Response:
         log.error("redis failed a request", error=str(error), request_id=g.get("request_id"))
+        reporting.store_failed(error)
         text = (
             "The job store does not answer. A job that was being submitted may have been accepted "
             "all the same: send it again with the same Idempotency-Key."
@@ -195,6 +197,7 @@ def install(app: Flask) -> None:
     @app.errorhandler(Exception)
     def unknown(error: Exception) -> Response:
         log.exception("request failed", exc_info=error, request_id=g.get("request_id"))
+        reporting.failed(error)
         return problem(500, ApiError.code, "Something failed here; the request id leads to it.")
 
 

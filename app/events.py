@@ -27,9 +27,10 @@ from threading import BoundedSemaphore
 from typing import Any
 
 import orjson
-from flask import Response, request
+from flask import Response, g, request
 from redis import RedisError
 
+from app import reporting
 from app.errors import Shedding
 from app.responses import NO_STORE
 from app.waiting import Waiting
@@ -79,16 +80,19 @@ class Events:
                 "after Retry-After seconds, or read the job with ?wait=N.",
                 RETRY_AFTER_S,
             )
-        response = Response(self._stream(job.id), headers=HEADERS)
+        response = Response(self._stream(job.id, g.get("request_id", "")), headers=HEADERS)
         response.call_on_close(self._free.release)
         return response
 
-    def _stream(self, job_id: str) -> Iterator[bytes]:
+    def _stream(self, job_id: str, request_id: str) -> Iterator[bytes]:
         yield b"retry: %d\n\n" % RECONNECT_MS
         try:
             yield from self._events(job_id)
         except RedisError as error:
             log.warning("redis failed an event stream", error=str(error))
+        except Exception as error:
+            reporting.broke_off(error, request_id)
+            raise
 
     def _events(self, job_id: str) -> Iterator[bytes]:
         """What there is to tell, when there is; the stream's thread waits in here."""

@@ -6,9 +6,10 @@ from collections.abc import Iterable, Iterator
 from typing import Any
 
 import orjson
-from flask import Response, request
+from flask import Response, g, request
 from redis import RedisError
 
+from app import reporting
 from tasks.logs import get_logger
 
 log = get_logger(__name__)
@@ -42,6 +43,8 @@ def stream_lines(lines: Iterable[Any]) -> Response:
     So where Redis fails midway the last line says so; it has no member but `error`.
     """
 
+    request_id = g.get("request_id", "")
+
     def encoded() -> Iterator[bytes]:
         try:
             for line in lines:
@@ -49,5 +52,8 @@ def stream_lines(lines: Iterable[Any]) -> Response:
         except RedisError as error:
             log.warning("redis failed while lines were sent", error=str(error))
             yield orjson.dumps(_CUT_SHORT, option=orjson.OPT_APPEND_NEWLINE)
+        except Exception as error:
+            reporting.broke_off(error, request_id)
+            raise
 
     return Response(encoded(), headers=[("Content-Type", "application/x-ndjson"), NO_STORE])

@@ -21,7 +21,7 @@ from typing import Any
 from redis import RedisError
 from redis.client import PubSub
 
-from tasks import keys
+from tasks import incidents, keys
 from tasks.jobs import Job
 from tasks.logs import get_logger
 from tasks.reads import read_jobs
@@ -115,8 +115,9 @@ class Waiting:
                 if heard:  # once per outage
                     log.warning("done notices interrupted", error=str(error))
                 heard = False
-            except Exception:  # nobody would start the listener again
+            except Exception as error:  # nobody would start the listener again
                 log.exception("done listener failed")
+                incidents.unexpected(error, "done listener")
             time.sleep(RECONNECT_S)
 
     def _relay(self, pubsub: PubSub) -> None:

@@ -2,12 +2,13 @@
 
 import gc
 
-from app import create_app
+from app import create_app, reporting
 from tasks.logs import configure_logs
 from tasks.settings import Settings
 
 settings = Settings.from_env()
 configure_logs(settings)
+reporting.start(settings)
 app = create_app(settings)
 
 # Requests make many short-lived containers and hardly a cycle; what is loaded now stays for good.

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 
 from ml.isolate import Failed, StopBisecting
 from ml.loaded import LoadedTier
-from ml.outcomes import ItemError, Verdict
+from ml.outcomes import Failure, ItemError, Verdict
 from ml.pipeline import Features, Prediction
 
 log = logging.getLogger(__name__)
@@ -63,9 +63,11 @@ class Cascade:
                 results = tier.predict([members[n].features for n in tried])
                 seconds = time.perf_counter() - began
                 failed = asked.take(tier.name, tried, results)
-                verdicts.append(Verdict(tier.name, len(failed) < len(tried), seconds))
+                answered = len(failed) < len(tried)
+                verdicts.append(Verdict(tier.name, answered, seconds, failed))
                 if failed:
-                    log.warning("tier %s failed %d items: %s", tier.name, len(failed), failed[0])
+                    error = asked.failed[failed[0].place]
+                    log.warning("tier %s failed %d items: %s", tier.name, len(failed), error)
         answers = [
             answer or self._error(member, failed)
             for answer, member, failed in zip(asked.answers, members, asked.failed, strict=True)
@@ -109,15 +111,17 @@ class _Asked:
 
     def take(
         self, tier: str, tried: Sequence[int], results: Sequence[Prediction | Failed]
-    ) -> list[Failed]:
+    ) -> tuple[Failure, ...]:
         """Keep a tier's results; returns the failures among them."""
+        failures = []
         for n, result in zip(tried, results, strict=True):
             if isinstance(result, Failed):
                 self.failed[n] = result
+                failures.append(Failure(n, tier, result.error))
                 self._reasons[n] = self._reasons[n] or _reason(result)
             else:
                 self.answers[n] = Answer(result, tier, self._reasons[n])
-        return [result for result in results if isinstance(result, Failed)]
+        return tuple(failures)
 
 
 def _reason(failed: Failed) -> str:

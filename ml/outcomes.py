@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 
@@ -28,9 +28,23 @@ class Outcome:
 
 
 @dataclass(frozen=True, slots=True)
+class Failure:
+    """That code of a pipeline failed on an item, answered by a lower tier or not.
+
+    place: of the item among those that were run, or tried. stage: a tier's name, "features" or
+    "postprocess".
+    """
+
+    place: int
+    stage: str
+    error: Exception
+
+
+@dataclass(frozen=True, slots=True)
 class Verdict:
-    """One call of a tier: whether it answered any of its members, and how long it took."""
+    """One call of a tier: whether it answered any of its members, its time, and its failures."""
 
     tier: str
     answered: bool
-    seconds: float = 0.0
+    seconds: float = field(default=0.0, compare=False)
+    failures: tuple[Failure, ...] = field(default=(), compare=False)

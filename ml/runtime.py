@@ -8,14 +8,14 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Collection, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from ml.cascade import Answer, Cascade, Member
 from ml.catalog import resolve
 from ml.isolate import Failed, isolated
 from ml.loaded import LoadedTier
-from ml.outcomes import ItemError, Outcome, Verdict
+from ml.outcomes import Failure, ItemError, Outcome, Verdict
 from ml.packing import pack
 from ml.pipeline import Features, Item, Pipeline, Tier, TierRef
 
@@ -35,6 +35,7 @@ class Prepared:
     items: Sequence[Item]
     members: list[Member | ItemError]
     batches: list[list[int]]  # positions in `items`
+    failures: Sequence[Failure] = ()  # of features
 
     def costs(self) -> Iterator[list[int]]:
         """Of each batch what its members cost, in tokens."""
@@ -45,10 +46,11 @@ class Prepared:
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """One outcome per item in the order they were prepared in, and what was seen of the tiers."""
+    """One outcome per item in the order they were prepared in, and what was seen on the way."""
 
     outcomes: list[Outcome]
     verdicts: list[Verdict]
+    failures: Sequence[Failure] = ()
 
 
 class Runtime:
@@ -92,14 +94,17 @@ class Runtime:
 
     def prepare(self, items: Sequence[Item]) -> Prepared:
         """Features of `items`, packed into batches; an item without features keeps its error."""
-        members = [
-            self._member(item, features)
-            for item, features in zip(items, isolated(self.pipeline.features, items), strict=True)
+        found = isolated(self.pipeline.features, items)
+        failures = [
+            Failure(n, "features", one.error)
+            for n, one in enumerate(found)
+            if isinstance(one, Failed)
         ]
+        members = [self._member(item, one) for item, one in zip(items, found, strict=True)]
         sound = [n for n, member in enumerate(members) if isinstance(member, Member)]
         costs = [member.features.cost for member in members if isinstance(member, Member)]
         batches = pack(costs, self.pipeline.batch_tokens, self.pipeline.batch_items)
-        return Prepared(items, members, [[sound[n] for n in batch] for batch in batches])
+        return Prepared(items, members, [[sound[n] for n in batch] for batch in batches], failures)
 
     def run(self, prepared: Prepared, skip: Collection[str] = ()) -> Run:
         """Answer what was prepared, passing over the tiers in `skip` where another may answer.
@@ -111,18 +116,24 @@ class Runtime:
             member if isinstance(member, ItemError) else None for member in prepared.members
         ]
         verdicts: list[Verdict] = []
+        failures = list(prepared.failures)
         for batch in prepared.batches:
             members = [m for n in batch if isinstance(m := prepared.members[n], Member)]
             found, seen = self.cascade.answer(members, skip)
             verdicts += seen
+            failures += [replace(f, place=batch[f.place]) for v in seen for f in v.failures]
             for n, answer in zip(batch, found, strict=True):
                 answers[n] = answer
         version = self.pipeline.version
-        outcomes = [
-            self._outcome(item, answer, version)
-            for item, answer in zip(prepared.items, answers, strict=True)
-        ]
-        return Run(outcomes, verdicts)
+        outcomes = []
+        for item, known in zip(prepared.items, answers, strict=True):
+            try:
+                outcomes.append(self._outcome(item, known, version))
+            except Exception as error:
+                log.exception("postprocess of pipeline %s failed", self.pipeline.name)
+                failures.append(Failure(len(outcomes), "postprocess", error))
+                outcomes.append(Outcome(None, ItemError("postprocess_error", repr(error))))
+        return Run(outcomes, verdicts, failures)
 
     def stuck_s(self) -> float:
         """Seconds that a call of a tier has gone on beyond its time limit; 0 if none does."""
@@ -142,11 +153,7 @@ class Runtime:
     def _outcome(self, item: Item, answer: Answer | ItemError | None, version: str) -> Outcome:
         if not isinstance(answer, Answer):
             return Outcome(None, answer)
-        try:
-            output = self.pipeline.postprocess(item, answer.prediction)
-        except Exception as error:
-            log.exception("postprocess of pipeline %s failed", self.pipeline.name)
-            return Outcome(None, ItemError("postprocess_error", repr(error)))
+        output = self.pipeline.postprocess(item, answer.prediction)
         reasons = [reason for reason in (answer.reason, output.get("reason")) if reason]
         degraded = answer.reason is not None
         output["tier"], output["model_version"] = answer.tier, version

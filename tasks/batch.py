@@ -12,6 +12,7 @@ from redis import Redis
 from ml.outcomes import Outcome
 from ml.pipeline import Item, Options
 from ml.runtime import Prepared, Runtime
+from tasks import incidents
 from tasks.breakers import Breakers
 from tasks.cache import answer_key, look_up, may_keep
 from tasks.lanes import Settled, Unit
@@ -67,6 +68,9 @@ def answer(group: Group, breakers: Breakers, lane: str) -> tuple[list[Settled], 
     pipeline = group.runtime.pipeline
     run = group.runtime.run(group.prepared, skip=breakers.closed_to(pipeline))
     breakers.record(pipeline.name, run.verdicts)
+    if run.failures:
+        asking, questions = _asking(group), group.prepared.items
+        incidents.models_failed(run.failures, asking.__getitem__, lambda n: questions[n].input)
     answers = [_as_answer(outcome) for outcome in run.outcomes]
     moved = any(unit.reason for unit in group.units)  # its answers may be a lower tier's
     keep = {
@@ -94,6 +98,17 @@ def answer(group: Group, breakers: Breakers, lane: str) -> tuple[list[Settled], 
         outcomes = [item.answer for item in items]
         settled.append(Settled(unit, outcomes, keep if number == 0 else {}, cached, counts))
     return settled, spent
+
+
+def _asking(group: Group) -> dict[int, Unit]:
+    """The first unit that asks each question."""
+    places = iter(group.places)
+    found: dict[int, Unit] = {}
+    for unit in group.units:
+        for place in islice(places, len(unit.payload.inputs)):
+            if isinstance(place, int):
+                found.setdefault(place, unit)
+    return found
 
 
 def _insert_rejected(items: list[Counted], unit: Unit) -> None:

@@ -7,6 +7,7 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 
+from tasks import incidents
 from tasks.deliveries import Attempt, Result
 from tasks.logs import get_logger
 from tasks.orders import Order, spread
@@ -105,8 +106,9 @@ class Courier:
     async def _send(self, order: Order) -> Reply:
         try:
             return await self._sender.send(order.url, order.body, order.headers())
-        except Exception:
+        except Exception as error:
             log.exception("a webhook was not sent", delivery=order.delivery.id)
+            incidents.unexpected(error, "courier", delivery=order.delivery.id)
             return Reply(None, "internal", 0)
 
     def _postpone(self, order: Order) -> None:

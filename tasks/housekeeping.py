@@ -11,7 +11,7 @@ from collections.abc import Callable
 from celery import Celery
 from redis import RedisError
 
-from tasks import keys
+from tasks import incidents, keys
 from tasks.ended import Ended
 from tasks.lanes import Lane
 from tasks.leases import LaneWorker
@@ -103,4 +103,5 @@ class Housekeeper(threading.Thread):
     def _lost_redis(self, error: RedisError) -> None:
         if self._reachable:
             log.error("redis failed the housekeeping", error=str(error))
+            incidents.redis_failed(error)
         self._reachable = False

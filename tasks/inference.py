@@ -13,6 +13,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
+from operator import itemgetter
 
 from celery import Celery
 from redis import RedisError
@@ -20,6 +21,7 @@ from redis import RedisError
 from ml.runtime import Runtime
 from tasks.batch import Group, answer, fail, gather
 from tasks.breakers import Breakers
+from tasks.incidents import tags_of
 from tasks.lanes import Lane, Settled, Unit
 from tasks.leases import LaneWorker
 from tasks.logs import get_logger
@@ -77,7 +79,8 @@ class Inference(Work):
         self._breakers = Breakers(worker.store)
         self._metrics = process_metrics()
         self._together = False  # jobs come together: waiting for more of them makes fuller batches
-        self._under_way: dict[int, float] = {}  # since when each thread runs code of a pipeline
+        # Since when each thread runs code of a pipeline, and for which units
+        self._under_way: dict[int, tuple[float, Sequence[Unit]]] = {}
         self._worked = Stopwatch()
         self._ahead = ThreadPoolExecutor(1, "claim-ahead")
         self._behind = ThreadPoolExecutor(1, "commit-behind")
@@ -88,7 +91,8 @@ class Inference(Work):
 
         Waiting for Redis is not in it: an outage must not look like a hung model.
         """
-        return time.monotonic() - min(self._under_way.values(), default=time.monotonic())
+        began = [began for began, _ in list(self._under_way.values())]
+        return time.monotonic() - min(began, default=time.monotonic())
 
     @property
     def worked_s(self) -> float:
@@ -99,6 +103,13 @@ class Inference(Work):
     def stuck_s(self) -> float:
         """Seconds for which the longest call of a tier has been stuck beyond its time limit."""
         return max(runtime.stuck_s() for runtime in self._runtimes.values())
+
+    @property
+    def doing(self) -> Mapping[str, str]:
+        if under_way := list(self._under_way.values()):
+            return tags_of(min(under_way, key=itemgetter(0))[1])
+        stuck = [r.pipeline.name for r in self._runtimes.values() if r.stuck_s()]
+        return {"pipeline": stuck[0]} if stuck else {}
 
     def _drain(self) -> int:
         try:
@@ -157,7 +168,7 @@ class Inference(Work):
         return self._prepare(claim.units, claim.waiting) if claim.units else None
 
     def _prepare(self, units: Sequence[Unit], waiting: int) -> Batch:
-        with self._timed():
+        with self._timed(units):
             return self._gather(units, waiting)
 
     def _gather(self, units: Sequence[Unit], waiting: int) -> Batch:
@@ -176,7 +187,7 @@ class Inference(Work):
 
     def _predict(self, batch: Batch) -> Answered:
         settled, spent = list(batch.settled), Counter[str]()
-        with self._timed():
+        with self._timed([unit for group in batch.groups for unit in group.units]):
             for group in batch.groups:
                 answers, took = answer(group, self._breakers, self._worker.lane)
                 name, lane = group.runtime.pipeline.name, self._worker.lane
@@ -186,14 +197,16 @@ class Inference(Work):
         return Answered(settled, spent)
 
     @contextmanager
-    def _timed(self) -> Iterator[None]:
+    def _timed(self, units: Sequence[Unit]) -> Iterator[None]:
         thread = threading.get_ident()
-        self._under_way[thread] = time.monotonic()
+        self._under_way[thread] = (time.monotonic(), units)
+        self.note(self.doing)
         try:
             with self._worked:
                 yield
         finally:
             del self._under_way[thread]
+            self.note(self.doing)
 
     def _commit(self, answered: Answered) -> None:
         """Commit, through a restart of Redis if need be: until the leases are lost anyway."""

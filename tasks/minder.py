@@ -11,6 +11,7 @@ import signal
 import threading
 from collections.abc import Callable
 
+from tasks import incidents, sentry
 from tasks.logs import get_logger
 from tasks.pulse import BEAT_S
 from tasks.settings import Settings
@@ -45,10 +46,17 @@ class Rescuer(threading.Thread):
 class Watchdog(threading.Thread):
     """Ends a process that hangs, and shows that it does not; leases do the rest."""
 
-    def __init__(self, work: Work, beat: Callable[[], None], settings: Settings) -> None:
+    def __init__(
+        self,
+        work: Work,
+        beat: Callable[[], None],
+        settings: Settings,
+        goodbye: Callable[[], None],
+    ) -> None:
         super().__init__(name="watchdog", daemon=True)
         self._work = work
         self._beat = beat
+        self._goodbye = goodbye
         self._limit_s = settings.hard_limit_s
         self._stopping = threading.Event()
 
@@ -61,10 +69,20 @@ class Watchdog(threading.Thread):
             self._beat()
             if self._work.busy_s > self._limit_s:
                 log.critical("a batch hangs: ending this process", limit_s=self._limit_s)
-                os.kill(os.getpid(), signal.SIGKILL)
+                self._end("a batch")
             elif self._work.stuck_s > self._limit_s and self._work.retire(LOOK_S):
                 log.critical("a tier hangs: ending this process", limit_s=self._limit_s)
-                os.kill(os.getpid(), signal.SIGKILL)
+                self._end("a call of a tier")
+
+    def _end(self, what: str) -> None:
+        """Tell of it, but not for long: on a thread of its own, as anything may be held up here."""
+        told = threading.Thread(
+            target=incidents.hung, args=(what, self._limit_s, self._work.doing), daemon=True
+        )
+        told.start()
+        told.join(sentry.FLUSH_S)
+        self._goodbye()
+        os.kill(os.getpid(), signal.SIGKILL)
 
     def stop(self) -> None:
         self._stopping.set()

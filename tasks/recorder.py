@@ -9,7 +9,7 @@ from queue import Empty, SimpleQueue
 
 from redis import RedisError
 
-from tasks import endpoints
+from tasks import endpoints, incidents
 from tasks.deliveries import OF_JOB, Attempt, Failing, Result, record, tell_disabled
 from tasks.leases import LaneWorker
 from tasks.logs import get_logger
@@ -46,8 +46,9 @@ class Recorder:
         while batch := self._gathered():
             try:
                 self._record(batch)
-            except Exception:
+            except Exception as error:
                 log.exception("attempts left to their leases")
+                incidents.unexpected(error, "recorder")
                 self._worker.forget(attempt.unit for attempt, _ in batch)
             finally:
                 self._settled(len(batch))

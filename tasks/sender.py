@@ -22,6 +22,7 @@ from typing import Any
 import aiohttp
 from yarl import URL
 
+from tasks import incidents
 from tasks.addresses import ForbiddenURL, check_url
 from tasks.guard import ForbiddenAddress, Guard, Lookup, Names
 from tasks.logs import get_logger
@@ -174,6 +175,7 @@ def _code(error: Exception) -> str:
         if isinstance(cause, kind) or isinstance(error, kind):
             return code
     log.error("a webhook was not sent", exc_info=error)
+    incidents.unexpected(error, "sender")
     return "internal"
 
 

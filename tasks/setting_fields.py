@@ -7,6 +7,7 @@ import dataclasses
 import re
 from ipaddress import ip_network
 from typing import Any
+from urllib.parse import urlsplit
 
 from marshmallow import ValidationError, fields
 from marshmallow.validate import Length, Range
@@ -75,6 +76,13 @@ def secret(env: str) -> Any:
 def optional_secret(env: str, field: fields.Field[Any]) -> Any:
     metadata = {"env": env, "field": field, "secret": True}
     return dataclasses.field(default=None, repr=False, metadata=metadata)
+
+
+def sentry_dsn(value: str) -> None:
+    """As the SDK reads it, which would say so in a traceback."""
+    parts = urlsplit(value)
+    if not parts.username or not parts.path.rpartition("/")[2].isdigit():
+        raise ValidationError("It must be like https://KEY@HOST/NUMBER, as Sentry shows it.")
 
 
 def signing_secret(env: str) -> Any:

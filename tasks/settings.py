@@ -25,6 +25,7 @@ from tasks.setting_fields import (
     price,
     read_from,
     secret,
+    sentry_dsn,
     share,
     signing_secret,
 )
@@ -167,7 +168,9 @@ class Settings:
     otlp_endpoint: str | None = read_from(
         "OTEL_EXPORTER_OTLP_ENDPOINT", fields.Url(require_tld=False), None
     )
-    sentry_dsn: str | None = optional_secret("SENTRY_DSN", fields.Url(require_tld=False))
+    sentry_dsn: str | None = optional_secret(
+        "SENTRY_DSN", fields.Url(require_tld=False, validate=sentry_dsn)
+    )
     sentry_environment: str = read_from("SENTRY_ENVIRONMENT", fields.String(), "production")
     flower_jobs_per_s: int = count("PENSTOCK_FLOWER_JOBS_PER_S", 200, low=0)
     flower_read_only: bool = read_from("FLOWER_READ_ONLY", fields.Boolean(), True)

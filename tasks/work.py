@@ -5,12 +5,14 @@ from __future__ import annotations
 import threading
 import time
 from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping
 
 
 class Work(ABC):
     """Drains a lane when it is woken; one thread at a time."""
 
     def __init__(self) -> None:
+        self.note: Callable[[Mapping[str, str]], None] = lambda _: None  # told what is under way
         self._turn = threading.Lock()
         self._ended = time.monotonic()  # when the lane was last drained
 
@@ -49,6 +51,11 @@ class Work(ABC):
     @abstractmethod
     def stuck_s(self) -> float:
         """Seconds for which the longest call or attempt has gone on beyond its own time limit."""
+
+    @property
+    def doing(self) -> Mapping[str, str]:
+        """Tags (see `tasks.incidents.tags_of`) of what has been under way for longest."""
+        return {}
 
     @abstractmethod
     def _drain(self) -> int:

@@ -20,9 +20,10 @@ from billiard import current_process
 from celery import Celery
 from celery.signals import worker_process_init, worker_process_shutdown, worker_ready
 from redis import RedisError
+from sentry_sdk.integrations.celery import CeleryIntegration
 
 from ml.faults import DeviceLost
-from tasks import devices
+from tasks import crashes, devices, incidents, sentry
 from tasks.celery import RUN_BATCHES, make_celery, queue_of
 from tasks.housekeeping import Housekeeper
 from tasks.inference import Inference
@@ -68,9 +69,11 @@ class Child:
             runtimes = load_runtimes(settings, lane, device)
             self.work = Inference(self.worker, runtimes, celery, reporter)
             worked_s = partial(getattr, self.work, "worked_s")
+        self.work.note = partial(pulse.note, index)
+        self.goodbye = partial(pulse.end, index)
         self.threads: list[Housekeeper | Rescuer | Watchdog | Utilization] = [
             Rescuer(self.work, self.run_batches, settings),
-            Watchdog(self.work, partial(pulse.beat, index), settings),
+            Watchdog(self.work, partial(pulse.beat, index), settings, self.goodbye),
             Housekeeper(self.worker, celery, parent, reporter, worked_s),
         ]
         if worked_s:
@@ -90,8 +93,11 @@ class Child:
             return self.work.run_batches()
         except RedisError as error:
             log.warning("batch left to its lease", error=str(error))
+            incidents.redis_failed(error)
         except DeviceLost as error:
             log.critical("device lost: ending this process", error=str(error))
+            incidents.device_lost(error)
+            self.goodbye()
             os._exit(1)
         return 0
 
@@ -164,6 +170,7 @@ def load_runtimes(settings: Settings, lane: Lane, device: str) -> dict[str, Any]
 
 def build(settings: Settings, lane: Lane) -> Celery:
     """The Celery application of one lane's worker, with its task and its children's life."""
+    sentry.install(settings, "worker", CeleryIntegration(propagate_traces=False), lane=lane)
     celery = make_celery(settings)
     children: list[Child] = []
     parent = os.getpid()
@@ -175,16 +182,19 @@ def build(settings: Settings, lane: Lane) -> Celery:
         children[0].run_batches()
 
     @worker_ready.connect(weak=False)
-    def watch(**_: object) -> None:
+    def watch(sender: Any, **_: object) -> None:
         if not guard.is_alive():  # a worker is ready again after each reconnect
             guard.start()
+            crashes.watch(sender.pool._pool, pulse)
 
     @worker_process_init.connect(weak=False)
     def start(**_: object) -> None:
         configure_logs(settings)
+        sentry.install(settings, "worker", CeleryIntegration(propagate_traces=False), lane=lane)
         try:
             child = Child(settings, lane, celery, parent, pulse)
         except Exception as error:
+            pulse.end(current_process().index)  # type: ignore[attr-defined]
             stop_worker(lane, error)
         children.append(child)
         child.start()
@@ -211,6 +221,7 @@ def show_metrics(settings: Settings, lane: Lane) -> None:
 def stop_worker(lane: Lane, error: Exception) -> None:
     """A failed start is the whole worker's: Celery alone would fork children for ever."""
     log.critical("worker cannot start", lane=lane, error=str(error), exc_info=error)
+    incidents.cannot_start(error)
     os.kill(os.getppid(), signal.SIGTERM)
     os._exit(1)
 

@@ -10,6 +10,7 @@ WORKER_HALF = {
     "aiohttp",
     "tasks.batch",
     "tasks.courier",
+    "tasks.crashes",
     "tasks.devices",
     "tasks.guard",
     "tasks.housekeeping",

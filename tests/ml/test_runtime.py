@@ -129,3 +129,17 @@ def test_a_warm_up_that_fails_names_its_tier(script: Any) -> None:
 
 def test_nothing_to_do_is_done() -> None:
     assert run(runtime(Scripted(good))) == []
+
+
+def test_a_run_tells_which_items_failed_where_and_why() -> None:
+    here = runtime(Scripted(fails_on(9)), Scripted(good))
+    texts = ["19", "9", "none", "13", "9", "7"]  # in batches of at most 20 tokens
+    found = here.run(here.prepare([item(text) for text in texts]))
+    failures = {(f.place, f.stage, type(f.error).__name__) for f in found.failures}
+    assert failures == {
+        (1, "a", "ValueError"),
+        (2, "features", "ValueError"),
+        (3, "postprocess", "RuntimeError"),
+        (4, "a", "ValueError"),
+    }
+    assert [n for n, outcome in enumerate(found.outcomes) if outcome.error] == [2, 3]

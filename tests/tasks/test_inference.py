@@ -14,6 +14,7 @@ from tasks.lanes import Lane
 from tasks.leases import LaneWorker
 from tasks.reads import read_results
 from tasks.store import SWEEP, Store
+from tests.envelopes import arrived, installed
 from tests.tasks.lanes import SINGLE, bulk, counts, job_of, put
 from tests.tasks.toys import Counting, pipeline
 
@@ -115,6 +116,29 @@ def test_an_item_that_fails_leaves_its_neighbours_alone_and_is_not_cached(
     put(store, toy("bad"))
     inference.run_batches()
     assert asked(runtime).count("bad") == 2
+
+
+def test_items_that_fail_alike_are_one_event_with_the_job_of_the_first(
+    store: Store, inference: Inference
+) -> None:
+    put(store, toy("good"))
+    bad = [put(store, toy("bad")) for _ in range(3)]
+    with installed(store.settings) as receiver:
+        inference.run_batches()
+        (event,) = arrived(receiver)
+    assert event["tags"]["job"] == bad[0].job_id
+    assert (event["tags"]["pipeline"], event["tags"]["stage"]) == ("toy", "counting")
+
+
+def test_what_is_under_way_is_noted_and_then_no_more(store: Store, inference: Inference) -> None:
+    noted: list[Any] = []
+    inference.note = noted.append
+    receipt = put(store, toy("noted"))
+    inference.run_batches()
+    job = {"pipeline": "toy", "job": receipt.job_id}
+    assert noted[0].items() >= job.items()
+    assert noted[-1] == {}
+    assert inference.doing == {}
 
 
 def test_a_pipeline_that_this_worker_does_not_serve_fails_by_name(

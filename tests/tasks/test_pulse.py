@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import multiprocessing
+import os
 import signal
 from collections.abc import Iterator
 from dataclasses import replace
@@ -13,6 +14,7 @@ import pytest
 
 from tasks.pulse import BEAT_S, GRACE_S, Guard, Pulse
 from tasks.settings import Settings
+from tests.envelopes import arrived, installed
 
 fork = multiprocessing.get_context("fork")
 LIMIT_S = 2
@@ -96,3 +98,42 @@ def test_a_childs_successor_begins_anew(child: Child, pulse: Pulse, guard: Guard
     successor.orders.send(False)
     successor.process.join(30)
     assert successor.process.exitcode == 0
+
+
+def test_what_a_child_is_at_can_be_read_until_it_says_goodbye(pulse: Pulse) -> None:
+    pulse.begin(0)
+    assert pulse.doing_of(os.getpid()) == {}
+    pulse.note(0, {"job": "j" * 1_000})
+    pulse.beat(0)
+    assert pulse.doing_of(os.getpid()) == {"job": "j" * 1_000}
+    assert pulse.doing_of(1) is None
+    pulse.note(0, {"job": "j" * 3_000})  # too long for its place
+    assert pulse.doing_of(os.getpid()) == {}
+    pulse.note(0, {"job": "j"})
+    pulse.note(0, {})
+    assert pulse.doing_of(os.getpid()) == {}
+    pulse.end(0)
+    assert pulse.doing_of(os.getpid()) is None
+
+
+def test_a_successor_does_not_begin_with_what_its_predecessor_was_at(pulse: Pulse) -> None:
+    pulse.begin(0)
+    pulse.note(0, {"job": "j"})
+    pulse.begin(0)
+    assert pulse.doing_of(os.getpid()) == {}
+
+
+def test_the_guard_tells_what_a_silent_child_was_at_and_that_it_ended_it(
+    child: Child, guard: Guard, pulse: Pulse, settings: Settings
+) -> None:
+    pulse.note(0, {"job": "j1"})
+    child.beat()
+    with installed(settings) as receiver:
+        for _ in range(LOOKS + 2):
+            guard.look()
+        (event,) = arrived(receiver)
+    assert event["tags"]["job"] == "j1"
+    assert event["extra"]["pid"] == child.process.pid
+    child.process.join(30)
+    assert child.process.pid is not None
+    assert pulse.doing_of(child.process.pid) is None
