@@ -23,11 +23,12 @@ from app.jobs import jobs
 from app.ops import ops
 from app.pipelines import pipelines
 from app.services import EXTENSION, Services
+from app.usage import usage
 from app.webhook_endpoints import webhook_endpoints
 from app.webhook_secret import webhook_secret
 from tasks.settings import Settings
 
-BLUEPRINTS = (jobs, deliveries, webhook_endpoints, webhook_secret, pipelines, ops, docs)
+BLUEPRINTS = (*(jobs, deliveries, webhook_endpoints, webhook_secret, pipelines, usage, ops, docs),)
 
 
 def create_app(settings: Settings) -> Flask:

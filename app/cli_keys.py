@@ -15,7 +15,7 @@ from app import key_changes
 from app.cli_errors import explained
 from app.key_changes import Made, NoSuchChange, Wish
 from app.key_records import KeyRecord, read_keys
-from app.principal import Scope
+from app.principal import OWNER_PATTERN, Scope
 from app.services import services
 from tasks.jobs import timestamp
 
@@ -43,7 +43,7 @@ class Duration(click.ParamType[int]):
 
 
 def _owner(_: click.Context, __: click.Parameter, value: str) -> str:
-    if not re.fullmatch(r"[A-Za-z0-9_-]{1,64}", value, re.ASCII):
+    if not re.fullmatch(OWNER_PATTERN, value):
         raise click.BadParameter("Must be 1 to 64 letters, digits, '_' or '-'.")
     return value
 

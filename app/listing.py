@@ -12,8 +12,7 @@ from flask import Response, g, request
 from marshmallow import Schema, ValidationError, fields
 from ulid import ULID
 
-from app.errors import BadRequest
-from app.queries import INVALID
+from app.queries import read
 from app.responses import respond
 from app.services import services
 from tasks.jobs import Status
@@ -88,7 +87,7 @@ _QUERY = JobsQuery()
 def show_page() -> Response:
     """A page of the caller's own jobs, newest first, as the query asks."""
     here = services()
-    asked = _read()
+    asked = read(_QUERY)
     page = list_jobs(
         here.store,
         g.principal.owner,
@@ -108,14 +107,3 @@ def cursor_behind(job_id: str) -> str:
     """What to ask for to go on behind a job; opaque to clients."""
     raw = CURSOR_VERSION + ULID.from_str(job_id.removeprefix("job_")).bytes
     return urlsafe_b64encode(raw).decode().rstrip("=")
-
-
-def _read() -> dict[str, Any]:
-    if not request.query_string:
-        return {}
-    try:
-        return dict(_QUERY.load(request.args.to_dict()))
-    except ValidationError as error:
-        wrong = error.normalized_messages().items()
-        errors = [{"parameter": name, "detail": " ".join(said)} for name, said in wrong]
-        raise BadRequest(INVALID, errors) from None

@@ -8,6 +8,8 @@ from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
+from app.cost import prices_of
+from app.cost_metrics import costs
 from app.counts import counts
 from ml.pipeline import Pipeline
 from tasks import keys
@@ -41,6 +43,7 @@ def exposition(store: Store, pipelines: Iterable[Pipeline], seen: Collector) -> 
 def _read(store: Store, pipelines: Iterable[Pipeline]) -> Iterator[Metric]:
     series: dict[str, str] = store.redis.hgetall(keys.SERIES)  # type: ignore[assignment]
     yield from counts(series)
+    yield from costs(series, prices_of(store.settings))
     attempts: dict[str, str] = store.redis.hgetall(keys.WEBHOOKS_COUNTS)  # type: ignore[assignment]
     yield _webhook_attempts(attempts)
     yield from _health(examine(store))

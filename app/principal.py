@@ -4,10 +4,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import Final
+
+OWNER_PATTERN: Final = r"[A-Za-z0-9_-]{1,64}"
 
 
 class Scope(StrEnum):
-    """What a key opens. admin: everything, of its own owner; metrics: what monitoring reads."""
+    """What a key opens. metrics: what monitoring reads. admin: everything, of its own owner, and
+    what any owner and the whole fleet used and cost.
+    """
 
     JOBS = "jobs"
     METRICS = "metrics"

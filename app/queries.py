@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
 from flask import Flask, current_app, request
+from marshmallow import Schema, ValidationError
 
 from app.errors import BadRequest
 
@@ -30,6 +31,18 @@ def parameters_of(view: Callable[..., Any]) -> Sequence[str]:
     """What `takes` declared, also through decorators that use `functools.wraps`."""
     names: Sequence[str] = view.__dict__.get("query_parameters", ())
     return names
+
+
+def read(schema: Schema) -> dict[str, Any]:
+    """The query as the schema loads it, or `BadRequest` naming every parameter that is wrong."""
+    if not request.query_string:
+        return {}
+    try:
+        return dict(schema.load(request.args.to_dict()))
+    except ValidationError as error:
+        wrong = error.normalized_messages().items()
+        errors = [{"parameter": name, "detail": " ".join(said)} for name, said in wrong]
+        raise BadRequest(INVALID, errors) from None
 
 
 def refuse_all(detail: str) -> None:

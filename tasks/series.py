@@ -5,6 +5,7 @@ series.lua counts into them; `app.counts` shows them to Prometheus.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Final
 
 # Upper bounds of buckets, without the last, which has none. Those of seconds are in series.lua too.
@@ -17,3 +18,12 @@ _UNFIT = str.maketrans({"|": "_", "\n": "_"})
 def join(*parts: str) -> str:
     """The series of a name and its labels."""
     return "|".join(part.translate(_UNFIT) for part in parts)
+
+
+def named(series: Mapping[str, str], name: str) -> dict[tuple[str, ...], int]:
+    """Of all series in Redis those of a name, by their labels."""
+    return {
+        tuple(labels): int(amount)
+        for of, *labels, amount in ((*key.split("|"), count) for key, count in series.items())
+        if of == name
+    }

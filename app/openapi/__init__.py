@@ -2,6 +2,7 @@
 
     operations.py   the table: what each route takes and may answer
     webhooks.py     its part about webhooks
+    usage.py        its part about usage and cost, with all that belongs to it
     operation.py    what the table's entries are
     headers.py      parameters and response headers, by name
     requests.py     what `POST /v1/jobs` accepts, from the pipelines served here

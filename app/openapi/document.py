@@ -20,6 +20,7 @@ from app.openapi.operation import Answer, Operation
 from app.openapi.operations import LINKS, NOT_DESCRIBED, OPERATIONS, TAGS
 from app.openapi.requests import add_requests, line_examples
 from app.openapi.requests import examples as request_examples
+from app.openapi.usage import COMPONENTS as OF_USAGE
 from app.services import EXTENSION, Services
 
 VERSION = "1.0"  # of the HTTP contract
@@ -67,7 +68,7 @@ def document(app: Flask) -> dict[str, Any]:
 
 def _add_components(shapes: Shapes, here: Services) -> None:
     components = shapes.spec.components
-    for schema in COMPONENTS:
+    for schema in (*COMPONENTS, *OF_USAGE):
         components.schema(schema.__name__, schema=schema)
     add_requests(shapes, here.pipelines.values(), here.settings)
     for name, parameter in headers.parameters(here.settings).items():

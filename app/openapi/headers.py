@@ -7,6 +7,7 @@ from typing import Any
 from app.bulk_query import OnError
 from app.listing import USUAL_PAGE
 from app.openapi import examples
+from app.openapi.usage import USAGE_PARAMETERS
 from tasks.jobs import Status
 from tasks.lanes import Priority
 from tasks.settings import Settings
@@ -34,7 +35,9 @@ def parameters(settings: Settings) -> Described:
     Swagger UI fills an example in: there is none where using it twice would surprise.
     """
     longest = settings.max_wait_s
-    return _of_uploads() | {
+    return {
+        **_of_uploads(),
+        **USAGE_PARAMETERS,
         "JobId": {
             "name": "job_id",
             "in": "path",

@@ -7,12 +7,14 @@ from typing import Any
 from app import errors
 from app.openapi import examples, headers
 from app.openapi.operation import JSON, NDJSON, OF_A_JOB, Answer, Operation
+from app.openapi.usage import USAGE
 from app.openapi.webhooks import WEBHOOKS
 
 TAGS = {
     "Jobs": "Submit, follow, cancel and read.",
     "Webhooks": "Be told of the ends of jobs; docs/webhooks.md says how to receive.",
     "Pipelines": "What is served here and what it takes.",
+    "Usage": "What was used and what it cost; docs/cost.md explains the figures.",
     "Service": "For operators, their tools and this document.",
 }
 
@@ -36,7 +38,9 @@ LINKS: dict[str, dict[str, Any]] = {
 }
 OF_NEW_JOBS = ("Job", "Cancel", "Results")
 
-OPERATIONS: dict[str, Operation] = WEBHOOKS | {
+OPERATIONS: dict[str, Operation] = {
+    **WEBHOOKS,
+    **USAGE,
     "jobs.create": Operation(
         id="submitJob",
         tag="Jobs",

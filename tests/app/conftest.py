@@ -17,6 +17,7 @@ from tasks.lanes import Lane
 from tasks.leases import LaneWorker
 from tasks.settings import Settings
 from tasks.store import Store
+from tasks.usage import DAY_US
 from tests.conftest import API_KEY, PEPPER, WEBHOOK_KEY, RedisServer
 
 PIPELINES = ("ml.null:pipeline", "tests.pipelines:echo")
@@ -76,3 +77,11 @@ def gpu_worker(store: Store) -> LaneWorker:
 def work(gpu_worker: LaneWorker, runtimes: dict[str, Runtime]) -> Callable[[], int]:
     """Call it to have everything in the gpu lane run, as a worker's child would."""
     return Inference(gpu_worker, runtimes, Deaf()).run_batches  # type: ignore[arg-type]
+
+
+@pytest.fixture
+def now(monkeypatch: pytest.MonkeyPatch) -> int:
+    """Today, as a day that does not end while a test runs."""
+    day = 20_000
+    monkeypatch.setattr(Store, "now_us", lambda _: day * DAY_US + 1)
+    return day

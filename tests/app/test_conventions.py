@@ -26,7 +26,7 @@ def job_id(client: FlaskClient) -> str:
 
 READABLE = (
     *("/v1/jobs", "/v1/jobs/{id}", "/v1/jobs/{id}/results", "/v1/jobs/{id}/events"),
-    *("/v1/jobs/{id}/deliveries", "/v1/webhook-endpoints", "/v1/webhook-secret"),
+    *("/v1/jobs/{id}/deliveries", "/v1/webhook-endpoints", "/v1/webhook-secret", "/v1/usage"),
     *("/v1/pipelines", "/v1/pipelines/null", "/livez", "/readyz", "/metrics", "/v1/jobs/job_1"),
 )
 
@@ -60,6 +60,7 @@ def test_head_answers_as_get_does_without_a_body(
         ("/v1/webhook-endpoints", {"GET", "HEAD", "OPTIONS", "POST"}),
         ("/v1/webhook-endpoints/we_1", {"DELETE", "GET", "HEAD", "OPTIONS", "PATCH"}),
         ("/v1/pipelines", {"GET", "HEAD", "OPTIONS"}),
+        ("/v1/usage", {"GET", "HEAD", "OPTIONS"}),
         ("/metrics", {"GET", "HEAD", "OPTIONS"}),
     ],
 )

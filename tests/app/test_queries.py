@@ -26,6 +26,7 @@ JOB = "/v1/jobs/job_1"
         ("GET", JOB, TAKES.format("wait")),
         ("HEAD", JOB, None),
         ("POST", "/v1/jobs", TAKES.format(", ".join(UPLOAD))),
+        ("GET", "/v1/usage", TAKES.format("days, from, to, owner")),
         ("GET", f"{JOB}/results", NONE),
         ("GET", f"{JOB}/events", NONE),
         ("POST", f"{JOB}/cancel", NONE),

@@ -16,6 +16,7 @@ JOBS = [
     ("GET", "/v1/jobs/job_1"),
     ("GET", "/v1/jobs/job_1/results"),
     ("POST", "/v1/jobs/job_1/cancel"),
+    ("GET", "/v1/usage"),
     ("GET", "/v1/pipelines"),
     ("GET", "/v1/pipelines/null"),
 ]

@@ -1,0 +1,200 @@
+"""The part about usage and cost: its schemas, parameters, example and entry of the table."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from marshmallow import Schema, fields
+from marshmallow.validate import OneOf, Range
+
+from app.openapi.answers import Shape
+from app.openapi.operation import Answer, Operation
+from app.principal import OWNER_PATTERN
+from app.usage_query import USUAL_DAYS
+from tasks.lanes import Lane
+from tasks.usage import KEPT_DAYS
+
+_NO_PRICE = "null: the lane has no price."
+_NONE_PER_1000 = "null: the lane has no price, or there were none."
+
+
+def _amount(says: str, none: bool = False) -> fields.Float:
+    return fields.Float(
+        required=True, allow_none=none, validate=Range(0), metadata={"description": says}
+    )
+
+
+def _count(says: str) -> fields.Integer:
+    return fields.Integer(required=True, validate=Range(0), metadata={"description": says})
+
+
+def _text(says: str) -> fields.String:
+    return fields.String(required=True, metadata={"description": says})
+
+
+def _day(says: str) -> fields.Date:
+    return fields.Date(required=True, metadata={"description": says})
+
+
+def _lane() -> fields.String:
+    return fields.String(
+        required=True,
+        validate=OneOf([Lane.GPU, Lane.CPU]),
+        metadata={"description": "Where the work ran."},
+    )
+
+
+class Used(Shape):
+    jobs = _count("Jobs that ended, however they did.")
+    items = _count("Items that were answered or failed; of a cancelled job, those before its end.")
+    cached_items = _count("Those of them whose answer was known.")
+    device_seconds = _amount("Time that tiers ran for them.")
+    cost = _amount("Of that time. null: a lane in it has no price.", none=True)
+
+
+class UsedOfPipeline(Used):
+    lane = _lane()
+    pipeline = _text("As in `pipeline` of a job.")
+
+
+class UsedOfDay(UsedOfPipeline):
+    date = _day("A day of UTC.")
+
+
+class LaneCost(Shape):
+    lane = _lane()
+    price_per_hour = _amount("Of one worker child. " + _NO_PRICE, none=True)
+    busy_seconds = _amount("In which code of pipelines ran, over all worker children.")
+    idle_seconds = _amount("In which worker children had nothing to do.")
+    utilization = _amount("Busy share, 0 to 1. null: no time has been counted.", none=True)
+    device_seconds = _amount("Time that tiers ran, a part of the busy seconds.")
+    items = _count("Items that tiers answered; known answers are not among them.")
+    busy_cost = _amount("Of the busy seconds. " + _NO_PRICE, none=True)
+    idle_cost = _amount("Of the idle seconds. " + _NO_PRICE, none=True)
+    cost_per_1000 = _amount("Of all seconds, per 1,000 items. " + _NONE_PER_1000, none=True)
+    cost_per_1000_busy = _amount("Of the busy ones, likewise. " + _NONE_PER_1000, none=True)
+
+
+class TierCost(Shape):
+    pipeline = _text("As in `pipeline` of a job.")
+    lane = _lane()
+    tier = _text("As in outputs.")
+    items = _count("Items that it answered.")
+    device_seconds = _amount("Time that it ran, calls that failed too.")
+    cost_per_1000 = _amount("Of that time, per 1,000 items. " + _NONE_PER_1000, none=True)
+
+
+class FleetCost(Shape):
+    """Since counting began, whatever days were asked for."""
+
+    lanes = fields.List(fields.Nested(LaneCost), required=True)
+    tiers = fields.List(fields.Nested(TierCost), required=True)
+
+
+Usage: type[Schema] = Shape.from_dict(  # `from` is no name for an attribute
+    {
+        "owner": _text("Whose usage it is."),
+        "from": _day("The first day, in UTC."),
+        "to": _day("The last day; it may still go on."),
+        "days": fields.List(
+            fields.Nested(UsedOfDay),
+            required=True,
+            metadata={"description": "Oldest first; what was not used has no entry."},
+        ),
+        "by_pipeline": fields.List(fields.Nested(UsedOfPipeline), required=True),
+        "total": fields.Nested(Used, required=True),
+        "fleet": fields.Nested(FleetCost, metadata={"description": "With the scope admin only."}),
+    },
+    name="Usage",
+)
+
+COMPONENTS: tuple[type[Schema], ...] = (
+    *(Used, UsedOfPipeline, UsedOfDay, LaneCost, TierCost, FleetCost, Usage),
+)
+
+# OpenAPI parameter objects; the key is also the component's name.
+USAGE_PARAMETERS: dict[str, dict[str, Any]] = {
+    "UsageDays": {
+        "name": "days",
+        "in": "query",
+        "description": "How many days, the last of which is today.",
+        "schema": {"type": "integer", "minimum": 1, "maximum": KEPT_DAYS, "default": USUAL_DAYS},
+    },
+    "UsageFrom": {
+        "name": "from",
+        "in": "query",
+        "description": f"Instead of `days`: the first day (UTC), at most {KEPT_DAYS - 1} days ago.",
+        "schema": {"type": "string", "format": "date"},
+    },
+    "UsageTo": {
+        "name": "to",
+        "in": "query",
+        "description": "With `from`: the last day (UTC); today if it is left out.",
+        "schema": {"type": "string", "format": "date"},
+    },
+    "UsageOwner": {
+        "name": "owner",
+        "in": "query",
+        "description": "Another owner than your own; only with the scope admin.",
+        "schema": {"type": "string", "pattern": f"^{OWNER_PATTERN}$"},
+    },
+}
+
+_USED: dict[str, Any] = {
+    "jobs": 1_200,
+    "items": 5_400,
+    "cached_items": 400,
+    "device_seconds": 36.0,
+    "cost": 0.025,
+}
+_PLACE = {"lane": "gpu", "pipeline": "moderation"}
+_EXAMPLE: dict[str, Any] = {
+    "owner": "acme",
+    "from": "2026-11-18",
+    "to": "2026-11-18",
+    "days": [{"date": "2026-11-18", **_PLACE, **_USED}],
+    "by_pipeline": [{**_PLACE, **_USED}],
+    "total": _USED,
+}
+_FLEET: dict[str, Any] = {
+    "lanes": [
+        {
+            "lane": "gpu",
+            "price_per_hour": 2.5,
+            "busy_seconds": 1_800.0,
+            "idle_seconds": 1_800.0,
+            "utilization": 0.5,
+            "device_seconds": 1_440.0,
+            "items": 250_000,
+            "busy_cost": 1.25,
+            "idle_cost": 1.25,
+            "cost_per_1000": 0.01,
+            "cost_per_1000_busy": 0.005,
+        }
+    ],
+    "tiers": [
+        {
+            **_PLACE,
+            "tier": "transformer",
+            "items": 250_000,
+            "device_seconds": 1_440.0,
+            "cost_per_1000": 0.004,
+        }
+    ],
+}
+
+USAGE: dict[str, Operation] = {
+    "usage.show": Operation(
+        id="showUsage",
+        tag="Usage",
+        parameters=("UsageDays", "UsageFrom", "UsageTo", "UsageOwner"),
+        answers=(
+            Answer(
+                200,
+                "The usage.",
+                "Usage",
+                {"own": _EXAMPLE, "admin": _EXAMPLE | {"fleet": _FLEET}},
+            ),
+        ),
+    ),
+}
