@@ -19,9 +19,10 @@ from app.wrong_keys import WrongKeys
 from ml.catalog import load_pipelines
 from ml.pipeline import Pipeline
 from tasks.celery import make_celery
+from tasks.flower_events import flower_sinks
 from tasks.job_log import JobLog
 from tasks.publish import Waker
-from tasks.reports import Reporter
+from tasks.reports import Reporter, Sink
 from tasks.settings import Settings
 from tasks.store import Store, connect
 
@@ -48,19 +49,21 @@ class Services:
         pipelines = load_pipelines(settings.served)
         store = Store(connect(settings), settings)
         waiting = Waiting(store, settings.max_waiters)
+        celery = make_celery(settings)
+        logs: list[Sink] = [JobLog("web")] if settings.log_jobs else []
         return cls(
             settings=settings,
             store=store,
             events=Events(store, waiting),
             pipelines=pipelines,
             reader=JobReader(pipelines, settings),
-            waker=Waker(make_celery(settings)),
+            waker=Waker(celery),
             waiting=waiting,
             key_ring=KeyRing(store),
             wrong_keys=WrongKeys(settings.max_wrong_keys),
             proxies=networks(settings.trusted_proxies or ()),
             limiter=Limiter(Windows(settings), settings.web_workers),
-            reporter=Reporter([JobLog("web")] if settings.log_jobs else []),
+            reporter=Reporter(logs + flower_sinks(celery, settings, "web")),
         )
 
 

@@ -18,7 +18,7 @@ from bench.client import ClientError
 from bench.fleet import ROOT, FleetError
 from bench.modes import MODES, Load
 from bench.rounds import Findings, Plan, carry_out
-from bench.systems import System, baseline_variants, flask_celery, penstock
+from bench.systems import System, baseline_variants, flask_celery, flower_variants, penstock
 from bench.traffic import LedgerError
 
 QUICK = Load(seconds=2.0, drain_jobs=2_000)
@@ -34,6 +34,7 @@ def main(argv: Sequence[str]) -> int:
         findings = carry_out(plan, lambda line: print(line, file=sys.stderr))
     except (LedgerError, ClientError, FleetError) as error:
         print(f"The benchmark failed, nothing counts: {error}", file=sys.stderr)
+        print(*getattr(error, "__notes__", ()), sep="\n", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
         return 130
@@ -52,6 +53,7 @@ def _parser() -> argparse.ArgumentParser:
     add("--repeats", type=int, default=None, help="rounds (default 3, quick 1)")
     add("--fsync", choices=["always", "everysec"], default="always", help="Redis's appendfsync")
     add("--compare-fsync", action="store_true", help="Penstock alone, always beside everysec")
+    add("--compare-flower", action="store_true", help="Penstock alone, with and without events")
     add("--tune-baseline", action="store_true", help="the baseline's worker settings side by side")
     add("--json", type=Path, default=None, help="result file (default var/bench/<time>.json)")
     return parser
@@ -68,11 +70,13 @@ def _plan(options: argparse.Namespace) -> Plan:
     systems: list[System]
     if options.compare_fsync:
         systems = [penstock("always"), penstock("everysec", "penstock, fsync everysec")]
+    elif options.compare_flower:
+        systems = flower_variants(options.fsync)
     elif options.tune_baseline:
         systems = baseline_variants(options.fsync)
     else:
         systems = [penstock(options.fsync), flask_celery(options.fsync)]
-    sole_question = options.compare_fsync or options.tune_baseline
+    sole_question = options.compare_fsync or options.compare_flower or options.tune_baseline
     return Plan(
         systems=systems,
         modes=options.modes,

@@ -9,7 +9,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from redis import Redis
@@ -58,6 +58,20 @@ def penstock(fsync: str, name: str = "penstock") -> System:
     return System(name, _python("app"), workers, fsync, env)
 
 
+def flower_variants(fsync: str) -> list[System]:
+    """Events for Flower, none, and both events and Flower itself on the same machine."""
+    told = penstock(fsync, "events")
+    untold = penstock(fsync, "no events")
+    untold = replace(untold, env={**untold.env, "PENSTOCK_FLOWER_JOBS_PER_S": "0"})
+    secret = {"FLOWER_USER": "bench", "FLOWER_PASSWORD": secrets.token_hex(16)}
+    shown = replace(
+        penstock(fsync, "events and Flower"),
+        workers={**told.workers, "flower": _python("tasks.flower")},
+        env={**told.env, **secret},
+    )
+    return [told, untold, shown]
+
+
 def flask_celery(
     fsync: str,
     name: str = "flask-celery",
@@ -99,6 +113,9 @@ def started(system: System, *, with_workers: bool = True) -> Iterator[Running]:
                     fleet.start(role, command, env)
             _await_ready(fleet, target, finished=with_workers)
             yield Running(target, fleet, redis)
+        except Exception as error:
+            error.add_note(f"web says:\n{fleet.tail('web')}")  # its folder goes in a moment
+            raise
         finally:
             fleet.stop()
 
@@ -120,6 +137,7 @@ def _start_redis(fleet: Fleet, folder: Path, system: System) -> tuple[Redis, dic
         "PENSTOCK_KEY_PEPPER": secrets.token_hex(16),
         "PENSTOCK_WEBHOOK_KEY": secrets.token_hex(16),
         "PENSTOCK_PORT": str(free_port()),
+        "FLOWER_PORT": str(free_port()),
         "PYTHONPATH": str(ROOT),
     }
     return redis, env

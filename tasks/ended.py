@@ -6,9 +6,9 @@ takes the news along; the record and the counts in Redis are not touched by that
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Self
+from typing import Any, Self
 
 import orjson
 
@@ -17,7 +17,10 @@ from tasks.jobs import Job, Spec, Status
 
 @dataclass(frozen=True, slots=True)
 class Ended:
-    """Times are Redis's microseconds since the epoch; a job that was never claimed has no start."""
+    """Times are Redis's microseconds since the epoch; a job that was never claimed has no start.
+
+    outcome: {"output", "error"} of a single job, where whoever ended it knows it.
+    """
 
     job: str
     spec: Spec
@@ -30,10 +33,13 @@ class Ended:
     failed: int = 0
     attempts: int = 0
     cached: bool = False
+    outcome: Mapping[str, Any] | None = None
 
     @classmethod
-    def read(cls, raw: Sequence[str | None]) -> Self:
-        """Build from what ends.lua gathers of a job."""
+    def read(
+        cls, raw: Sequence[str | None], outcomes: Mapping[str, Mapping[str, Any]] | None = None
+    ) -> Self:
+        """Build from what ends.lua gathers of a job. outcomes: of single jobs, by their id."""
         job, status, lane, created, started, finished, total, failed, attempts, cached, spec = raw
         return cls(
             job=str(job),
@@ -47,6 +53,7 @@ class Ended:
             failed=int(failed or 0),
             attempts=int(attempts or 0),
             cached=cached == "1",
+            outcome=(outcomes or {}).get(str(job)) if int(total or 0) == 1 else None,
         )
 
     @classmethod
@@ -64,6 +71,7 @@ class Ended:
             failed=job.failed,
             attempts=job.attempts,
             cached=job.cached,
+            outcome=job.outcome,
         )
 
     @property

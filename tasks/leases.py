@@ -93,7 +93,7 @@ class LaneWorker:
         with self._commit_s.time():
             stale, wake, ended = self.store.run(COMMIT, args)
         self.forget(settled.unit for settled in batch)
-        return Committed(stale, bool(wake), [Ended.read(raw) for raw in ended])
+        return Committed(stale, bool(wake), _read_ended(ended, batch))
 
     def release(self, units: Sequence[Unit]) -> None:
         """Hand units back unrun, so that another worker takes them at once."""
@@ -128,6 +128,11 @@ class LaneWorker:
         with self._lock:
             for unit in units:
                 self._held.pop(unit.entry, None)
+
+
+def _read_ended(ended: Sequence[Sequence[str | None]], batch: Sequence[Settled]) -> list[Ended]:
+    alone = {s.unit.job: s.outcomes[0] for s in batch if len(s.outcomes) == 1}
+    return [Ended.read(raw, alone) for raw in ended]
 
 
 def _commit_args(settled: Settled) -> Iterator[Arg]:

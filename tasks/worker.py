@@ -25,6 +25,7 @@ from sentry_sdk.integrations.celery import CeleryIntegration
 from ml.faults import DeviceLost
 from tasks import crashes, devices, incidents, sentry
 from tasks.celery import RUN_BATCHES, make_celery, queue_of
+from tasks.flower_events import flower_sinks
 from tasks.housekeeping import Housekeeper
 from tasks.inference import Inference
 from tasks.job_log import JobLog
@@ -60,7 +61,7 @@ class Child:
         pulse.begin(index)
         device = devices.pin(settings, lane, index)
         self.worker = LaneWorker(Store(connect(settings, 4), settings), lane)
-        reporter = Reporter(sinks(settings, self.worker.name))
+        reporter = Reporter(sinks(settings, celery, self.worker))
         self.work: Inference | Webhooks
         worked_s = None
         if lane is Lane.WEBHOOKS:
@@ -112,9 +113,10 @@ class Child:
             log.warning("left without saying so", error=str(error))
 
 
-def sinks(settings: Settings, worker: str) -> list[Sink]:
+def sinks(settings: Settings, celery: Celery, worker: LaneWorker) -> list[Sink]:
     """Who is told of the jobs that this child ends."""
-    return [JobLog(worker)] if settings.log_jobs else []
+    logs: list[Sink] = [JobLog(worker.name)] if settings.log_jobs else []
+    return logs + flower_sinks(celery, settings, worker.lane)
 
 
 def load_webhooks(worker: LaneWorker, celery: Celery) -> Webhooks:
@@ -247,6 +249,8 @@ def main(argv: list[str]) -> int:
         "--without-mingle",
         f"--loglevel={settings.log_level}",
     ]
+    if settings.flower_jobs_per_s:
+        options.append("--task-events")  # Flower shows batches as the tasks that ran them
     return build(settings, lane).worker_main(["--quiet", "worker", *options])
 
 

@@ -33,6 +33,7 @@ COMMANDS = {
     "gpu": ("-m", "tasks.worker", "gpu"),
     "cpu": ("-m", "tasks.worker", "cpu"),
     "webhooks": ("-m", "tasks.worker", "webhooks"),
+    "flower": ("-m", "tasks.flower"),
 }
 USUAL = ("web", "gpu", "cpu")
 
@@ -69,7 +70,7 @@ class Stack:
         return self.store.redis
 
     def start(self, name: str, **env: str) -> subprocess.Popen[bytes]:
-        """Start web, gpu, cpu, webhooks or redis, or start it again as a supervisor would.
+        """Start web, gpu, cpu, webhooks, flower or redis, or start it again as a supervisor would.
 
         A name may have a number behind it, as in "gpu-2": another one of the kind.
         """

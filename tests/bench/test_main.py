@@ -36,6 +36,13 @@ def test_comparing_fsync_sets_penstock_beside_itself() -> None:
     ]
 
 
+def test_comparing_flower_sets_penstock_beside_itself_without_events() -> None:
+    told, untold, shown = plan("--compare-flower").systems
+    assert (told.name, untold.name, shown.name) == ("events", "no events", "events and Flower")
+    assert untold.env == {**told.env, "PENSTOCK_FLOWER_JOBS_PER_S": "0"}
+    assert shown.workers.keys() - told.workers.keys() == {"flower"}
+
+
 def test_an_unknown_mode_is_refused_with_the_known_ones(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
