@@ -17,6 +17,7 @@ from app import (
     security_headers,
     uploads,
 )
+from app.console.routes import console
 from app.deliveries import deliveries
 from app.docs import docs
 from app.jobs import jobs
@@ -28,7 +29,9 @@ from app.webhook_endpoints import webhook_endpoints
 from app.webhook_secret import webhook_secret
 from tasks.settings import Settings
 
-BLUEPRINTS = (*(jobs, deliveries, webhook_endpoints, webhook_secret, pipelines, usage, ops, docs),)
+BLUEPRINTS = (
+    *(jobs, deliveries, webhook_endpoints, webhook_secret, pipelines, usage, ops, docs, console),
+)
 
 
 def create_app(settings: Settings) -> Flask:

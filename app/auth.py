@@ -53,13 +53,22 @@ def _principal() -> Principal:
     """
     scheme, _, key = request.headers.get("Authorization", "").partition(" ")
     key = key.strip() if scheme.lower() == "bearer" else ""
+    return holder_of(key) or refuse(key, "Give a valid key as 'Authorization: Bearer <key>'.")
+
+
+def holder_of(key: str) -> Principal | None:
+    """Whose key it is; None if it is not valid.
+
+    Raises:
+        redis.RedisError: Redis is out of reach, and it is not the operator's.
+    """
     here = services()
     if hmac.compare_digest(key.encode(), here.settings.api_key.encode()):
         return OPERATOR
-    return here.key_ring.principal_of(key) or _refuse(key)
+    return here.key_ring.principal_of(key)
 
 
-def _refuse(key: str) -> NoReturn:
+def refuse(key: str, advice: str) -> NoReturn:
     """Tell nothing of what is wrong with the key. A request without any is not counted."""
     here = services()
     if "Authorization" in request.headers:
@@ -71,4 +80,4 @@ def _refuse(key: str) -> NoReturn:
                 "Too many wrong keys from this address or of this key's id. A right key works.",
                 wait_s,
             )
-    raise Unauthorized("Give a valid key as 'Authorization: Bearer <key>'.")
+    raise Unauthorized(advice)

@@ -13,6 +13,9 @@ from flask import Flask
 from flask_cors import CORS
 
 ANY = "*"
+NOT_THE_CONSOLE = re.compile(
+    r"/(?!console(?:/|\Z))"
+)  # there browsers send a password by themselves
 PREFLIGHT_S = 600
 METHODS = ("GET", "HEAD", "POST", "PATCH", "DELETE")
 REQUEST_HEADERS = (
@@ -31,6 +34,7 @@ def install(app: Flask, origins: Sequence[str] | None) -> None:
         return
     CORS(
         app,
+        resources=NOT_THE_CONSOLE,
         # flask-cors guesses which texts are patterns, so it gets patterns
         origins=[o if o == ANY else re.compile(re.escape(o) + r"\Z") for o in origins],
         send_wildcard=True,  # `*` as `*`, not as an echo of whoever asks

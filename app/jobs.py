@@ -69,10 +69,15 @@ def create() -> Response:
     `priority`, `deadline_ms`, the options by their names, `on_error=fail|skip`, and `lines`, their
     number, which tells a whole upload from half of one if it comes without Content-Length.
     """
-    here = services()
     if request.mimetype == MEDIA_TYPE:
         return _create_of_upload()
     refuse_all("Only uploads (application/x-ndjson) take it; here it belongs in the body.")
+    return create_from_json()
+
+
+def create_from_json() -> Response:
+    """Accept the job that the request's body is, for `g.principal`, as `create` does."""
+    here = services()
     body = read_json(request, here.settings)
     asked, key = here.reader.read(body), _idempotency_key()
     idempotency = Idempotency(key, new_digest(request.get_data())) if key else None

@@ -45,6 +45,11 @@ def ready() -> Response:
 @requires(Scope.METRICS)
 def metrics() -> Response:
     """Prometheus text exposition, of all web processes and of what Redis knows: docs/metrics.md."""
+    return show_metrics()
+
+
+def show_metrics() -> Response:
+    """The same for whoever has been let in another way."""
     here = services()
     seen = process_metrics().collector(WEB)
     text = exposition(here.store, here.pipelines.values(), seen)

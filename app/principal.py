@@ -11,7 +11,7 @@ OWNER_PATTERN: Final = r"[A-Za-z0-9_-]{1,64}"
 
 class Scope(StrEnum):
     """What a key opens. metrics: what monitoring reads. admin: everything, of its own owner, and
-    what any owner and the whole fleet used and cost.
+    what any owner and the whole fleet used and cost; on the console, any owner's jobs.
     """
 
     JOBS = "jobs"

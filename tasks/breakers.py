@@ -45,8 +45,15 @@ def states(store: Store, pipelines: Iterable[Pipeline]) -> dict[str, State]:
     """
     seconds, micros = store.redis.time()
     known: dict[Any, Any] = store.redis.hgetall(keys.BREAKERS)
+    return states_of(known, seconds * 1000 + micros // 1000, pipelines)
+
+
+def states_of(
+    known: Mapping[str, str], now_ms: int, pipelines: Iterable[Pipeline]
+) -> dict[str, State]:
+    """The same from ps:breakers as it stood at that moment."""
     return {
-        name: _state(known.get(name), seconds * 1000 + micros // 1000)
+        name: _state(known.get(name), now_ms)
         for pipeline in pipelines
         for name in (breaker_of(pipeline.name, tier.name) for tier in pipeline.tiers)
     }

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
+
+from redis.client import Pipeline
 
 from tasks import keys
 from tasks.lanes import Lane, Priority
 from tasks.store import AGES, Store
 
 _INFERENCE = (Lane.GPU, Lane.CPU)
+_PLACES = [(lane.value, priority.value) for lane in Lane for priority in Priority]
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,32 +50,43 @@ class Health:
 
 
 def examine(store: Store) -> Health:
-    """One round trip for the clock, one for the rest.
+    """One round trip.
 
     Raises:
         redis.RedisError: Redis cannot be reached.
     """
-    alive_since = store.now_us() // 1000 - store.settings.lease_ms
-    places = [(lane.value, priority.value) for lane in Lane for priority in Priority]
     pipe = store.redis.pipeline(transaction=False)
-    pipe.zrangebyscore(keys.WORKERS, alive_since, "+inf")
+    ask(pipe)
+    return health_of(pipe.execute(), store.settings.lease_ms)
+
+
+def ask(pipe: Pipeline) -> None:
+    """Add the questions whose answers `health_of` takes."""
+    pipe.time()
+    pipe.zrange(keys.WORKERS, 0, -1, withscores=True)
     pipe.hgetall(keys.COUNTS)
     pipe.info("memory")
     pipe.xlen(keys.DEAD)
     pipe.xlen(keys.DEAD_WEBHOOKS)
-    for place in places:
+    for place in _PLACES:
         pipe.xlen(keys.stream(*place))
     for lane in Lane:
         pipe.hgetall(keys.load(lane))
     for lane in Lane:
         pipe.hget(keys.rate(lane), "per_s")
-    alive, ended, memory, dead_units, dead_webhooks, *rest = pipe.execute()
-    lengths, loads, rates = _parted(rest, len(places))
+
+
+def health_of(answers: Sequence[Any], lease_ms: int) -> Health:
+    """lease_ms: as long after its last word a worker counts as alive."""
+    (seconds, micros), told, ended, memory, dead_units, dead_webhooks, *rest = answers
+    alive_since = seconds * 1000 + micros // 1000 - lease_ms
+    alive = [member for member, ms in told if ms >= alive_since]
+    lengths, loads, rates = _parted(rest, len(_PLACES))
     return Health(
         workers=dict(Counter(member.split("/")[0] for member in alive)),
         depth={
             (lane, priority): length + int(loads[lane].get(f"parked:{priority}", 0))
-            for (lane, priority), length in zip(places, lengths, strict=True)
+            for (lane, priority), length in zip(_PLACES, lengths, strict=True)
         },
         load={lane: int(load.get("bytes", 0)) for lane, load in loads.items()},
         ended={status: int(count) for status, count in ended.items()},

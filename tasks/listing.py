@@ -14,7 +14,7 @@ from ulid import ULID
 
 from tasks import keys
 from tasks.jobs import Job, Status
-from tasks.store import LIST, Store
+from tasks.store import LIST, Arg, Store
 
 OPEN = "open"  # the index of jobs that have not ended; each terminal status has its own
 MOST_LOOKED_AT = (
@@ -58,6 +58,20 @@ def list_jobs(
     last, *found = store.run(LIST, args, indexes)
     jobs = [Job.read(job_id, values) for job_id, values in found]
     return Page([job for job in jobs if job], last or None)
+
+
+def newest_jobs(store: Store, owners: Sequence[str], limit: int) -> list[Job]:
+    """The newest jobs of some owners together; for operators, since owners see their own alone.
+
+    Raises:
+        redis.RedisError: Redis is out of reach.
+    """
+    indexes = [keys.jobs(owner, state) for owner in owners for state in _states(None)]
+    newest, oldest = _range(Filter(), None)
+    args: list[Arg] = [newest, oldest, limit, MOST_LOOKED_AT, "", *Job.FIELDS]
+    _, *found = store.run(LIST, args, indexes) if indexes else ("",)
+    jobs = [Job.read(job_id, values) for job_id, values in found]
+    return [job for job in jobs if job]
 
 
 def _range(wanted: Filter, position: str | None) -> tuple[str, str]:

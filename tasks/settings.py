@@ -59,6 +59,8 @@ class Settings:
     key_pepper: str = secret("PENSTOCK_KEY_PEPPER")
     webhook_key: str = secret("PENSTOCK_WEBHOOK_KEY")
     webhook_secret: str | None = signing_secret("WEBHOOK_SECRET")
+    flower_user: str | None = optional_secret("FLOWER_USER", fields.String())
+    flower_password: str | None = optional_secret("FLOWER_PASSWORD", fields.String())
 
     # Who may ask, and how much by default
     requests_per_s: int = count("PENSTOCK_REQUESTS_PER_S", 50)

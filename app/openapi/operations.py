@@ -224,4 +224,8 @@ OPERATIONS: dict[str, Operation] = {
         ),
     ),
 }
-NOT_DESCRIBED = {"docs.asset"}  # parts of a page
+NOT_DESCRIBED = {
+    "docs.asset",  # parts of a page
+    # A page for people, and what its own scripts ask for; it changes as the page does.
+    *(f"console.{view}" for view in ("page", "asset", "data", "job", "submit", "metrics")),
+}

@@ -24,6 +24,7 @@ def welcome(instance: Instance, deadline: float) -> str:
     lines.append(f"  API     {instance.web.url}")
     if ask(instance.web, "/docs").status == 200:
         lines.append(f"  Docs    {instance.web.url}/docs")
+    lines.append(f"  Console {instance.web.url}/console, with Flower's user and password")
     flower = instance.flower.url if _flower_answers(instance) else "not answering: see its log"
     lines.append(f"  Flower  {flower}")
     if instance.webhook_demo:

@@ -1,0 +1,111 @@
+"""/console: the service on one page. Its parts are files, its numbers `GET /console/data`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from itertools import islice
+from pathlib import Path
+from typing import Final
+
+from flask import Blueprint, Response, current_app, send_file
+from flask.blueprints import BlueprintSetupState
+
+from app.console.access import CHALLENGE, from_own_page, opened
+from app.console.latest import Latest
+from app.errors import JobNotFound
+from app.jobs import create_from_json
+from app.ops import show_metrics
+from app.responses import NO_STORE, respond
+from app.services import EXTENSION, Services, services
+from tasks.jobs import Job
+from tasks.reads import read_job, read_results
+
+console = Blueprint("console", __name__)
+
+_PAGE = Path(__file__).parent / "page"
+_SCRIPTS: Final = (
+    "console",
+    "dom",
+    "history",
+    "quantile",
+    "morph",
+    "charts",
+    "panels",
+    "drift",
+    "jobs",
+    "answer",
+)
+ASSETS: Final = ("console.css", "icon.svg", *(f"{name}.js" for name in _SCRIPTS))
+POLICY: Final = (
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; "
+    "connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+)
+MOST_RESULTS: Final = 20  # of a bulk job
+_LATEST = "penstock.console"
+
+
+@console.record
+def _prepare(state: BlueprintSetupState) -> None:
+    here: Services = state.app.extensions[EXTENSION]
+    state.app.extensions[_LATEST] = Latest(here)
+
+
+@console.after_request
+def _ask_for_a_password(response: Response) -> Response:
+    if response.status_code == 401:
+        response.headers["WWW-Authenticate"] = CHALLENGE
+    return response
+
+
+@console.get("/console")
+@opened
+def page() -> Response:
+    """The page."""
+    headers = [("Content-Security-Policy", POLICY), NO_STORE]
+    text = (_PAGE / "console.html").read_bytes()
+    return Response(text, mimetype="text/html", headers=headers)
+
+
+@console.get(f"/console/<any({', '.join(map(repr, ASSETS))}):name>")
+def asset(name: str) -> Response:
+    """A part of the page, which has nothing to hide."""
+    return send_file(_PAGE / name, max_age=0)
+
+
+@console.get("/console/data")
+@opened
+def data() -> Response:
+    """Everything that the page shows, at most a second old."""
+    latest: Latest = current_app.extensions[_LATEST]
+    return Response(latest.text(), headers=[("Content-Type", "application/json"), NO_STORE])
+
+
+@console.get("/console/jobs/<job_id>")
+@opened
+def job(job_id: str) -> Response:
+    """Any owner's job, never its input."""
+    found = read_job(services().store, job_id)
+    if found is None:
+        raise JobNotFound("There is no such job, or its result has expired.")
+    spec = found.spec
+    more = {"owner": spec.owner, "request_id": spec.request_id, "results": list(_results(found))}
+    return respond(found.view() | more)
+
+
+@console.post("/console/try")
+@opened
+@from_own_page
+def submit() -> Response:
+    """As POST /v1/jobs with one JSON body, through the same gates."""
+    return create_from_json()
+
+
+@console.get("/console/metrics")
+@opened
+def metrics() -> Response:
+    """As GET /metrics, for people who came with a password."""
+    return show_metrics()
+
+
+def _results(found: Job) -> Iterable[object]:
+    return islice(read_results(services().store, found), MOST_RESULTS) if found.spec.bulk else ()
