@@ -131,6 +131,7 @@ def test_an_answer_from_the_cache_is_shown_by_the_web_process(
     assert (first["cached"], again["cached"]) == (False, True)
     task = shown(flower, again)
     assert (task["state"], task["worker"].partition("@")[0]) == ("SUCCESS", "web")
+    assert flower.get(f"/worker/{task['worker']}").status_code == 404  # no Celery worker, no page
 
 
 def test_a_batch_is_the_task_that_ran_it(stack: Stack, flower: httpx.Client) -> None:
