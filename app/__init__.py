@@ -5,6 +5,7 @@ from __future__ import annotations
 from flask import Flask
 
 from app import (
+    access,
     bodies,
     cli,
     cors,
@@ -38,9 +39,10 @@ def create_app(settings: Settings) -> Flask:
     """The application, with everything it needs built from `settings` alone."""
     app = Flask("penstock", static_folder=None)
     app.config["MAX_CONTENT_LENGTH"] = settings.max_body_bytes
-    app.extensions[EXTENSION] = Services.build(settings)
+    app.extensions[EXTENSION] = services = Services.build(settings)
     request_metrics.install(app)
     request_ids.install(app)
+    access.install(app, services.tracer)
     limits.install(app)
     security_headers.install(app)
     uploads.install(app, settings)

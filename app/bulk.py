@@ -87,8 +87,8 @@ class _Units:
         """Hand over what there is and begin the next unit."""
         asked = self._query.asked
         if len(self) and not self._failed:
-            name, inputs = asked.pipeline.name, self._inputs
-            self._upload.add(Payload(name, asked.options, inputs, g.request_id, self._rejected))
+            origin = (g.request_id, self._rejected, g.traceparent)
+            self._upload.add(Payload(asked.pipeline.name, asked.options, self._inputs, *origin))
         self._inputs, self._rejected = [], {}
 
 

@@ -208,6 +208,7 @@ def problem(
     errors: FieldErrors = (),
     retry_after_s: int | None = None,
 ) -> Response:
+    g.problem = code
     document: dict[str, Any] = {
         "type": f"urn:penstock:error:{code}",
         "title": HTTPStatus(status).phrase,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 from flask import Blueprint, Response, g, request
@@ -25,7 +25,6 @@ from app.own_jobs import own_job
 from app.principal import Scope
 from app.queries import refuse_all, takes
 from app.refusals import explained
-from app.request_ids import traceparent
 from app.request_metrics import held
 from app.responses import conditional, respond, stream_lines
 from app.schemas import JobRequest
@@ -36,8 +35,9 @@ from tasks import keys
 from tasks.breakers import breaker_of
 from tasks.cache import answer_key
 from tasks.ended import Ended
+from tasks.input_hash import InputHash
 from tasks.jobs import Job, Spec, Status
-from tasks.lanes import Entry, Lane
+from tasks.lanes import Lane
 from tasks.reads import read_results
 from tasks.store import CANCEL
 from tasks.submit import (
@@ -94,7 +94,7 @@ def _create_of_upload() -> Response:
         with explained():
             rejected = receive(body, query, upload)
         idempotency = Idempotency(key, body.digest) if key else None
-        submission = _submission(query.asked, idempotency, upload.entries)
+        submission = _submission(query.asked, idempotency, upload)
         more = {"rejected": rejected.view()} if query.on_error is OnError.SKIP else {}
         return _created(submission, job_id, **more)
 
@@ -177,7 +177,7 @@ def results(job_id: str) -> Response:
 
 
 def _submission(
-    asked: JobRequest, idempotency: Idempotency | None, staged: Sequence[Entry] = ()
+    asked: JobRequest, idempotency: Idempotency | None, upload: Upload | None = None
 ) -> Submission:
     pipeline = asked.pipeline
     options = Options(**asked.options)
@@ -192,8 +192,9 @@ def _submission(
             bulk=asked.bulk,
             unit_items=pipeline.batch_items if asked.bulk else 1,
             request_id=g.request_id,
-            traceparent=traceparent(),
+            traceparent=g.traceparent,
             webhook=asked.webhook,
+            input_hash=_input_hash(asked, upload),
         ),
         inputs=asked.inputs,
         lane=Lane.CPU if easy else Lane.GPU,
@@ -205,8 +206,20 @@ def _submission(
         idempotency=idempotency,
         cache_key=answer_key(pipeline, first) if first else None,
         cpu_may_serve=pipeline.cpu_may_serve(options),
-        staged=staged,
+        staged=upload.entries if upload else (),
     )
+
+
+def _input_hash(asked: JobRequest, upload: Upload | None) -> str | None:
+    """For the job's line in the log, if it is to have one."""
+    settings = services().settings
+    if not settings.log_input_hash:
+        return None
+    if upload and upload.hash:
+        return upload.hash.hex
+    found = InputHash(settings.key_pepper)
+    found.add(asked.inputs)
+    return found.hex
 
 
 def _idempotency_key() -> str | None:
@@ -248,6 +261,7 @@ def _ended_within(seconds: int, job_id: str) -> Job:
 
 def _shown(job: Job, more: Mapping[str, Any]) -> Response:
     """200 with an ended job, else 202 and where to look for it."""
+    g.job = job.id
     response = respond({**job.view(), **more}, 200 if job.status.is_terminal else 202)
     response.headers["Location"] = f"/v1/jobs/{job.id}"
     if not job.status.is_terminal:

@@ -1,4 +1,7 @@
-"""One id per request: the client's if well-formed, else ours; in every answer and error log."""
+"""One id per request: the client's if well-formed, else ours; in every answer and line of the log.
+
+Beside it the trace context of the client, W3C traceparent, if it sent one that is well-formed.
+"""
 
 from __future__ import annotations
 
@@ -18,6 +21,7 @@ def install(app: Flask) -> None:
     def begin() -> None:
         given = request.headers.get("X-Request-ID", "")
         g.request_id = given if _WELL_FORMED.fullmatch(given) else f"{random.getrandbits(128):032x}"
+        g.traceparent = _traceparent()
 
     @app.after_request
     def echo(response: Response) -> Response:
@@ -25,7 +29,6 @@ def install(app: Flask) -> None:
         return response
 
 
-def traceparent() -> str | None:
-    """The caller's W3C trace context, if it is well-formed."""
+def _traceparent() -> str | None:
     given = request.headers.get("traceparent", "")
     return given if _TRACEPARENT.fullmatch(given) else None

@@ -1,6 +1,7 @@
 """What the processes of `python -m app` load."""
 
 from multiprocessing import parent_process
+from multiprocessing.util import Finalize
 from typing import cast
 
 from app.draining import on_stop
@@ -18,3 +19,5 @@ if (parent := parent_process()) and parent.pid:
     on_stop(services.waiting.drain)
     give_protocol()
     limit_silence(services.settings.send_timeout_s)
+    if services.tracer:  # atexit's functions are not called in a child
+        Finalize(None, services.tracer.stop, exitpriority=0)

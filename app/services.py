@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import os
+import socket
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import cast
+from typing import TYPE_CHECKING, cast
 
+from celery import Celery
 from flask import current_app
 
 from app.addresses import Network, networks
@@ -22,9 +25,14 @@ from tasks.celery import make_celery
 from tasks.flower_events import flower_sinks
 from tasks.job_log import JobLog
 from tasks.publish import Waker
+from tasks.queue_spans import QueueSpans
 from tasks.reports import Reporter, Sink
 from tasks.settings import Settings
 from tasks.store import Store, connect
+from tasks.tracing import start_tracing
+
+if TYPE_CHECKING:
+    from tasks.spans import Tracer
 
 EXTENSION = "penstock"
 
@@ -43,6 +51,7 @@ class Services:
     proxies: Sequence[Network]
     limiter: Limiter
     reporter: Reporter
+    tracer: Tracer | None
 
     @classmethod
     def build(cls, settings: Settings) -> Services:
@@ -50,7 +59,7 @@ class Services:
         store = Store(connect(settings), settings)
         waiting = Waiting(store, settings.max_waiters)
         celery = make_celery(settings)
-        logs: list[Sink] = [JobLog("web")] if settings.log_jobs else []
+        tracer = start_tracing(settings, "web", f"{socket.gethostname()}-{os.getpid()}")
         return cls(
             settings=settings,
             store=store,
@@ -63,8 +72,16 @@ class Services:
             wrong_keys=WrongKeys(settings.max_wrong_keys),
             proxies=networks(settings.trusted_proxies or ()),
             limiter=Limiter(Windows(settings), settings.web_workers),
-            reporter=Reporter(logs + flower_sinks(celery, settings, "web")),
+            reporter=Reporter(_sinks(settings, celery, tracer)),
+            tracer=tracer,
         )
+
+
+def _sinks(settings: Settings, celery: Celery, tracer: Tracer | None) -> list[Sink]:
+    """Who is told of the jobs that this process ends: cancelled, or answered from the cache."""
+    logs: list[Sink] = [JobLog("web")] if settings.log_jobs else []
+    spans: list[Sink] = [QueueSpans(tracer)] if tracer else []
+    return [*logs, *spans, *flower_sinks(celery, settings, "web")]
 
 
 def services() -> Services:

@@ -59,12 +59,12 @@ class Cascade:
         for level, tier in enumerate(self.tiers):
             pass_over = tier.name in skip and level < len(self.tiers) - 1
             if tried := asked.at(level, pass_over):
-                began = time.perf_counter()
+                began_ns, began = time.time_ns(), time.perf_counter()
                 results = tier.predict([members[n].features for n in tried])
                 seconds = time.perf_counter() - began
                 failed = asked.take(tier.name, tried, results)
                 answered = len(failed) < len(tried)
-                verdicts.append(Verdict(tier.name, answered, seconds, failed))
+                verdicts.append(Verdict(tier.name, answered, seconds, failed, began_ns))
                 if failed:
                     error = asked.failed[failed[0].place]
                     log.warning("tier %s failed %d items: %s", tier.name, len(failed), error)

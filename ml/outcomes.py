@@ -42,9 +42,13 @@ class Failure:
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """One call of a tier: whether it answered any of its members, its time, and its failures."""
+    """One call of a tier: whether it answered any of its members, its time, and its failures.
+
+    began_ns: since the epoch, by this machine's clock.
+    """
 
     tier: str
     answered: bool
     seconds: float = field(default=0.0, compare=False)
     failures: tuple[Failure, ...] = field(default=(), compare=False)
+    began_ns: int = field(default=0, compare=False)

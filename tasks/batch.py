@@ -9,7 +9,7 @@ from itertools import islice
 
 from redis import Redis
 
-from ml.outcomes import Outcome
+from ml.outcomes import Outcome, Verdict
 from ml.pipeline import Item, Options
 from ml.runtime import Prepared, Runtime
 from tasks import incidents
@@ -57,10 +57,12 @@ def gather(units: Sequence[Unit], runtime: Runtime, redis: Redis) -> Group:
     return Group(units, runtime, places, question_keys, runtime.prepare(questions))
 
 
-def answer(group: Group, breakers: Breakers, lane: str) -> tuple[list[Settled], Counter[str]]:
+def answer(
+    group: Group, breakers: Breakers, lane: str
+) -> tuple[list[Settled], Counter[str], Sequence[Verdict]]:
     """Run a group's questions and hand every unit its outcomes, in input order.
 
-    Returns them, and the microseconds that each tier took, by series.
+    Returns them, the microseconds that each tier took, by series, and the calls of tiers.
 
     Raises:
         ml.faults.DeviceLost: the device can compute nothing more in this process.
@@ -97,7 +99,7 @@ def answer(group: Group, breakers: Breakers, lane: str) -> tuple[list[Settled], 
         counts = tally(pipeline.name, lane, items, round(computed * share_us))
         outcomes = [item.answer for item in items]
         settled.append(Settled(unit, outcomes, keep if number == 0 else {}, cached, counts))
-    return settled, spent
+    return settled, spent, run.verdicts
 
 
 def _asking(group: Group) -> dict[int, Unit]:

@@ -6,8 +6,10 @@ import asyncio
 import threading
 import time
 from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
 
 from tasks import incidents
+from tasks.attempt_spans import begin_attempt, end_attempt
 from tasks.deliveries import Attempt, Result
 from tasks.logs import get_logger
 from tasks.orders import Order, spread
@@ -15,6 +17,9 @@ from tasks.places import Places
 from tasks.retries import conclude
 from tasks.sender import Reply, Sender
 from tasks.settings import Settings
+
+if TYPE_CHECKING:
+    from tasks.spans import Tracer
 
 log = get_logger(__name__)
 
@@ -27,8 +32,13 @@ class Courier:
     """Takes orders from other threads, and tells `done` in its own what became of each."""
 
     def __init__(
-        self, settings: Settings, done: Done, sender: Callable[[Settings], Sender] = Sender
+        self,
+        settings: Settings,
+        done: Done,
+        sender: Callable[[Settings], Sender] = Sender,
+        tracer: Tracer | None = None,
     ) -> None:
+        self._tracer = tracer
         self._settings = settings
         self._done = done
         self._make_sender = sender
@@ -104,8 +114,15 @@ class Courier:
         self._begin()
 
     async def _send(self, order: Order) -> Reply:
+        span = begin_attempt(self._tracer, order) if self._tracer else None
+        reply = await self._post(order, span.traceparent if span else None)
+        if span:
+            end_attempt(span, reply)
+        return reply
+
+    async def _post(self, order: Order, traceparent: str | None) -> Reply:
         try:
-            return await self._sender.send(order.url, order.body, order.headers())
+            return await self._sender.send(order.url, order.body, order.headers(traceparent))
         except Exception as error:
             log.exception("a webhook was not sent", delivery=order.delivery.id)
             incidents.unexpected(error, "courier", delivery=order.delivery.id)

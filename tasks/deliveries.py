@@ -45,7 +45,8 @@ class Delivery:
     """Times: created, finished in Redis microseconds, next in milliseconds, since the epoch.
 
     endpoint: its id, or `OF_JOB`. body: as first sent, so that every attempt sends the same; so is
-    url, of a job's own webhook. trigger: why it is tried now, if not by itself: manual or test.
+    url, of a job's own webhook, and origin: request id and traceparent of its job. trigger: why it
+    is tried now, if not by itself: manual or test.
     """
 
     id: str
@@ -61,6 +62,7 @@ class Delivery:
     tries: int = 0
     body: str | None = None
     url: str | None = None
+    origin: Sequence[str | None] | None = None
     trigger: str | None = None
     log: Sequence[Mapping[str, Any]] = ()
 
@@ -84,6 +86,7 @@ class Delivery:
             tries=tries,
             body=fields.get("body"),
             url=fields.get("url"),
+            origin=orjson.loads(fields["origin"]) if "origin" in fields else None,
             trigger=fields.get("trigger"),
             log=[orjson.loads(fields[f"l:{n}"]) for n in range(1, tries + 1)],
         )
@@ -93,8 +96,8 @@ class Delivery:
 class Attempt:
     """One attempt at a claimed delivery. wait_ms: until the next. entry: for its log, JSON.
 
-    body: what was sent, if it is to be kept for the next attempt; likewise url. asked: whether the
-    endpoint was asked, so that the result tells of it.
+    body: what was sent, if it is to be kept for the next attempt; likewise url and origin. asked:
+    whether the endpoint was asked, so that the result tells of it.
     """
 
     unit: Unit
@@ -103,13 +106,14 @@ class Attempt:
     entry: Mapping[str, Any] = field(default_factory=dict)
     body: str = ""
     url: str = ""
+    origin: str = ""
     asked: bool = True
 
     @property
     def args(self) -> tuple[Arg, ...]:
         entry = orjson.dumps(self.entry)
         place = (*self.unit.place, self.unit.bytes)
-        kept = (self.body, self.url)
+        kept = (self.body, self.url, self.origin)
         return (*place, self.result, self.wait_ms, entry, *kept, int(self.asked))
 
 

@@ -13,6 +13,7 @@ from typing import Any, Self
 import orjson
 
 from tasks.jobs import Job, Spec, Status
+from tasks.tallies import NONE
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,6 +21,8 @@ class Ended:
     """Times are Redis's microseconds since the epoch; a job that was never claimed has no start.
 
     outcome: {"output", "error"} of a single job, where whoever ended it knows it.
+    tier, model_version: of its answer; of a bulk job's, those of its last unit; "mixed", if that
+    has several; None if it was not answered.
     """
 
     job: str
@@ -34,13 +37,17 @@ class Ended:
     attempts: int = 0
     cached: bool = False
     outcome: Mapping[str, Any] | None = None
+    tier: str | None = None
+    model_version: str | None = None
 
     @classmethod
     def read(
         cls, raw: Sequence[str | None], outcomes: Mapping[str, Mapping[str, Any]] | None = None
     ) -> Self:
         """Build from what ends.lua gathers of a job. outcomes: of single jobs, by their id."""
-        job, status, lane, created, started, finished, total, failed, attempts, cached, spec = raw
+        job, status, lane, created, started, finished, total, failed, attempts, cached, *rest = raw
+        spec, answered = rest
+        tier, version = _answered(answered)
         return cls(
             job=str(job),
             spec=Spec(**orjson.loads(spec or "")),
@@ -54,11 +61,14 @@ class Ended:
             attempts=int(attempts or 0),
             cached=cached == "1",
             outcome=(outcomes or {}).get(str(job)) if int(total or 0) == 1 else None,
+            tier=tier,
+            model_version=version,
         )
 
     @classmethod
     def of(cls, job: Job) -> Self:
         """Build from the record of a job that has ended."""
+        output = (job.outcome or {}).get("output") or {}
         return cls(
             job=job.id,
             spec=job.spec,
@@ -72,6 +82,8 @@ class Ended:
             attempts=job.attempts,
             cached=job.cached,
             outcome=job.outcome,
+            tier=output.get("tier"),
+            model_version=output.get("model_version"),
         )
 
     @property
@@ -88,3 +100,9 @@ class Ended:
     def total_ms(self) -> float:
         """From submit to the end."""
         return max(0, self.finished - self.created) / 1000
+
+
+def _answered(labels: str | None) -> tuple[str | None, str | None]:
+    """Tier and model version of pipeline|tier|model version, see `tasks.tallies`."""
+    _, tier, version = (labels or f"{NONE}|{NONE}|{NONE}").split("|")
+    return (tier, version) if tier != NONE else (None, None)

@@ -14,12 +14,14 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from operator import itemgetter
+from typing import TYPE_CHECKING
 
 from celery import Celery
 from redis import RedisError
 
 from ml.runtime import Runtime
 from tasks.batch import Group, answer, fail, gather
+from tasks.batch_log import BatchLog, BatchStory
 from tasks.breakers import Breakers
 from tasks.incidents import tags_of
 from tasks.lanes import Lane, Settled, Unit
@@ -30,6 +32,9 @@ from tasks.publish import wake
 from tasks.reports import Reporter
 from tasks.stopwatch import Stopwatch
 from tasks.work import Work
+
+if TYPE_CHECKING:
+    from tasks.spans import Tracer
 
 log = get_logger(__name__)
 
@@ -42,21 +47,24 @@ class Batch:
     """Claimed and prepared.
 
     settled: units that need no model. waiting: units left in the lane. suspect: what ends this
-    process now must be the batch's doing, so nothing else may be under way beside it.
+    process now must be the batch's doing, so nothing else may be under way beside it. began_ns:
+    when it had been claimed.
     """
 
     groups: Sequence[Group]
     settled: Sequence[Settled]
     waiting: int
     suspect: bool
+    began_ns: int
 
 
 @dataclass(frozen=True, slots=True)
 class Answered:
-    """Ready to be committed. spent: microseconds that tiers took, by series."""
+    """Ready to be committed. spent: microseconds that tiers took, by series. story: for the log."""
 
     settled: Sequence[Settled]
     spent: Mapping[str, int]
+    story: BatchStory
 
 
 class Inference(Work):
@@ -68,9 +76,11 @@ class Inference(Work):
         runtimes: Mapping[str, Runtime],
         celery: Celery,
         reporter: Reporter | None = None,
+        tracer: Tracer | None = None,
     ) -> None:
         super().__init__()
         self._reporter = reporter or Reporter(())
+        self._batches = BatchLog(worker, tracer)
         self._worker = worker
         self._runtimes = runtimes
         self._celery = celery
@@ -172,6 +182,7 @@ class Inference(Work):
             return self._gather(units, waiting)
 
     def _gather(self, units: Sequence[Unit], waiting: int) -> Batch:
+        began_ns = time.time_ns()
         by_pipeline: dict[str, list[Unit]] = defaultdict(list)
         for unit in units:
             by_pipeline[unit.payload.pipeline].append(unit)
@@ -183,18 +194,20 @@ class Inference(Work):
             else:
                 text = f"No worker of this lane serves the pipeline {name!r}."
                 settled += fail(members, self._worker.lane, "unknown_pipeline", text)
-        return Batch(groups, settled, waiting, any(unit.suspect for unit in units))
+        return Batch(groups, settled, waiting, any(unit.suspect for unit in units), began_ns)
 
     def _predict(self, batch: Batch) -> Answered:
         settled, spent = list(batch.settled), Counter[str]()
+        story = BatchStory(batch.began_ns)
         with self._timed([unit for group in batch.groups for unit in group.units]):
             for group in batch.groups:
-                answers, took = answer(group, self._breakers, self._worker.lane)
+                answers, took, calls = answer(group, self._breakers, self._worker.lane)
                 name, lane = group.runtime.pipeline.name, self._worker.lane
                 self._metrics.batches(name, lane, group.prepared)
                 settled += answers
                 spent += took
-        return Answered(settled, spent)
+                story.add(group.runtime.pipeline.name, calls)
+        return Answered(settled, spent, story)
 
     @contextmanager
     def _timed(self, units: Sequence[Unit]) -> Iterator[None]:
@@ -211,6 +224,7 @@ class Inference(Work):
     def _commit(self, answered: Answered) -> None:
         """Commit, through a restart of Redis if need be: until the leases are lost anyway."""
         give_up = time.monotonic() + self._settings.lease_ms / 1000
+        answered.story.commit_ns = time.time_ns()
         while True:
             try:
                 committed = self._worker.commit(answered.settled, answered.spent)
@@ -221,6 +235,7 @@ class Inference(Work):
                 log.warning("commit failed, trying again", error=str(error))
                 time.sleep(COMMIT_AGAIN_S)
         self._reporter.ended(committed.ended)
+        self._batches.tell(answered.story, answered.settled, committed.stale)
         if committed.wake:
             wake(self._celery, Lane.WEBHOOKS)
         if committed.stale:

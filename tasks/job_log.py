@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 from tasks.ended import Ended
-from tasks.logs import get_logger
+from tasks.logs import JOBS, get_logger
+from tasks.tracing import trace_id
 
-log = get_logger("penstock.jobs")
+log = get_logger(JOBS)
 
 
 class JobLog:
@@ -18,21 +20,29 @@ class JobLog:
 
     def __call__(self, jobs: Sequence[Ended]) -> None:
         for job in jobs:
-            spec = job.spec
-            log.info(
-                "job ended",
-                job=job.job,
-                status=job.status,
-                pipeline=spec.pipeline,
-                owner=spec.owner,
-                request_id=spec.request_id,
-                lane=job.lane,
-                worker=self._worker,
-                items=job.total,
-                failed=job.failed,
-                attempts=job.attempts,
-                cached=job.cached,
-                queue_ms=job.queue_ms,
-                run_ms=job.run_ms,
-                total_ms=job.total_ms,
-            )
+            log.info("job ended", worker=self._worker, **_facts(job))
+
+
+def _facts(job: Ended) -> dict[str, Any]:
+    """The fields of the line; those that are not known are left out."""
+    spec = job.spec
+    facts = {
+        "job": job.job,
+        "status": job.status,
+        "pipeline": spec.pipeline,
+        "owner": spec.owner,
+        "request_id": spec.request_id,
+        "trace_id": trace_id(spec.traceparent),
+        "lane": job.lane or None,
+        "tier": job.tier,
+        "model_version": job.model_version,
+        "items": job.total,
+        "failed": job.failed,
+        "attempts": job.attempts,
+        "cached": job.cached,
+        "queue_ms": job.queue_ms,
+        "run_ms": job.run_ms,
+        "total_ms": job.total_ms,
+        "input_hash": spec.input_hash,
+    }
+    return {name: value for name, value in facts.items() if value is not None}

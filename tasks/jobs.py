@@ -39,7 +39,8 @@ class Spec:
 
     options: as the client sent them, validated. metadata: the client's own, echoed. bulk: whether
     the job was submitted with `inputs`, so that its results are read as a list. unit_items: items
-    of each of its units but the last. webhook: {"url", "events"} to be told of its end.
+    of each of its units but the last. webhook: {"url", "events"} to be told of its end. input_hash:
+    for the log, if it is wanted (see `tasks.input_hash`).
     """
 
     pipeline: str
@@ -51,6 +52,7 @@ class Spec:
     request_id: str | None = None
     traceparent: str | None = None
     webhook: Mapping[str, Any] | None = None
+    input_hash: str | None = None
 
     @property
     def hook(self) -> str:

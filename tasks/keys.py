@@ -61,8 +61,8 @@ answers are never read by accident with its record.
 
 Fields of a unit (a stream entry): job, unit, items (their number), owner, cpu (1 if the cpu lane
 may serve it), bytes (of its payload), payload (JSON list: pipeline, options, inputs, request_id,
-perhaps rejected; empty if staged), reason (why the sweep moved it there). A dead letter has job,
-unit, payload, its spec and the stream it stood in.
+perhaps rejected and traceparent; empty if staged), reason (why the sweep moved it there). A dead
+letter has job, unit, payload, its spec and the stream it stood in.
 
 A lane's streams are what workers claim from, in order. The consumer group's pending list holds the
 leases: consumer = holder, idle time = age of the lease by Redis's clock. `ahead` counts, by owner,
@@ -81,10 +81,11 @@ the moment (ms) until which the breaker lets nobody through; a tier that has not
 last success has no field.
 
 A delivery's hash: job, owner, event, endpoint (an id, or `job`), line, status, created, finished,
-next (ms), tries, l:{try} (JSON, the log), a:0 (claims since the last try: the fence), body and url
-(of a job's own webhook), once they are kept, trigger (why it is tried now, if not by itself: manual
-or test). Its unit in the lane of webhooks has the delivery's id for a job and its line for an
-owner, so that endpoints take turns; there `ahead` counts units until they are settled.
+next (ms), tries, l:{try} (JSON, the log), a:0 (claims since the last try: the fence), body, url (of
+a job's own webhook) and origin (JSON: request_id and traceparent of its job), once they are kept,
+trigger (why it is tried now, if not by itself: manual or test). Its unit in the lane of webhooks
+has the delivery's id for a job and its line for an owner, so that endpoints take turns; there
+`ahead` counts units until they are settled.
 
 ps:webhooks:counts has the deliveries that succeeded and failed, and the attempts with the result
 retry or postponed.

@@ -29,7 +29,9 @@ class Payload:
     """What a worker needs to run a unit without reading its job's record.
 
     inputs: the valid ones. rejected: of an upload that goes on without the others, what was wrong
-    with those, by their place in the unit.
+    with those, by their place in the unit. traceparent: of its job, see `tasks.tracing`.
+
+    It is a list, and what stands last in it and is empty is left out.
     """
 
     pipeline: str
@@ -37,10 +39,15 @@ class Payload:
     inputs: Sequence[Mapping[str, Any]]
     request_id: str | None = None
     rejected: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    traceparent: str | None = None
 
     def dump(self) -> bytes:
-        whole = (self.pipeline, self.options, self.inputs, self.request_id, self.rejected)
-        return orjson.dumps(whole if self.rejected else whole[:-1])
+        whole: tuple[Any, ...] = (self.pipeline, self.options, self.inputs, self.request_id)
+        if self.rejected or self.traceparent:
+            whole += (self.rejected,)
+        if self.traceparent:
+            whole += (self.traceparent,)
+        return orjson.dumps(whole)
 
     @classmethod
     def load(cls, text: str | bytes) -> Payload:

@@ -1,14 +1,26 @@
-"""Structured logs: one JSON object a line, or coloured text for people (LOG_FORMAT=console)."""
+"""Structured logs: one JSON object a line, or coloured text for people (LOG_FORMAT=console).
+
+Two ways lead to standard error. What is said now and then goes through `logging`, as libraries' own
+lines do, so that whoever listens there hears it. Lines of which each request, job or batch has one
+(`LINES`) are written directly, at a quarter of the cost; no handler of `logging` sees them.
+"""
 
 from __future__ import annotations
 
+import json
 import logging
 import sys
 from typing import Any
 
+import orjson
 import structlog
 
 from tasks.settings import Settings
+
+ACCESS = "penstock.access"
+JOBS = "penstock.jobs"
+BATCHES = "penstock.batches"
+LINES = {ACCESS, JOBS, BATCHES}
 
 _SHARED: list[Any] = [
     structlog.processors.add_log_level,
@@ -17,12 +29,9 @@ _SHARED: list[Any] = [
 
 
 def configure_logs(settings: Settings) -> None:
-    """Send our logs and those of libraries through one formatter, to standard error."""
-    last: Any = (
-        structlog.dev.ConsoleRenderer()
-        if settings.log_format == "console"
-        else structlog.processors.JSONRenderer()
-    )
+    """Send our logs and those of libraries to standard error, in one format."""
+    console = settings.log_format == "console"
+    last: Any = structlog.dev.ConsoleRenderer() if console else structlog.processors.JSONRenderer()
     formatter = structlog.stdlib.ProcessorFormatter(
         foreign_pre_chain=[*_SHARED, structlog.stdlib.add_logger_name],
         processors=[
@@ -35,8 +44,8 @@ def configure_logs(settings: Settings) -> None:
     handler.setFormatter(formatter)
     logging.basicConfig(handlers=[handler], level=settings.log_level, force=True)
     structlog.configure(
-        processors=[*_SHARED, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
-        logger_factory=structlog.stdlib.LoggerFactory(),
+        processors=[*_SHARED, _finish],
+        logger_factory=structlog.stdlib.LoggerFactory() if console else _logger,
         wrapper_class=structlog.make_filtering_bound_logger(
             logging.getLevelNamesMapping()[settings.log_level]
         ),
@@ -46,3 +55,24 @@ def configure_logs(settings: Settings) -> None:
 
 def get_logger(name: str) -> Any:
     return structlog.get_logger(name)
+
+
+def _logger(name: str) -> Any:
+    """The sink behind a logger of that name."""
+    if name in LINES:
+        return structlog.BytesLogger(sys.stderr.buffer)
+    return logging.getLogger(name)
+
+
+def _finish(logger: Any, method: str, event: Any) -> Any:
+    """A line of bytes for those written directly; for others what the handler's formatter takes."""
+    if isinstance(logger, structlog.BytesLogger):
+        return _line(event)
+    return structlog.stdlib.ProcessorFormatter.wrap_for_formatter(logger, method, event)
+
+
+def _line(event: Any) -> bytes:
+    try:
+        return orjson.dumps(event, default=repr)
+    except TypeError:  # text that is no UTF-8, or a number beyond 64 bits
+        return json.dumps(event, default=repr).encode()

@@ -56,15 +56,26 @@ class Order:
     clock: Clock
     job: Job | None
 
-    def headers(self) -> dict[str, str]:
-        """Of an attempt now: the id is that of the delivery, the time is fresh."""
+    @property
+    def origin(self) -> tuple[str | None, str | None]:
+        """Request id and traceparent of the job, also when its record has expired."""
+        if self.job:
+            return self.job.spec.request_id, self.job.spec.traceparent
+        request_id, traceparent = self.delivery.origin or (None, None)
+        return request_id, traceparent
+
+    def headers(self, traceparent: str | None = None) -> dict[str, str]:
+        """Of an attempt now: the id is that of the delivery, the time is fresh.
+
+        traceparent: of the attempt's own span, if it has one.
+        """
         seconds = self.clock.ms // 1000
         headers = signed_headers(self.delivery.id, seconds, self.body, self.secrets)
-        spec = self.job.spec if self.job else None
-        if spec and spec.request_id:
-            headers["X-Request-ID"] = spec.request_id
-        if spec and spec.traceparent:
-            headers["traceparent"] = spec.traceparent
+        request_id, of_job = self.origin
+        if request_id:
+            headers["X-Request-ID"] = request_id
+        if traceparent := traceparent or of_job:
+            headers["traceparent"] = traceparent
         return headers
 
     def attempt(
@@ -78,8 +89,9 @@ class Order:
         delivery, more = self.delivery, result in (Result.RETRY, Result.POSTPONED)
         body = "" if delivery.body or not more else self.body.decode()
         url = "" if delivery.url or not more or delivery.endpoint != OF_JOB else self.url
+        origin = "" if delivery.origin or not more else orjson.dumps(self.origin).decode()
         line = _line(self.clock, delivery, entry or {})
-        return Attempt(self.unit, result, wait_ms, line, body, url, asked)
+        return Attempt(self.unit, result, wait_ms, line, body, url, origin, asked)
 
 
 def prepare(worker: LaneWorker, units: Sequence[Unit]) -> tuple[list[Order], list[Attempt]]:

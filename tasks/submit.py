@@ -99,7 +99,13 @@ class Submission:
         yield from self.staged
         if self.inputs:
             spec = self.spec
-            payload = Payload(spec.pipeline, spec.options, self.inputs, spec.request_id)
+            payload = Payload(
+                spec.pipeline,
+                spec.options,
+                self.inputs,
+                spec.request_id,
+                traceparent=spec.traceparent,
+            )
             yield from map(Entry.of, split(payload, spec.unit_items))
 
 

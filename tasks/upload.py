@@ -12,6 +12,7 @@ from typing import Self
 from redis import RedisError
 
 from tasks import keys
+from tasks.input_hash import InputHash
 from tasks.lanes import Entry, Payload
 from tasks.store import DISCARD, STAGE, Store
 from tasks.submit import RETRY_UNKNOWN_S, InFlight, Overloaded
@@ -30,11 +31,15 @@ class TooLarge(Exception):  # an answer to the client, not a fault
 class Upload:
     """The staged units of one job. entries: what a `Submission` needs to know of them.
 
+    hash: of the inputs that were added, if it is wanted.
+
     As a context: what fails inside leaves nothing staged, unless the job was accepted before.
     """
 
     def __init__(self, store: Store, job_id: str, owner: str, idempotency_key: str | None) -> None:
         self.entries: list[Entry] = []
+        settings = store.settings
+        self.hash = InputHash(settings.key_pepper) if settings.log_input_hash else None
         self._store = store
         self._job_id = job_id
         self._record = keys.idempotency(owner, idempotency_key) if idempotency_key else ""
@@ -59,6 +64,8 @@ class Upload:
             redis.RedisError: Redis is out of reach.
         """
         entry = Entry.of(payload)
+        if self.hash:
+            self.hash.add(payload.inputs)
         if self._kept:
             self._kept = self._stage(first_number + len(self.entries), entry.payload)
         self.entries.append(Entry(entry.items, entry.size, b""))

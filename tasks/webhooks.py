@@ -10,6 +10,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
 
 from celery import Celery
 from redis import RedisError
@@ -26,6 +27,9 @@ from tasks.sender import Sender
 from tasks.settings import Settings
 from tasks.work import Work
 
+if TYPE_CHECKING:
+    from tasks.spans import Tracer
+
 log = get_logger(__name__)
 
 MOST_AT_ONCE = 24  # claimed at once, so that a burst does not hold up who comes after it
@@ -41,7 +45,11 @@ class Webhooks(Work):
     """
 
     def __init__(
-        self, worker: LaneWorker, celery: Celery, sender: Callable[[Settings], Sender] = Sender
+        self,
+        worker: LaneWorker,
+        celery: Celery,
+        sender: Callable[[Settings], Sender] = Sender,
+        tracer: Tracer | None = None,
     ) -> None:
         super().__init__()
         self._worker = worker
@@ -50,7 +58,7 @@ class Webhooks(Work):
         self._held = 0  # claimed and not yet recorded
         self._room = threading.Condition()
         self._recorder = Recorder(worker, self._let_go)
-        self._courier = Courier(self._settings, self._recorder.put, sender)
+        self._courier = Courier(self._settings, self._recorder.put, sender, tracer)
 
     @property
     def busy_s(self) -> float:

@@ -37,12 +37,15 @@ from tasks.metrics_server import MetricsServer
 from tasks.minder import Rescuer, Watchdog
 from tasks.process_metrics import WORKER, collector_of, process_metrics
 from tasks.pulse import Guard, Pulse
+from tasks.queue_spans import QueueSpans
 from tasks.reports import Reporter, Sink
 from tasks.settings import Settings, SettingsError
 from tasks.store import Store, connect
+from tasks.tracing import start_tracing
 from tasks.utilization import Utilization, share_of
 
 if TYPE_CHECKING:
+    from tasks.spans import Tracer
     from tasks.webhooks import Webhooks
 
 log = get_logger(__name__)
@@ -61,14 +64,15 @@ class Child:
         pulse.begin(index)
         device = devices.pin(settings, lane, index)
         self.worker = LaneWorker(Store(connect(settings, 4), settings), lane)
-        reporter = Reporter(sinks(settings, celery, self.worker))
+        self.tracer = start_tracing(settings, lane, self.worker.name)
+        reporter = Reporter(sinks(settings, celery, self.worker, self.tracer))
         self.work: Inference | Webhooks
         worked_s = None
         if lane is Lane.WEBHOOKS:
-            self.work = load_webhooks(self.worker, celery)
+            self.work = load_webhooks(self.worker, celery, self.tracer)
         else:
             runtimes = load_runtimes(settings, lane, device)
-            self.work = Inference(self.worker, runtimes, celery, reporter)
+            self.work = Inference(self.worker, runtimes, celery, reporter, self.tracer)
             worked_s = partial(getattr, self.work, "worked_s")
         self.work.note = partial(pulse.note, index)
         self.goodbye = partial(pulse.end, index)
@@ -111,21 +115,26 @@ class Child:
             self.worker.leave()
         except RedisError as error:
             log.warning("left without saying so", error=str(error))
+        if self.tracer:
+            self.tracer.stop()
 
 
-def sinks(settings: Settings, celery: Celery, worker: LaneWorker) -> list[Sink]:
+def sinks(
+    settings: Settings, celery: Celery, worker: LaneWorker, tracer: Tracer | None
+) -> list[Sink]:
     """Who is told of the jobs that this child ends."""
     logs: list[Sink] = [JobLog(worker.name)] if settings.log_jobs else []
-    return logs + flower_sinks(celery, settings, worker.lane)
+    spans: list[Sink] = [QueueSpans(tracer)] if tracer else []
+    return [*logs, *spans, *flower_sinks(celery, settings, worker.lane)]
 
 
-def load_webhooks(worker: LaneWorker, celery: Celery) -> Webhooks:
+def load_webhooks(worker: LaneWorker, celery: Celery, tracer: Tracer | None) -> Webhooks:
     """The HTTP client, and the process made fit for it; other lanes' workers do without."""
     from tasks.webhooks import Webhooks  # noqa: PLC0415
 
     say_where_webhooks_may_go(worker.store.settings)
     allow_many_connections()
-    webhooks = Webhooks(worker, celery)
+    webhooks = Webhooks(worker, celery, tracer=tracer)
     spare_the_garbage_collector()
     return webhooks
 

@@ -25,6 +25,9 @@ WORKER_HALF = {
     "tasks.worker",
 }
 
+# Not wanted without an endpoint. (redis-py imports opentelemetry.sdk wherever it is installed.)
+TRACES = {"tasks.spans", "opentelemetry.exporter"}
+
 BUILD = """
 from app import create_app
 from tasks.settings import Settings
@@ -52,6 +55,7 @@ def test_the_api_serves_moderation_without_torch_or_the_worker_half() -> None:
     assert "ml.moderation.pipeline" in loaded
     assert "torch" not in loaded
     assert not loaded & WORKER_HALF
+    assert not loaded & TRACES
 
 
 def test_importing_the_api_loads_neither_torch_nor_the_worker_half() -> None:
@@ -74,3 +78,4 @@ build(Settings(**secrets), Lane.GPU)
     assert "tasks.worker" in loaded
     assert "aiohttp" not in loaded
     assert "torch" not in loaded
+    assert not loaded & TRACES

@@ -3,7 +3,7 @@
 -- ARGV  1 lane  2 consumer  3 lease, ms  4 how long an ended delivery is kept, ms  5 most dead ones kept
 --       6 failures in a row that open a breaker  7 how long it then lets nobody through, ms
 --       then per delivery: stream, entry, id, unit, claim, bytes, result, wait before the next attempt,
---       ms, log entry (JSON), body and URL ('' once they are kept), '1' if the endpoint was asked
+--       ms, log entry (JSON), body, URL and origin ('' once they are kept), '1' if the endpoint was asked
 -- A result: succeeded | failed (given up) | retry | postponed (not tried: does not count).
 -- Returns {stale, then per endpoint that failed since ...: endpoint, owner, ms}.
 
@@ -89,9 +89,9 @@ local function learn(endpoint, owner, succeeded)
     answer[#answer + 1] = NOW - since
 end
 
-for i = 8, #ARGV, 12 do
+for i = 8, #ARGV, 13 do
     local stream, entry, id, unit, claim, bytes = unpack(ARGV, i, i + 5)
-    local result, wait, log, body, url, asked = unpack(ARGV, i + 6, i + 11)
+    local result, wait, log, body, url, origin, asked = unpack(ARGV, i + 6, i + 12)
     local key = 'ps:delivery:' .. id
     local current, line, endpoint, owner, event, job =
         unpack(redis.call('HMGET', key, 'a:' .. unit, 'line', 'endpoint', 'owner', 'event', 'job'))
@@ -100,6 +100,7 @@ for i = 8, #ARGV, 12 do
         stepped_up = depart(stream, line, 1) > 0 or stepped_up
         keep(key, 'body', body)
         keep(key, 'url', url)
+        keep(key, 'origin', origin)
         note(id, event, result, wait, log)
         keep_listed(job or '', wait)
         if asked == '1' and result ~= 'postponed' then

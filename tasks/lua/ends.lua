@@ -81,7 +81,7 @@ local function finish(job, status, ttl_ms, answered)
     end
     ended[#ended + 1] = job
     facts[#facts + 1] =
-        { job, status, lane, created, started, STAMP, total, failed, attempts, cached, spec }
+        { job, status, lane, created, started, STAMP, total, failed, attempts, cached, spec, answered or '' }
     notify(job, owner, 'job.' .. status, hook, ttl_ms)
 end
 

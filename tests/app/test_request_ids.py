@@ -42,7 +42,16 @@ def test_ids_travel_with_the_job(client: FlaskClient, store: Store) -> None:
     assert entries
     _, unit = entries[0]
     assert unit
-    assert Payload.load(unit["payload"]).request_id == "mine"
+    payload = Payload.load(unit["payload"])
+    assert (payload.request_id, payload.traceparent) == ("mine", TRACE)
+
+
+def test_they_travel_with_the_units_of_an_upload(client: FlaskClient, store: Store) -> None:
+    headers = {"X-Request-ID": "mine", "traceparent": TRACE, "Content-Type": "application/x-ndjson"}
+    made = client.post("/v1/jobs?pipeline=null", data=b'{"text": "a"}\n', headers=headers)
+    unit = store.redis.hget(f"ps:inputs:{made.get_json()['id']}", "1") or ""
+    payload = Payload.load(unit)
+    assert (payload.request_id, payload.traceparent) == ("mine", TRACE)
 
 
 @pytest.mark.parametrize(

@@ -22,6 +22,7 @@ from tasks.submit import Submission
 from tests.tasks.lanes import SINGLE, claim, done, put
 
 URL = "https://example.com/hook"
+TRACE = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
 
 
 @pytest.fixture
@@ -112,15 +113,24 @@ def test_what_succeeds_at_once_keeps_no_body(store: Store, hooks: LaneWorker) ->
     assert (only(store, job_id).body, only(store, job_id).url) == (None, None)
 
 
+def test_a_retry_carries_request_id_and_trace_after_the_jobs_record_is_gone(
+    store: Store, hooks: LaneWorker
+) -> None:
+    job_id = finished(store, hooked(request_id="req-1", traceparent=TRACE))
+    again(store, hooks, ordered(hooks))
+    store.redis.delete(keys.job(job_id))
+    headers = ordered(hooks).headers()
+    assert (headers["X-Request-ID"], headers["traceparent"]) == ("req-1", TRACE)
+
+
 def test_its_headers_verify_and_carry_the_request_id(store: Store, hooks: LaneWorker) -> None:
-    trace = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
-    finished(store, hooked(request_id="req-1", traceparent=trace))
+    finished(store, hooked(request_id="req-1", traceparent=TRACE))
     order = ordered(hooks)
     headers = order.headers()
     (secret,) = job_secrets(store, "o")
     assert Webhook(secret).verify(order.body, headers)["type"] == "job.succeeded"
     assert headers["webhook-id"] == order.delivery.id
-    assert (headers["X-Request-ID"], headers["traceparent"]) == ("req-1", trace)
+    assert (headers["X-Request-ID"], headers["traceparent"]) == ("req-1", TRACE)
 
 
 def test_the_timestamp_is_that_of_the_attempt_by_the_clock_of_redis(
