@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import secrets
 from collections.abc import Iterator
 from typing import Any
 
@@ -12,14 +11,14 @@ import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, Route, expect
 
 from tasks import keys
+from tests.browser.consoles import PASSWORD, USER, options, row_of, watched
+from tests.browser.contrast import CONTRASTS
 from tests.browser.pictures import picture
 from tests.browser.traffic import OWNERS, mixed_traffic
 from tests.eventually import eventually
 from tests.ports import free_port
 from tests.stack import Stack
 
-USER = "operator"
-PASSWORD = secrets.token_hex(16)
 HOSTILE = "<script>window.hit=1</script><img src=x onerror=window.hit=1>"
 PHONE: Any = {"width": 360, "height": 740}
 PICTURES = bool(os.environ.get("PENSTOCK_SCREENSHOTS"))
@@ -29,31 +28,6 @@ VIEWS: dict[str, Any] = {
     "dark": {"color_scheme": "dark", "viewport": {"width": 1200, "height": 1340}},
     "phone": {"color_scheme": "light", "viewport": PHONE | {"height": 1500}},
 }
-
-# The contrast of every text with what is behind it (WCAG 2.2, 1.4.3), worst first, with its text.
-CONTRASTS = """() => {
-  const parse = (c) => c.match(/[\\d.]+/g).map(Number);
-  const light = ([r, g, b]) => [r, g, b].map((v) => v / 255)
-    .map((v) => (v <= 0.04045 ? v / 12.92 : ((v + 0.055) / 1.055) ** 2.4))
-    .reduce((sum, v, i) => sum + v * [0.2126, 0.7152, 0.0722][i], 0);
-  const behind = (el) => {
-    for (; el; el = el.parentElement) {
-      const c = parse(getComputedStyle(el).backgroundColor);
-      if (c.length < 4 || c[3] > 0) return c;
-    }
-    return [255, 255, 255];
-  };
-  const texts = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT);
-  const found = [];
-  while (texts.nextNode()) {
-    const el = texts.currentNode.parentElement;
-    const hidden = !el.checkVisibility() || el.closest(":disabled, option, .sr");
-    if (!texts.currentNode.data.trim() || hidden) continue;
-    const [a, b] = [light(parse(getComputedStyle(el).color)), light(behind(el))];
-    found.push([(Math.max(a, b) + 0.05) / (Math.min(a, b) + 0.05), texts.currentNode.data.trim()]);
-  }
-  return found.sort((a, b) => a[0] - b[0]).slice(0, 5);
-}"""
 
 
 @pytest.fixture(scope="module")
@@ -81,36 +55,11 @@ def context(stack: Stack, browser: Browser) -> Iterator[BrowserContext]:
         yield context
 
 
-def options(stack: Stack, **more: Any) -> dict[str, Any]:
-    """Of somebody who knows Flower's password, which the browser tells only when it is asked."""
-    credentials = {"username": USER, "password": PASSWORD, "send": "unauthorized"}
-    known = {"base_url": stack.url, "http_credentials": credentials, "locale": "en-GB"}
-    return known | {"timezone_id": "UTC"} | more
-
-
 @pytest.fixture
 def page(context: BrowserContext) -> Iterator[Page]:
     """The console, open and live; nothing in it may have failed by the end of the test."""
     with watched(context) as page:
         yield page
-
-
-class watched:  # noqa: N801
-    """A page of the console; raises if it said anything on its console by the end."""
-
-    def __init__(self, context: BrowserContext) -> None:
-        self.page = context.new_page()
-        self.said: list[str] = []
-
-    def __enter__(self) -> Page:
-        self.page.on("console", lambda message: self.said.append(message.text))
-        self.page.on("pageerror", lambda error: self.said.append(str(error)))
-        self.page.goto("/console")
-        expect(self.page.get_by_role("status")).to_have_text("ready")
-        return self.page
-
-    def __exit__(self, *_: object) -> None:
-        assert self.said == []
 
 
 def submitted(stack: Stack, **body: Any) -> dict[str, Any]:
@@ -121,10 +70,6 @@ def submitted(stack: Stack, **body: Any) -> dict[str, Any]:
     job: dict[str, Any] = answer.json()
     assert job["status"] == "succeeded", job
     return job
-
-
-def row_of(page: Page, job_id: str) -> Any:
-    return page.locator(f'.jobs tr[data-key="{job_id}"]')
 
 
 def test_without_the_password_there_is_nothing_to_see(stack: Stack, browser: Browser) -> None:

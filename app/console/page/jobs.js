@@ -22,11 +22,11 @@ function row(job) {
     cell("status", "", pill(job.status, KINDS[job.status])),
     cell("pipeline", "", job.pipeline),
     cell("owner", "", job.owner),
-    cell("lane", "", job.cached ? "cache" : job.lane),
+    cell("lane", "more", job.cached ? "cache" : job.lane),
     cell("answer", "said", said(job)),
-    cell("items", "n", total === 1 ? "1" : `${done}/${total}`),
-    cell("queue", "n", job.queue_ms === null ? "–" : seconds(job.queue_ms / 1000)),
-    cell("run", "n", job.run_ms === null ? "–" : seconds(job.run_ms / 1000)),
+    cell("items", "n more", total === 1 ? "1" : `${done}/${total}`),
+    cell("queue", "n more", job.queue_ms === null ? "–" : seconds(job.queue_ms / 1000)),
+    cell("run", "n more", job.run_ms === null ? "–" : seconds(job.run_ms / 1000)),
     cell("submitted", "n", el("time", { datetime: job.created_at }, clock(job.created_at))));
 }
 

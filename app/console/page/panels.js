@@ -28,8 +28,8 @@ export function tiles(history) {
       spark(history.rates(itemsOf), "Items a second in the last minutes")),
     tile("Waiting", count(total(inference(data), waitingIn)), "units, gpu and cpu",
       spark(history.values((seen) => total(inference(seen), waitingIn)), "Waiting units in the last minutes")),
-    tile("95 % end within", seconds(p95), "from submit to result, lately"),
-    tile("Degraded", share(degraded, itemsOf(data)), `${count(degraded)} answers of a lower tier`,
+    tile("95 % end within", seconds(p95), "submit to result, lately"),
+    tile("Degraded", share(degraded, itemsOf(data)), `${count(degraded)} of a lower tier`,
       spark(history.rates(degradedOf), "Degraded answers a second in the last minutes")),
     tile("Failed jobs", share(failed, jobsOf(data)), `${count(failed)} of ${count(jobsOf(data))}`,
       spark(history.rates(failedOf), "Failed jobs a second in the last minutes")),
@@ -46,7 +46,7 @@ export function lanes(history) {
       ["Waiting", `${count(waitingIn(lane))}`, waiting.join(" · ") || "units"],
       ["Oldest", waitingIn(lane) ? seconds(lane.oldest_s) : "–", bytes(lane.bytes)],
       [hooks ? "Attempts/s" : "Jobs/s", rate(jobs), hooks ? "to deliver" : `${rate(history.rate((seen) => seen.lanes[i].items))} items/s computed`],
-      ["Drains", lane.drain_rate ? `${rate(lane.drain_rate)}/s` : "–", "units, when last busy"],
+      ["Drains", lane.drain_rate ? `${rate(lane.drain_rate)}/s` : "–", "when last busy"],
     ];
     const note = lane.workers === 1 ? "1 worker" : `${lane.workers} workers`;
     return el("article", { class: "lane" },
