@@ -67,7 +67,7 @@ def _end(facts: dict[str, Any], began: float | None, span: Span | None) -> None:
     """Once the answer is ready; if it is a stream, once that has ended."""
     ms = None if began is None else round((time.perf_counter() - began) * 1000, 3)
     quiet = facts.get("route") in QUIET and facts["status"] < 400
-    (log.debug if quiet else log.info)("request", ms=ms, **facts)
+    (log.debug if quiet else log.info)("request", **facts, ms=ms)
     if span:
         _end_span(span, facts)
 

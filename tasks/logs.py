@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import logging
+import os
 import sys
 from typing import Any
 
@@ -22,18 +23,18 @@ JOBS = "penstock.jobs"
 BATCHES = "penstock.batches"
 LINES = {ACCESS, JOBS, BATCHES}
 
-_SHARED: list[Any] = [
-    structlog.processors.add_log_level,
-    structlog.processors.TimeStamper(fmt="iso", utc=True),
-]
-
 
 def configure_logs(settings: Settings) -> None:
     """Send our logs and those of libraries to standard error, in one format."""
     console = settings.log_format == "console"
-    last: Any = structlog.dev.ConsoleRenderer() if console else structlog.processors.JSONRenderer()
+    last: Any = _for_people() if console else structlog.processors.JSONRenderer()
+    form = "%H:%M:%S.%f" if console else "iso"
+    shared: list[Any] = [
+        structlog.processors.add_log_level,
+        structlog.processors.TimeStamper(fmt=form, utc=not console),
+    ]
     formatter = structlog.stdlib.ProcessorFormatter(
-        foreign_pre_chain=[*_SHARED, structlog.stdlib.add_logger_name],
+        foreign_pre_chain=[*shared, structlog.stdlib.add_logger_name],
         processors=[
             structlog.stdlib.ProcessorFormatter.remove_processors_meta,
             structlog.processors.format_exc_info,
@@ -44,7 +45,7 @@ def configure_logs(settings: Settings) -> None:
     handler.setFormatter(formatter)
     logging.basicConfig(handlers=[handler], level=settings.log_level, force=True)
     structlog.configure(
-        processors=[*_SHARED, _finish],
+        processors=[*shared, _finish],
         logger_factory=structlog.stdlib.LoggerFactory() if console else _logger,
         wrapper_class=structlog.make_filtering_bound_logger(
             logging.getLevelNamesMapping()[settings.log_level]
@@ -55,6 +56,12 @@ def configure_logs(settings: Settings) -> None:
 
 def get_logger(name: str) -> Any:
     return structlog.get_logger(name)
+
+
+def _for_people() -> Any:
+    """Fields keep the order in which they were given: what belongs together stands together."""
+    colours = not os.environ.get("NO_COLOR")  # https://no-color.org
+    return structlog.dev.ConsoleRenderer(colors=colours, sort_keys=False, pad_event_to=16)
 
 
 def _logger(name: str) -> Any:
