@@ -11,6 +11,7 @@ from prometheus_client.registry import Collector
 from app.cost import prices_of
 from app.cost_metrics import costs
 from app.counts import counts
+from app.drift_metrics import drift_metrics
 from ml.pipeline import Pipeline
 from tasks import keys
 from tasks.breakers import State, states
@@ -51,6 +52,7 @@ def _read(store: Store, pipelines: Iterable[Pipeline]) -> Iterator[Metric]:
         "penstock_lane_oldest_seconds", "Age of the oldest waiting unit.", "lane", ages_s(store)
     )
     yield _breaker_states(states(store, pipelines))
+    yield from drift_metrics(store, pipelines)
 
 
 def _health(health: Health) -> Iterator[Metric]:

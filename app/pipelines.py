@@ -14,7 +14,9 @@ from app.principal import Scope
 from app.responses import respond
 from app.services import services
 from ml.pipeline import Pipeline
+from tasks import drift
 from tasks.breakers import State, breaker_of, states
+from tasks.lanes import Lane
 
 pipelines = Blueprint("pipelines", __name__, url_prefix="/v1/pipelines")
 
@@ -32,12 +34,37 @@ def index() -> Response:
 @requires(Scope.JOBS)
 def show(name: str) -> Response:
     """One pipeline: input schema, tiers, version, and what it says of itself."""
+    pipeline = _served(name)
+    return respond(card(pipeline, states(services().store, [pipeline])))
+
+
+@pipelines.get("/<name>/drift")
+@requires(Scope.JOBS)
+def show_drift(name: str) -> Response:
+    """The latest report on drift: whether what is asked still looks like what the model knows.
+
+    Each feature has its test, effect and verdict, and says in words what has changed.
+    """
+    return respond(drift.latest(services().store, _served(name)))
+
+
+@pipelines.post("/<name>/drift")
+@requires(Scope.ADMIN)
+def compare_drift(name: str) -> Response:
+    """Compare now instead of at the next interval; needs a key with the scope `admin`."""
+    here, pipeline = services(), _served(name)
+    if drift.refresh(here.store, pipeline):
+        here.waker.wake(Lane.WEBHOOKS, 1)
+    return respond(drift.latest(here.store, pipeline))
+
+
+def _served(name: str) -> Pipeline:
+    """The pipeline of that name, or `PipelineNotFound` naming those that there are."""
     here = services()
     if name not in here.pipelines:
         known = ", ".join(sorted(here.pipelines))
         raise PipelineNotFound(f"There is no such pipeline; there are: {known}.")
-    pipeline = here.pipelines[name]
-    return respond(card(pipeline, states(here.store, [pipeline])))
+    return here.pipelines[name]
 
 
 def card(pipeline: Pipeline, breakers: Mapping[str, State]) -> dict[str, Any]:

@@ -13,7 +13,7 @@ from marshmallow import Schema
 from app.auth import requires
 from app.bodies import read_json
 from app.deliveries import own_delivery, view
-from app.errors import BadRequest, DeliveryNotFound, TooManyEndpoints
+from app.errors import BadRequest, DeliveryNotFound, Forbidden, TooManyEndpoints
 from app.own_endpoints import enabled_endpoint, existing, own_endpoint
 from app.principal import Scope
 from app.responses import NO_STORE, respond
@@ -21,7 +21,7 @@ from app.schemas import INVALID, attempt, listed, merge
 from app.services import services
 from app.webhook_schemas import EndpointChanges, EndpointSchema, url_errors
 from tasks import deliveries, endpoints
-from tasks.endpoints import Endpoint
+from tasks.endpoints import DRIFT_EVENT, Endpoint
 from tasks.jobs import timestamp
 from tasks.lanes import Lane
 
@@ -37,6 +37,7 @@ def create() -> Response:
     """Make an endpoint; the answer has its signing secret, this once.
 
     It is told of the ends of all jobs of the key's owner from now on, as far as `events` says.
+    `pipeline.drift`, of a pipeline and no job, needs a key with the scope `admin`.
     """
     wish = _read(_NEW, '{"url": "https://..."}')
     try:
@@ -148,4 +149,6 @@ def _read(schema: Schema, such_as: str) -> dict[str, Any]:
     merge(errors, url_errors(given, settings))
     if errors:
         raise BadRequest(INVALID, listed(errors))
+    if DRIFT_EVENT in given.get("events", ()) and not g.principal.may(Scope.ADMIN):
+        raise Forbidden(f"The event {DRIFT_EVENT!r} needs a key with the scope '{Scope.ADMIN}'.")
     return dict(given)

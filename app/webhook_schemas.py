@@ -10,7 +10,7 @@ from marshmallow.validate import Length, OneOf, Regexp
 
 from app.strict_fields import StrictBoolean, StrictString
 from tasks.addresses import ForbiddenURL, check_url
-from tasks.endpoints import EVENTS
+from tasks.endpoints import DRIFT_EVENT, EVENTS
 from tasks.settings import Settings
 
 MAX_DESCRIPTION = 256  # characters
@@ -24,9 +24,10 @@ def _unique(events: Sequence[str]) -> None:
 _A_LIST = "Must be a list of events."
 
 
-def _events() -> fields.List[str]:
+def _events(*more: str) -> fields.List[str]:
+    """Of the ends of jobs, all of them by default. more: others that may be named."""
     return fields.List(
-        StrictString(validate=OneOf(EVENTS)),
+        StrictString(validate=OneOf([*EVENTS, *more])),
         load_default=list(EVENTS),
         validate=[Length(min=1, error="Must name at least one event."), _unique],
         error_messages={
@@ -57,7 +58,7 @@ class EndpointSchema(Schema):
     }
 
     url = StrictString(required=True)
-    events = _events()
+    events = _events(DRIFT_EVENT)
     description = StrictString(
         load_default="",
         validate=[

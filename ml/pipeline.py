@@ -25,6 +25,7 @@ from typing import Any, ClassVar, Protocol, Self
 
 from marshmallow import Schema
 
+from ml.drift_reference import REFERENCE, Reference
 from ml.registry import Artifacts
 
 
@@ -149,6 +150,24 @@ class Pipeline(ABC):
         Equal keys under one model version must mean equal outputs, so options belong in it.
         """
         return None
+
+    def drift_features(self, item: Item, features: Features) -> Mapping[str, float]:
+        """Figures about an input whose drift is watched, by name; never the input itself.
+
+        Called by workers on the few items that are sampled. Confidence and class are added from
+        the output's `confidence` and `label`.
+        """
+        return {}
+
+    def drift_reference(self) -> Reference | None:
+        """What production is compared with; None: its drift is not watched.
+
+        Raises:
+            ml.registry.ArtifactError: the version's file of it is not what its manifest says.
+        """
+        if self.artifacts is None or REFERENCE not in self.artifacts.manifest.get("files", {}):
+            return None
+        return Reference.read(self.artifacts.file(REFERENCE))
 
     def describe(self) -> dict[str, Any]:
         """The public card: what `GET /v1/pipelines/{name}` shows beside schema and tiers."""

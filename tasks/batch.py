@@ -16,6 +16,7 @@ from tasks import incidents
 from tasks.breakers import Breakers
 from tasks.cache import answer_key, look_up, may_keep
 from tasks.lanes import Settled, Unit
+from tasks.reservoir import Sampler
 from tasks.tallies import Answer, Counted, device_time, tally
 
 
@@ -58,7 +59,7 @@ def gather(units: Sequence[Unit], runtime: Runtime, redis: Redis) -> Group:
 
 
 def answer(
-    group: Group, breakers: Breakers, lane: str
+    group: Group, breakers: Breakers, lane: str, sampler: Sampler
 ) -> tuple[list[Settled], Counter[str], Sequence[Verdict]]:
     """Run a group's questions and hand every unit its outcomes, in input order.
 
@@ -70,6 +71,7 @@ def answer(
     pipeline = group.runtime.pipeline
     run = group.runtime.run(group.prepared, skip=breakers.closed_to(pipeline))
     breakers.record(pipeline.name, run.verdicts)
+    sampler.see(pipeline.name, group.prepared, run.outcomes)
     if run.failures:
         asking, questions = _asking(group), group.prepared.items
         incidents.models_failed(run.failures, asking.__getitem__, lambda n: questions[n].input)

@@ -20,6 +20,7 @@ from tasks.settings import Settings
 from tasks.store import ENDPOINT, Arg, Store
 
 EVENTS = tuple(f"job.{status}" for status in Status if status.is_terminal)
+DRIFT_EVENT = "pipeline.drift"  # of no job; for keys with the scope admin, and not by default
 OF_OWNER = "by_owner"  # why an endpoint is disabled: its owner said so
 GONE = "gone"  # likewise: it answered 410
 FAILING = "failing"  # likewise: for too long no attempt at it succeeded

@@ -30,6 +30,7 @@ from tasks.logs import get_logger
 from tasks.process_metrics import process_metrics
 from tasks.publish import wake
 from tasks.reports import Reporter
+from tasks.reservoir import Sampler
 from tasks.stopwatch import Stopwatch
 from tasks.work import Work
 
@@ -88,6 +89,8 @@ class Inference(Work):
         self._batch_items = max(r.pipeline.batch_items for r in runtimes.values())
         self._breakers = Breakers(worker.store)
         self._metrics = process_metrics()
+        pipelines = [runtime.pipeline for runtime in runtimes.values()]
+        self.sampler = Sampler(pipelines, self._settings.drift_samples)
         self._together = False  # jobs come together: waiting for more of them makes fuller batches
         # Since when each thread runs code of a pipeline, and for which units
         self._under_way: dict[int, tuple[float, Sequence[Unit]]] = {}
@@ -201,7 +204,9 @@ class Inference(Work):
         story = BatchStory(batch.began_ns)
         with self._timed([unit for group in batch.groups for unit in group.units]):
             for group in batch.groups:
-                answers, took, calls = answer(group, self._breakers, self._worker.lane)
+                answers, took, calls = answer(
+                    group, self._breakers, self._worker.lane, self.sampler
+                )
                 name, lane = group.runtime.pipeline.name, self._worker.lane
                 self._metrics.batches(name, lane, group.prepared)
                 settled += answers

@@ -37,6 +37,10 @@
 | ps:counts                    | hash   | none                | whatever ends a job: by status   |
 | ps:series                    | hash   | none                | what Prometheus is shown         |
 | ps:usage:{owner}:{day}       | hash   | 93 days             | commit, whatever ends a job      |
+| ps:drift:{pipeline}:{version}| hash   | 30 d from a report  | drift: report and alarm          |
+| .. :{window}                 | zset   | 3 intervals         | sample: rows by their draws      |
+| .. :{window}:turn            | string | 1 minute            | tasks/drift.py: who compares     |
+| ps:drift:hooks               | hash   | none; fields go     | endpoint: those told of drift    |
 | ps:keys                      | hash   | none                | write_keys: API keys by their id |
 | ps:keys:version              | string | none                | write_keys: us of its last run   |
 | ps:done                      | pubsub |                     | whatever ends a job              |
@@ -109,6 +113,12 @@ histograms end in the number of a bucket, from 1, or in sum (in millionths); of 
 A day of ps:usage is days since the epoch (UTC); its fields are {lane}|{pipeline}|jobs, items,
 cached (those answered from the cache) and device_us (the owner's share of what devices ran).
 
+A hash of ps:drift has the latest report (JSON), alarm (1 while it finds drift), since (us, when
+that changed) and window, the last in which it was made on schedule. Windows are counted from the
+epoch, each PENSTOCK_DRIFT_INTERVAL_S long by Redis's clock. A row is JSON: its draw, 0..1, and
+figures about one item (see `tasks.reservoir`); of a window at most PENSTOCK_DRIFT_SAMPLES stay.
+ps:drift:hooks has the enabled endpoints that chose `pipeline.drift`, and their owners.
+
 The keys below ps:limits are spelled by the library `limits`: {requests/KEY ID/QUOTA/WINDOW/second}
 and the same for items, tokens in this window; with /-1 behind it, in the last one.
 
@@ -133,6 +143,7 @@ BREAKERS = "ps:breakers"
 API_KEYS = "ps:keys"
 API_KEYS_VERSION = "ps:keys:version"
 LIMITS = "ps:limits"
+DRIFT_HOOKS = "ps:drift:hooks"
 JOB = "ps:job:"
 LANE = "ps:lane:"
 CACHE = "ps:cache:"
@@ -192,6 +203,18 @@ def bell(lane: str) -> str:
 
 def idempotency(owner: str, digest: str) -> str:
     return f"ps:idempotency:{owner}:{digest}"
+
+
+def drift(pipeline: str, version: str) -> str:
+    return f"ps:drift:{pipeline}:{version}"
+
+
+def drift_sample(pipeline: str, version: str, window: int) -> str:
+    return f"{drift(pipeline, version)}:{window}"
+
+
+def drift_turn(pipeline: str, version: str, window: int) -> str:
+    return f"{drift_sample(pipeline, version, window)}:turn"
 
 
 def usage(owner: str, day: int) -> str:

@@ -74,6 +74,8 @@ WRITE_KEYS = Script("write_keys")
 ENDPOINT = Script("endpoint")
 PREPARE = Script("prepare")
 PING = Script("ping")
+SAMPLE = Script("sample")
+DRIFT = Script("drift")
 AGES = Script("ages")
 
 

@@ -25,6 +25,7 @@ from sentry_sdk.integrations.celery import CeleryIntegration
 from ml.faults import DeviceLost
 from tasks import crashes, devices, incidents, sentry
 from tasks.celery import RUN_BATCHES, make_celery, queue_of
+from tasks.drift_watch import DriftWatch
 from tasks.flower_events import flower_sinks
 from tasks.housekeeping import Housekeeper
 from tasks.inference import Inference
@@ -76,7 +77,7 @@ class Child:
             worked_s = partial(getattr, self.work, "worked_s")
         self.work.note = partial(pulse.note, index)
         self.goodbye = partial(pulse.end, index)
-        self.threads: list[Housekeeper | Rescuer | Watchdog | Utilization] = [
+        self.threads: list[DriftWatch | Housekeeper | Rescuer | Watchdog | Utilization] = [
             Rescuer(self.work, self.run_batches, settings),
             Watchdog(self.work, partial(pulse.beat, index), settings, self.goodbye),
             Housekeeper(self.worker, celery, parent, reporter, worked_s),
@@ -85,6 +86,9 @@ class Child:
             name = devices.name_of(settings, lane, index)
             share = share_of(device, worked_s)
             self.threads.append(Utilization(lane, name, share))
+        if isinstance(self.work, Inference):
+            pipelines = [runtime.pipeline for runtime in runtimes.values()]
+            self.threads.append(DriftWatch(self.worker, celery, self.work.sampler, pipelines))
         seconds = round(time.monotonic() - started, 2)
         log.info("worker ready", lane=lane, device=device, child=index, load_seconds=seconds)
 

@@ -13,7 +13,7 @@ from marshmallow.validate import OneOf, Range
 
 from tasks.breakers import State
 from tasks.deliveries import A_PING
-from tasks.endpoints import EVENTS, FAILING, GONE, OF_OWNER
+from tasks.endpoints import DRIFT_EVENT, EVENTS, FAILING, GONE, OF_OWNER
 from tasks.jobs import Status
 from tasks.lanes import Lane
 
@@ -127,7 +127,7 @@ class EndpointLinks(Shape):
 class Endpoint(Shape):
     id = _text("`we_` and 20 letters and digits.")
     url = _text("Where it is told.")
-    events = fields.List(fields.String(validate=OneOf(EVENTS)), required=True)
+    events = fields.List(fields.String(validate=OneOf([*EVENTS, DRIFT_EVENT])), required=True)
     description = _text("Yours.")
     enabled = fields.Boolean(
         required=True, metadata={"description": "Whether anything is sent to it."}
@@ -176,7 +176,7 @@ class Delivery(Shape):
     id = _text("The `webhook-id` of every attempt.")
     job_id = _text("null: it is a ping.", allow_none=True)
     endpoint_id = _text("null: it goes to the job's own webhook.", allow_none=True)
-    event = _text("What it tells.", validate=OneOf([*EVENTS, A_PING]))
+    event = _text("What it tells.", validate=OneOf([*EVENTS, A_PING, DRIFT_EVENT]))
     status = _text(
         "queued: it waits, or will be tried again.",
         validate=OneOf(["queued", "running", "succeeded", "failed"]),

@@ -6,6 +6,7 @@ from typing import Any
 
 from app import errors
 from app.openapi import examples, headers
+from app.openapi.drift import DRIFT
 from app.openapi.operation import JSON, NDJSON, OF_A_JOB, Answer, Operation
 from app.openapi.usage import USAGE
 from app.openapi.webhooks import WEBHOOKS
@@ -40,6 +41,7 @@ OF_NEW_JOBS = ("Job", "Cancel", "Results")
 
 OPERATIONS: dict[str, Operation] = {
     **WEBHOOKS,
+    **DRIFT,
     **USAGE,
     "jobs.create": Operation(
         id="submitJob",

@@ -5,17 +5,17 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, cast
 
 from ml.moderation.policy import Policy, sharpen
 from ml.moderation.schema import TextInput
-from ml.moderation.signals import complexity
+from ml.moderation.signals import complexity, watched
 from ml.moderation.tiers import tiers_of
 from ml.pipeline import Features, Item, Pipeline, Prediction
 from ml.registry import Artifacts
 
 if TYPE_CHECKING:
-    from ml.moderation.features import Featuriser
+    from ml.moderation.features import Featuriser, TextFeatures
 
 _VERSION = Artifacts.default("moderation")
 
@@ -77,6 +77,12 @@ class Moderation(Pipeline):
         asked = item.options
         key = [item.input["text"], asked.language, asked.temperature, asked.max_tokens]
         return json.dumps([*key, asked.min_tier], ensure_ascii=True)
+
+    def drift_features(self, item: Item, features: Features) -> Mapping[str, float]:
+        """Of the text as it came, and of the tokens that the tiers read."""
+        ids = cast("TextFeatures", features).ids
+        unknown = self.featuriser.tokenizer.unknown_share(ids)
+        return watched(item.input["text"]) | {"tokens": len(ids), "out_of_vocabulary": unknown}
 
     def describe(self) -> dict[str, Any]:
         manifest = self._artifacts.manifest

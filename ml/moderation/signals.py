@@ -9,19 +9,14 @@ _LETTER = re.compile(r"[^\W\d_]")
 _LATIN_END: Final = "\u024f"  # last letter of Latin Extended-B
 
 
-def signals(text: str) -> dict[str, float]:
-    """Numeric features of a cleaned text: lengths and shares of kinds of characters, 0..1."""
+def watched(text: str) -> dict[str, float]:
+    """What is watched for drift: characters, and shares of kinds of them, 0..1."""
     size = max(1, len(text))
-    words = text.split()
     return {
-        "chars": float(len(text)),
-        "words": float(len(words)),
-        "mean_word": sum(map(len, words)) / max(1, len(words)),
-        "upper_share": sum(map(str.isupper, text)) / size,
-        "digit_share": sum(map(str.isdigit, text)) / size,
-        "symbol_share": sum(not c.isalnum() and not c.isspace() for c in text) / size,
-        "non_ascii_share": sum(c > "\x7f" for c in text) / size,
-        "foreign_share": foreign_share(text),
+        "length": len(text),
+        "capitals": sum(map(str.isupper, text)) / size,
+        "punctuation": sum(not c.isalnum() and not c.isspace() for c in text) / size,
+        "non_latin": foreign_share(text),
     }
 
 

@@ -26,6 +26,8 @@ class WordPiece:
         self.sha256 = hashlib.sha256(definition.encode()).hexdigest()
         self.unknown = self._special("[UNK]")
         self._separator = self._special("[SEP]")
+        vocabulary = self._tokenizer.get_vocab()
+        self.continuing = frozenset(n for piece, n in vocabulary.items() if piece[:2] == "##")
         if self._special("[PAD]") != PAD:
             raise ValueError(f"tokenizer: [PAD] must have id {PAD}")
 
@@ -44,6 +46,23 @@ class WordPiece:
     def cut(self, ids: list[int], limit: int) -> list[int]:
         """`ids` in at most `limit` tokens (>= 2), still ending in [SEP]."""
         return ids if len(ids) <= limit else [*ids[: limit - 1], self._separator]
+
+    def unknown_share(self, ids: Sequence[int]) -> float:
+        """Share of the words in `ids` that the vocabulary does not hold whole, 0..1.
+
+        Pieces spell almost every word, so that [UNK] alone would tell of very few.
+        """
+        words = broken = 0
+        whole = False
+        for piece in ids[1:-1]:  # without [CLS] and [SEP]
+            if piece not in self.continuing:
+                words += 1
+                whole = piece != self.unknown
+                broken += not whole
+            elif whole:
+                broken += 1
+                whole = False
+        return broken / words if words else 0.0
 
     def _special(self, token: str) -> int:
         found = self._tokenizer.token_to_id(token)

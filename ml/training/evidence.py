@@ -2,23 +2,21 @@
 
 from __future__ import annotations
 
-import json
 from typing import Any
 
 import numpy as np
 import torch
 
-from ml.moderation.signals import signals
-from ml.text import clean
+from ml.drift_reference import REFERENCE
 from ml.training import measure
 from ml.training.calibrate import thresholds
+from ml.training.drift import reference
 from ml.training.metrics import Floats, actions
 from ml.training.page import Measured, page
 from ml.training.release import Release
 from ml.training.stages import Stages
 
 PRECISIONS = ("fp32",)  # of the learned tiers, measured beside what is served
-_SAMPLE = 500  # dev rows whose signals and confidences drift is measured against
 _TIMED = 256  # test rows that speed is measured on
 
 
@@ -40,8 +38,8 @@ def add_evidence(release: Release, stages: Stages) -> None:
         "latency": {"threads": torch.get_num_threads(), "device": stages.device, **speed},
         "data": _data(stages),
     }
-    reference = json.dumps(_reference(stages, dev))
-    (release.path / "reference.json").write_text(reference, encoding="utf-8")
+    figures = reference(release.artifacts(), stages.dev.split.texts, dev, stages.config.seed)
+    (release.path / REFERENCE).write_text(figures.dump(), encoding="utf-8")
     shown = {name: test[name] for name in served}
     truth, classes = np.array(stages.test.labels), stages.config.classes
     measured = Measured(release.version, classes, truth, shown, quality, speed)
@@ -77,18 +75,4 @@ def _data(stages: Stages) -> dict[str, Any]:
             "sha256": splits[name].split.sha256,
         }
         for name, path in files
-    }
-
-
-def _reference(stages: Stages, scores: dict[str, Floats]) -> dict[str, Any]:
-    """Numeric features and confidences of random dev rows; no texts."""
-    generator = np.random.default_rng(stages.config.seed)
-    count = min(_SAMPLE, len(stages.dev.plain))
-    rows = sorted(generator.choice(len(stages.dev.plain), count, replace=False).tolist())
-    found = [signals(clean(stages.dev.split.texts[n])) for n in rows]
-    return {
-        "signals": {name: [round(row[name], 4) for row in found] for name in found[0]},
-        "confidence": {
-            name: [round(float(c), 4) for c in of.max(1)[rows]] for name, of in scores.items()
-        },
     }

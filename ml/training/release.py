@@ -86,7 +86,7 @@ class Release:
             "classes": list(self.config.classes),
             "licence": self.config.licence,
             "model_card": self.config.model_card,
-            "files": {path.name: _vouch(path) for path in files},
+            "files": {path.name: vouch(path) for path in files},
             "tiers": self.tiers,
             **self.facts,
             "training": {
@@ -99,6 +99,7 @@ class Release:
         (self.path / MANIFEST).write_text(text + "\n", encoding="utf-8")
 
 
-def _vouch(path: Path) -> dict[str, Any]:
+def vouch(path: Path) -> dict[str, Any]:
+    """What a manifest says of a file."""
     data = path.read_bytes()
     return {"sha256": hashlib.sha256(data).hexdigest(), "bytes": len(data)}

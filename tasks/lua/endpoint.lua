@@ -27,6 +27,11 @@ if ARGV[5] == '' then
 else
     redis.call('HSET', hooks, id, ARGV[5])
 end
+if ARGV[5]:find('pipeline.drift', 1, true) then
+    redis.call('HSET', 'ps:drift:hooks', id, owner)
+else
+    redis.call('HDEL', 'ps:drift:hooks', id)
+end
 if ARGV[7] == '1' then
     redis.call('HDEL', 'ps:webhooks:failing', id)
     redis.call('DEL', 'ps:webhooks:breaker:' .. id)

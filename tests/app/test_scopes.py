@@ -19,8 +19,10 @@ JOBS = [
     ("GET", "/v1/usage"),
     ("GET", "/v1/pipelines"),
     ("GET", "/v1/pipelines/null"),
+    ("GET", "/v1/pipelines/null/drift"),
 ]
 METRICS = [("GET", "/metrics")]
+ADMIN = [("POST", "/v1/pipelines/null/drift")]
 
 
 @pytest.fixture
@@ -40,7 +42,7 @@ def statuses(app: Flask, key: str, routes: list[tuple[str, str]]) -> set[int]:
 def test_the_scope_jobs_opens_jobs_and_pipelines_but_not_metrics(app: Flask) -> None:
     key = made(app, "acme", Scope.JOBS).key.text
     assert statuses(app, key, JOBS) == {202, 404, 200}
-    assert statuses(app, key, METRICS) == {403}
+    assert statuses(app, key, METRICS + ADMIN) == {403}
 
 
 def test_the_scope_metrics_opens_metrics_alone(app: Flask) -> None:
@@ -55,7 +57,7 @@ def test_the_scope_admin_and_the_key_of_the_settings_open_everything(
 ) -> None:
     key = API_KEY if operator else made(app, "root", Scope.ADMIN).key.text
     assert statuses(app, key, JOBS) == {202, 404, 200}
-    assert statuses(app, key, METRICS) == {200}
+    assert statuses(app, key, METRICS + ADMIN) == {200}
 
 
 def test_several_scopes_add_up(app: Flask) -> None:

@@ -95,7 +95,8 @@ def test_the_manifest_vouches_for_every_file_and_says_how_it_was_made(
     assert set(artifacts.manifest["latency"]["cnn"]) >= {"ms_1", "items_s_32"}
     assert artifacts.manifest["training"]["config"]["seed"] == 1
     assert len(artifacts.manifest["data"]["train"]["sha256"]) == 64
-    assert len(json.loads(artifacts.file("reference.json").read_text())["confidence"]["cnn"]) == 80
+    answers = json.loads(artifacts.file("drift.json").read_text())["answers"]
+    assert len(answers["cnn"]["confidence"]) == 80
 
 
 @pytest.mark.usefixtures("artifacts")

@@ -1,0 +1,48 @@
+"""Sentences that are not English, for a mix of languages: everyday ones, written for this."""
+
+from __future__ import annotations
+
+LATIN = (
+    "Ich habe gestern lange auf den Bus gewartet, aber er kam einfach nicht.",
+    "Das Wetter wird morgen besser, dann gehen wir endlich wieder schwimmen.",
+    "Kannst du mir bitte sagen, wo hier der nächste Bahnhof ist?",
+    "Meine Schwester hat sich ein neues Fahrrad gekauft und ist sehr zufrieden.",
+    "Warum antwortest du nicht auf meine Nachrichten?",
+    "Ayer fuimos al mercado y compramos fruta fresca para toda la semana.",
+    "No entiendo por qué siempre llegas tarde a las reuniones.",
+    "Mi abuela prepara la mejor sopa de todo el barrio.",
+    "¿Me puedes ayudar con los deberes de matemáticas esta tarde?",
+    "El partido de anoche fue aburrido, pero ganamos de todos modos.",
+    "Je ne sais pas encore si je pourrai venir à la fête samedi soir.",
+    "Les enfants jouent dans le jardin pendant que nous préparons le dîner.",
+    "Il pleut depuis trois jours et tout le monde est de mauvaise humeur.",
+    "Peux-tu fermer la fenêtre, s'il te plaît, il fait froid ici.",
+    "Nous avons perdu nos billets, mais le contrôleur était très gentil.",
+    "O meu vizinho toca guitarra todas as noites até muito tarde.",
+    "Amanhã vamos visitar os nossos amigos que moram perto da praia.",
+    "Não encontro as chaves do carro em lugar nenhum.",
+    "A comida estava ótima, mas o serviço demorou muito.",
+    "Quem deixou a luz da cozinha acesa outra vez?",
+)
+OTHER_SCRIPTS = (
+    "Вчера мы долго гуляли по парку и говорили о новой работе.",
+    "Почему ты не отвечаешь на мои сообщения?",
+    "Завтра обещают дождь, так что возьми с собой зонт.",
+    "Моя сестра живёт в другом городе, и мы редко видимся.",
+    "Магазин закрыт, придётся идти в другой.",
+    "ذهبنا أمس إلى السوق واشترينا الكثير من الفواكه الطازجة.",
+    "لا أعرف لماذا تأخرت الحافلة اليوم مرة أخرى.",
+    "هل يمكنك أن تساعدني في حمل هذه الحقيبة؟",
+    "الطقس جميل اليوم، فلنجلس في الحديقة.",
+    "أخي الصغير يحب كرة القدم كثيرا.",
+    "कल हम बाज़ार गए और बहुत सारे ताज़े फल खरीदे।",
+    "मुझे समझ नहीं आता कि तुम हमेशा देर से क्यों आते हो।",
+    "क्या तुम आज शाम मेरी मदद कर सकते हो?",
+    "मेरी दादी सबसे अच्छा खाना बनाती हैं।",
+    "आज मौसम बहुत अच्छा है, चलो बाहर घूमने चलते हैं।",
+    "昨天我们去市场买了很多新鲜的水果。",
+    "你为什么一直不回复我的消息?",
+    "明天可能会下雨,记得带伞。",
+    "我的姐姐住在另一个城市,我们很少见面。",
+    "今天的会议太长了,大家都很累。",
+)

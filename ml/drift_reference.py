@@ -1,0 +1,92 @@
+"""What a model was made for, in figures: the rows that production is compared with. No texts.
+
+A row is one item: the pipeline's numeric features of it, and of the answer its confidence, class
+and tier. Standard library only, because the API reads the declaration of every pipeline.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final, Self
+
+REFERENCE: Final = "drift.json"  # name of the file in a model version
+CONFIDENCE: Final = "confidence"
+CLASS: Final = "class"
+TIER: Final = "tier"
+LONGEST_CLASS: Final = 64  # characters; a class is a word, and an answer must not be kept as one
+
+Row = Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Answers:
+    """What one tier said of the reference's items: confidences 0..1, and items by class."""
+
+    confidence: Sequence[float]
+    classes: Mapping[str, int]
+
+
+@dataclass(frozen=True, slots=True)
+class Reference:
+    """features: by name a figure for each row. answers: by tier, since tiers differ in confidence.
+
+    The rows of the features are a sample; an answer's classes may be counted over more.
+    """
+
+    features: Mapping[str, Sequence[float]]
+    answers: Mapping[str, Answers]
+
+    @classmethod
+    def read(cls, path: Path) -> Self:
+        """Of a file that `dump` wrote."""
+        found = json.loads(path.read_text(encoding="utf-8"))
+        answers = {tier: Answers(**said) for tier, said in found["answers"].items()}
+        return cls(found["features"], answers)
+
+    @classmethod
+    def of(cls, rows: Iterable[Row]) -> Self:
+        """Of rows as the workers sample them."""
+        features: dict[str, list[float]] = {}
+        confidence: dict[str, list[float]] = {}
+        classes: dict[str, Counter[str]] = {}
+        for row in rows:
+            tier = row[TIER]
+            confidence.setdefault(tier, [])
+            classes.setdefault(tier, Counter())
+            for name, value in row.items():
+                if name == CLASS:
+                    classes[tier][value] += 1
+                elif name == CONFIDENCE:
+                    confidence[tier].append(value)
+                elif name != TIER:
+                    features.setdefault(name, []).append(value)
+        answers = {tier: Answers(confidence[tier], classes[tier]) for tier in classes}
+        return cls(features, answers)
+
+    @property
+    def rows(self) -> int:
+        return max((len(values) for values in self.features.values()), default=0)
+
+    def dump(self) -> str:
+        """JSON, the same for the same figures."""
+        answers = {
+            tier: {"confidence": list(said.confidence), "classes": dict(said.classes)}
+            for tier, said in self.answers.items()
+        }
+        features = {name: list(values) for name, values in self.features.items()}
+        return json.dumps({"features": features, "answers": answers}, separators=(",", ":"))
+
+
+def row(features: Mapping[str, float], output: Mapping[str, Any], comparable: bool = True) -> Row:
+    """One item's figures. comparable: whether its confidence is what it would be by default."""
+    figures: dict[str, Any] = {name: round(float(value), 4) for name, value in features.items()}
+    confidence, label = output.get("confidence"), output.get("label")
+    if comparable and isinstance(confidence, float | int):
+        figures[CONFIDENCE] = round(float(confidence), 4)
+    if isinstance(label, str):
+        figures[CLASS] = label[:LONGEST_CLASS]
+    return figures | {TIER: output[TIER]}

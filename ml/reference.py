@@ -1,0 +1,97 @@
+"""Writes a model version again with a drift reference, without training: nothing else changes.
+
+    python -m ml.reference --data ../shared/data --version NAME [--of NAME] [--pipeline NAME]
+
+Versions never change, so a reference for one that has none, or has an old one, is a new version.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import shutil
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from ml.drift_reference import REFERENCE
+from ml.registry import MANIFEST, MODELS, Artifacts
+from ml.training import measure
+from ml.training.data import Columns, read
+from ml.training.drift import reference
+from ml.training.release import vouch
+
+_REPLACED = "reference.json"  # what versions before 2026.11.25.1 had, and nothing read
+
+
+def renew(artifacts: Artifacts, version: str, dev: Path) -> Path:
+    """The directory of the new version.
+
+    dev: the file of rows that the thresholds of `artifacts` were chosen on.
+
+    Raises:
+        FileExistsError: there is a version of that name.
+        ValueError: `dev` is another file than the one of its training.
+    """
+    final = artifacts.path.parent / version
+    if final.exists():
+        raise FileExistsError(f"{final} exists; versions never change, choose another")
+    trained = artifacts.manifest["training"]["config"]
+    split = read(dev, Columns(**trained["columns"]))
+    if split.sha256 != artifacts.manifest["data"]["dev"]["sha256"]:
+        raise ValueError(f"{dev} is not the file that {artifacts.version} was calibrated on")
+    scores = measure.scores(artifacts, split, measure.load_tiers(artifacts, "cpu"))
+    text = reference(artifacts, split.texts, scores, trained["seed"]).dump()
+    return _write(artifacts, final, text)
+
+
+def _write(artifacts: Artifacts, final: Path, text: str) -> Path:
+    """All files of a version and one more, under a name of its own until it is whole."""
+    part = final.with_name(f".{final.name}.part")
+    shutil.rmtree(part, ignore_errors=True)
+    part.mkdir()
+    kept = artifacts.manifest["files"].keys() - {REFERENCE, _REPLACED}
+    for name in kept:
+        shutil.copyfile(artifacts.file(name), part / name)
+    (part / REFERENCE).write_text(text, encoding="utf-8")
+    files = {name: vouch(part / name) for name in sorted({*kept, REFERENCE})}
+    manifest = _manifest(artifacts.manifest, final.name, files)
+    shown = json.dumps(manifest, indent=1, ensure_ascii=False) + "\n"
+    (part / MANIFEST).write_text(shown, encoding="utf-8")
+    return part.rename(final)
+
+
+def _manifest(old: Mapping[str, Any], version: str, files: Mapping[str, Any]) -> dict[str, Any]:
+    created = datetime.now(UTC).isoformat(timespec="seconds")
+    return {**old, "version": version, "created": created, "files": files, "renews": old["version"]}
+
+
+def main() -> None:
+    arguments = _arguments()
+    torch.set_num_threads(arguments.threads)
+    folder = arguments.models / arguments.pipeline
+    if arguments.of:
+        artifacts = Artifacts.open(folder / arguments.of)
+    else:
+        artifacts = Artifacts.default(arguments.pipeline, arguments.models)
+    dev = arguments.data / artifacts.manifest["data"]["dev"]["file"]
+    path = renew(artifacts, arguments.version, dev)
+    print(f"wrote {path}; serve it with: echo {path.name} > {path.parent / 'default'}")
+
+
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser("python -m ml.reference", description=__doc__.split("\n")[0])
+    parser.add_argument("--data", type=Path, required=True, help="folder of the dev rows")
+    parser.add_argument("--version", required=True, help="name of the new version")
+    parser.add_argument("--of", help="the version to renew (default: the one served)")
+    parser.add_argument("--pipeline", default="moderation")
+    parser.add_argument("--models", type=Path, default=MODELS, help="where versions are kept")
+    parser.add_argument("--threads", type=int, default=1, help="CPU threads")
+    return parser.parse_args()
+
+
+if __name__ == "__main__":
+    main()
