@@ -25,11 +25,10 @@ _JOB = re.compile(r"job_[0-9A-Z]{26}", re.ASCII)
 
 
 def install(app: Flask, tracer: Tracer | None) -> None:
-    """To be called behind `request_ids.install`, whose ids this tells."""
+    """Behind `request_metrics.install`, whose clock it reads, and `request_ids.install`."""
 
     @app.before_request
     def begin() -> None:
-        g.began = time.perf_counter()
         if tracer and request.path not in QUIET:
             g.span = _begin_span(tracer)
             g.traceparent = g.span.traceparent
@@ -58,6 +57,8 @@ def _facts(response: Response) -> dict[str, Any]:
     }
     if principal := here("principal"):
         facts |= {"owner": principal.owner, "key": principal.key_id}
+    if held_s := here("held_s"):
+        facts["held_ms"] = _ms(held_s)
     if facts["job"] and not _JOB.fullmatch(facts["job"]):
         del facts["job"]  # what a client made up
     return {name: value for name, value in facts.items() if value is not None}
@@ -65,7 +66,7 @@ def _facts(response: Response) -> dict[str, Any]:
 
 def _end(facts: dict[str, Any], began: float | None, span: Span | None) -> None:
     """Once the answer is ready; if it is a stream, once that has ended."""
-    ms = None if began is None else round((time.perf_counter() - began) * 1000, 3)
+    ms = None if began is None else _ms(time.perf_counter() - began)
     quiet = facts.get("route") in QUIET and facts["status"] < 400
     (log.debug if quiet else log.info)("request", **facts, ms=ms)
     if span:
@@ -91,3 +92,7 @@ def _end_span(span: Span, facts: dict[str, Any]) -> None:
         "penstock.job": facts.get("job"),
     }
     span.end(found, facts.get("code", str(status)) if status >= 500 else "")
+
+
+def _ms(seconds: float) -> float:
+    return round(seconds * 1000, 3)

@@ -38,6 +38,7 @@ from werkzeug.exceptions import HTTPException, NotFound, RequestEntityTooLarge
 
 from app import reporting
 from app.responses import respond
+from ml.causes import stack_of
 from tasks.logs import get_logger
 
 log = get_logger(__name__)
@@ -196,7 +197,8 @@ def install(app: Flask) -> None:
 
     @app.errorhandler(Exception)
     def unknown(error: Exception) -> Response:
-        log.exception("request failed", exc_info=error, request_id=g.get("request_id"))
+        # Without its text, which may quote what was sent.
+        log.error("request failed", request_id=g.get("request_id"), exception=stack_of(error))
         reporting.failed(error)
         return problem(500, ApiError.code, "Something failed here; the request id leads to it.")
 

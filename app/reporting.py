@@ -16,6 +16,7 @@ from flask import g, request
 from tasks import sentry
 from tasks.scrub import texts_of
 from tasks.settings import Settings
+from tasks.tracing import trace_id
 
 
 def start(settings: Settings) -> None:
@@ -69,6 +70,8 @@ def _tags(route: str, document: Any) -> Iterable[tuple[str, str]]:
     yield "route", route
     if request_id := g.get("request_id"):
         yield "request_id", request_id
+    if trace := trace_id(g.get("traceparent")):
+        yield "trace_id", trace
     given = request.view_args or {}
     if "job_id" in given:
         yield "job", given["job_id"]

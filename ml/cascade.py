@@ -13,6 +13,7 @@ import time
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
+from ml.causes import place_of
 from ml.isolate import Failed, StopBisecting
 from ml.loaded import LoadedTier
 from ml.outcomes import Failure, ItemError, Verdict
@@ -66,8 +67,8 @@ class Cascade:
                 answered = len(failed) < len(tried)
                 verdicts.append(Verdict(tier.name, answered, seconds, failed, began_ns))
                 if failed:
-                    error = asked.failed[failed[0].place]
-                    log.warning("tier %s failed %d items: %s", tier.name, len(failed), error)
+                    first = place_of(failed[0].error)
+                    log.warning("tier %s failed %d items: %s", tier.name, len(failed), first)
         answers = [
             answer or self._error(member, failed)
             for answer, member, failed in zip(asked.answers, members, asked.failed, strict=True)

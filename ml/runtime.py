@@ -13,6 +13,7 @@ from typing import Final
 
 from ml.cascade import Answer, Cascade, Member
 from ml.catalog import resolve
+from ml.causes import place_of
 from ml.isolate import Failed, isolated
 from ml.loaded import LoadedTier
 from ml.outcomes import Failure, ItemError, Outcome, Verdict
@@ -130,7 +131,7 @@ class Runtime:
             try:
                 outcomes.append(self._outcome(item, known, version))
             except Exception as error:
-                log.exception("postprocess of pipeline %s failed", self.pipeline.name)
+                log.error("postprocess of %s failed: %s", self.pipeline.name, place_of(error))  # noqa: TRY400
                 failures.append(Failure(len(outcomes), "postprocess", error))
                 outcomes.append(Outcome(None, ItemError("postprocess_error", repr(error))))
         return Run(outcomes, verdicts, failures)

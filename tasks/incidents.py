@@ -15,6 +15,7 @@ from tasks import sentry
 from tasks.lanes import Unit
 from tasks.scrub import texts_of
 from tasks.sentry import About
+from tasks.tracing import trace_id
 
 MOST_NAMED = 20  # jobs of a batch
 
@@ -25,9 +26,9 @@ def tags_of(units: Sequence[Unit]) -> dict[str, str]:
     if len(units) != 1:
         return tags | {"jobs": " ".join(unit.job for unit in units[:MOST_NAMED])}
     tags |= {"job": units[0].job}
-    if request_id := units[0].payload.request_id:
-        tags |= {"request_id": request_id}
-    return tags
+    payload = units[0].payload
+    found = {"request_id": payload.request_id, "trace_id": trace_id(payload.traceparent)}
+    return tags | {name: value for name, value in found.items() if value}
 
 
 def models_failed(

@@ -240,8 +240,8 @@ class Inference(Work):
                 log.warning("commit failed, trying again", error=str(error))
                 time.sleep(COMMIT_AGAIN_S)
         self._reporter.ended(committed.ended)
-        self._batches.tell(answered.story, answered.settled, committed.stale)
         if committed.wake:
             wake(self._celery, Lane.WEBHOOKS)
         if committed.stale:
             log.warning("stale units dropped", units=committed.stale, worker=self._worker.name)
+        self._batches.tell(answered.story, answered.settled, committed.stale)

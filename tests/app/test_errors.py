@@ -5,6 +5,7 @@ from dataclasses import replace
 import pytest
 from flask import Flask
 from flask.testing import FlaskClient
+from structlog.testing import capture_logs
 
 from app import create_app
 from tasks.settings import Settings
@@ -68,9 +69,13 @@ def test_a_failure_of_ours_tells_nothing_of_its_inside(settings: Settings) -> No
         raise RuntimeError("secret inside")
 
     app.add_url_rule("/fails", view_func=fail)
-    response = app.test_client().get("/fails")
+    with capture_logs() as logs:
+        response = app.test_client().get("/fails")
     problem_in(response, 500, "internal_error")
     assert "secret" not in response.text
+    (line,) = [line for line in logs if line["event"] == "request failed"]
+    assert line["request_id"] == response.headers["X-Request-ID"]
+    assert line["exception"].endswith("RuntimeError")
 
 
 def test_a_full_redis_is_no_failure_of_ours(app: Flask, client: FlaskClient) -> None:

@@ -1,4 +1,4 @@
-"""One request id, and one trace, from the client's request to the webhook, over all processes.
+"""One request id, and one trace, from the client's request to the webhook and to Sentry.
 
 The processes send their spans only when they end, so the test also sees that none is lost then.
 """
@@ -12,13 +12,14 @@ from typing import Any
 import pytest
 
 from tests.collector import Collector, Spanned
+from tests.envelopes import Envelopes
 from tests.eventually import eventually
 from tests.receiver import Got, Receiver
 from tests.stack import Stack
 
 MINE = "the-one-request"
 TRACE = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
-SECRET_TEXT = "nobody reads this in a log"
+SECRET_TEXT = "fail, and nobody reads this in a log"
 SUBMIT = "/v1/jobs"
 PROCESSES = ("web", "gpu", "cpu", "webhooks")
 
@@ -30,18 +31,28 @@ def collector() -> Iterator[Collector]:
 
 
 @pytest.fixture
+def sentry() -> Iterator[Envelopes]:
+    with Envelopes() as found:
+        yield found
+
+
+@pytest.fixture
 def receiver() -> Iterator[Receiver]:
     with Receiver() as found:
         yield found
 
 
 @pytest.fixture
-def stack(tmp_path_factory: pytest.TempPathFactory, collector: Collector) -> Iterator[Stack]:
+def stack(
+    tmp_path_factory: pytest.TempPathFactory, collector: Collector, sentry: Envelopes
+) -> Iterator[Stack]:
     stack = Stack(
         tmp_path_factory.mktemp("traced"),
+        "tests.integration.failing:failing",
         "tests.pipelines:echo",
         webhook_http_hosts=("127.0.0.1",),
         otlp_endpoint=collector.url,
+        sentry_dsn=sentry.dsn,
         log_input_hash=True,
     )
     stack.env["OTEL_BSP_SCHEDULE_DELAY"] = "3600000"
@@ -83,12 +94,14 @@ class Told:
         return span
 
 
-def submitted(stack: Stack, receiver: Receiver, text: str, **headers: str) -> dict[str, Any]:
-    body = {"pipeline": "echo", "input": {"text": text}, "webhook": {"url": receiver.url}}
+def ended(
+    stack: Stack, receiver: Receiver, pipeline: str, text: str, headers: dict[str, str]
+) -> dict[str, Any]:
+    """A job that was delivered, with the id of the request that made it."""
+    body = {"pipeline": pipeline, "input": {"text": text}, "webhook": {"url": receiver.url}}
     with stack.client() as client:
         response = client.post(SUBMIT, json=body, headers={"Prefer": "wait=60", **headers})
         job: dict[str, Any] = response.json()
-        assert job["status"] == "succeeded"
         eventually(lambda: webhook_of(receiver, job), "the webhook")
         path = job["links"]["deliveries"]
         eventually(
@@ -112,8 +125,12 @@ def witnesses(told: Told, webhook: Got) -> dict[str, tuple[str, str]]:
     ((linked, _),), (request_id,) = batch.links, batch.attributes["penstock.request_ids"]
     found["span: batch"] = (request_id, linked)
     found["webhook"] = (webhook.headers["x-request-id"], webhook.headers["traceparent"][3:35])
-    # Another witness, such as an event of Sentry, is another entry here.
     return found
+
+
+def the_event(sentry: Envelopes, job: Mapping[str, Any]) -> tuple[str, str]:
+    (event,) = sentry.of("model", job=job["id"])
+    return event["tags"]["request_id"], event["tags"]["trace_id"]
 
 
 def assert_parents(told: Told, webhook: Got) -> None:
@@ -124,30 +141,32 @@ def assert_parents(told: Told, webhook: Got) -> None:
     assert webhook.headers["traceparent"][36:52] == attempt.span_id
 
 
-def test_logs_spans_and_webhook_agree_on_request_and_trace(
-    stack: Stack, collector: Collector, receiver: Receiver
+def test_logs_spans_webhook_and_sentry_agree_on_request_and_trace(
+    stack: Stack, collector: Collector, receiver: Receiver, sentry: Envelopes
 ) -> None:
     given = {"X-Request-ID": MINE, "traceparent": TRACE}
-    jobs = [submitted(stack, receiver, SECRET_TEXT, **given), submitted(stack, receiver, "another")]
+    failed = ended(stack, receiver, "failing", SECRET_TEXT, given)
+    fine = ended(stack, receiver, "echo", "another", {})
+    assert (failed["status"], fine["status"]) == ("failed", "succeeded")
+    hooks = [webhook_of(receiver, job) for job in (failed, fine)]
     for name in PROCESSES:
         stack.stop(name)
 
-    mine, other = (Told(stack, collector, job) for job in jobs)
-    hooks = [webhook_of(receiver, job) for job in jobs]
-    assert hooks[0]
-    assert hooks[1]
-    assert set(witnesses(mine, hooks[0]).values()) == {(MINE, TRACE[3:35])}
-    assert mine.span("POST /v1/jobs").parent_id == TRACE[36:52]
-    begun = mine.span("POST /v1/jobs").trace_id, other.span("POST /v1/jobs").trace_id
-    assert begun[0] != begun[1]
-    assert set(witnesses(other, hooks[1]).values()) == {(jobs[1]["request_id"], begun[1])}
-    assert other.span("POST /v1/jobs").parent_id == ""
-    assert_parents(mine, hooks[0])
-    assert_parents(other, hooks[1])
+    told = [Told(stack, collector, job) for job in (failed, fine)]
+    begun = [one.span("POST /v1/jobs") for one in told]
+    assert [span.parent_id for span in begun] == [TRACE[36:52], ""]
+    assert begun[0].trace_id == TRACE[3:35] != begun[1].trace_id
+    for job, one, hook, span in zip((failed, fine), told, hooks, begun, strict=True):
+        assert hook
+        agreed = (job["request_id"], span.trace_id)
+        assert {agreed} == set(witnesses(one, hook).values())
+        assert_parents(one, hook)
+    assert the_event(sentry, failed) == (MINE, TRACE[3:35])
+    assert [one.span("batch").attributes["penstock.items"] for one in told] == [1, 1]
 
-    ended = mine.line("job ended")
-    assert (ended["tier"], ended["owner"], ended["lane"]) == ("size", "default", jobs[0]["lane"])
-    assert len(ended["input_hash"]) == 32
+    line = told[1].line("job ended")
+    assert (line["tier"], line["owner"], line["lane"]) == ("size", "default", fine["lane"])
+    assert len(line["input_hash"]) == 32
     for name in PROCESSES:
         assert SECRET_TEXT not in stack.log(name)
         assert stack.settings.api_key not in stack.log(name)
