@@ -9,10 +9,15 @@ from pathlib import Path
 import pytest
 
 from ml import evaluate, train
+from ml import reference as renew
+from ml.cascade import Member
+from ml.drift import OK, compare
+from ml.drift_reference import row
 from ml.moderation.pipeline import Moderation, pipeline
 from ml.pipeline import Item
 from ml.registry import Artifacts
 from ml.runtime import Runtime
+from ml.training.data import Columns, read
 
 CONFIG = """
 pipeline = "spam"
@@ -95,8 +100,63 @@ def test_the_manifest_vouches_for_every_file_and_says_how_it_was_made(
     assert set(artifacts.manifest["latency"]["cnn"]) >= {"ms_1", "items_s_32"}
     assert artifacts.manifest["training"]["config"]["seed"] == 1
     assert len(artifacts.manifest["data"]["train"]["sha256"]) == 64
-    answers = json.loads(artifacts.file("drift.json").read_text())["answers"]
-    assert len(answers["cnn"]["confidence"]) == 80
+
+
+def test_a_version_has_a_drift_reference_that_its_own_answers_do_not_drift_from(
+    artifacts: Artifacts, folder: Path
+) -> None:
+    class Spam(Moderation):
+        name = "spam"
+
+    line = Spam(artifacts)
+    reference = line.drift_reference()
+    assert reference is not None
+    assert reference.rows == 80
+    assert set(reference.answers) == {"cnn", "rules"}
+    assert sum(reference.answers["cnn"].classes.values()) == 80
+    texts = read(folder / "dev.csv", Columns("body", "kind", "")).texts
+    runtime = Runtime.load(line, "cpu")
+    prepared = runtime.prepare([Item({"text": text}) for text in texts])
+    outcomes = runtime.run(prepared).outcomes
+    rows = []
+    for item, member, outcome in zip(prepared.items, prepared.members, outcomes, strict=True):
+        assert isinstance(member, Member)
+        assert outcome.output
+        rows.append(row(line.drift_features(item, member.features), outcome.output))
+    assert {name: sorted(reference.features[name]) for name in reference.features} == {
+        name: sorted(one[name] for one in rows) for name in reference.features
+    }
+    assert compare(reference, rows, min_samples=50).verdict == OK
+
+
+def test_a_version_is_written_again_with_a_new_reference_and_nothing_else_changes(
+    artifacts: Artifacts, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    options = ["--pipeline", "spam", "--of", "v1", "--models", str(folder / "models")]
+    command = ["reference", "--data", str(folder), "--version", "v1.1", *options]
+    monkeypatch.setattr(sys, "argv", command)
+    renew.main()
+    again = Artifacts.open(folder / "models" / "spam" / "v1.1")
+    assert again.manifest["files"] == artifacts.manifest["files"]
+    assert all(again.file(name) for name in again.manifest["files"])
+    changed = {"version", "created", "renews"}
+    assert {k: v for k, v in again.manifest.items() if k not in changed} == {
+        k: v for k, v in artifacts.manifest.items() if k not in changed
+    }
+    with pytest.raises(FileExistsError, match="versions never change"):
+        renew.main()
+
+
+@pytest.mark.usefixtures("artifacts")
+def test_a_reference_is_of_the_rows_that_the_version_was_calibrated_on(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "dev.csv").write_text("body,kind\nother words,ham\n")
+    options = ["--pipeline", "spam", "--of", "v1", "--models", str(folder / "models")]
+    command = ["reference", "--data", str(tmp_path), "--version", "v1.2", *options]
+    monkeypatch.setattr(sys, "argv", command)
+    with pytest.raises(ValueError, match=r"is not the file that v1 was calibrated on"):
+        renew.main()
 
 
 @pytest.mark.usefixtures("artifacts")
