@@ -44,6 +44,7 @@ openapi: $(RUNTIME) ## Write docs/openapi.json anew, from the routes and schemas
 
 bench-drift: $(DEV) ## Measure false alarms of drift and what shifts it finds; DATA=folder of the splits
 	$(BIN)/python -m bench.drift $(if $(DATA),--data $(DATA))
+	$(BIN)/python -m bench.drift_cost $(if $(DATA),--data $(DATA))
 
 bench: $(DEV) ## Measure Penstock and the usual alternative on this machine
 	$(BIN)/python -m bench

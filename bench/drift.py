@@ -94,7 +94,7 @@ def foreign(texts: Sequence[str], sentences: Sequence[str], generator: Generator
     return made
 
 
-def doubled(texts: Sequence[str], generator: Generator) -> list[str]:
+def doubled(texts: Sequence[str]) -> list[str]:
     """Each text with another behind it that is about as long."""
     order = np.argsort([len(text) for text in texts], kind="stable")
     partners = np.roll(order, 1)
@@ -115,7 +115,7 @@ def shifts(split: Split, answering: Answering, generator: Generator) -> dict[str
     texts = split.texts
     usual = pool(answering.rows(texts))
     capitals = pool(answering.rows([text.upper() for text in texts]))
-    longer = pool(answering.rows(doubled(texts, generator)))
+    longer = pool(answering.rows(doubled(texts)))
     abroad = pool(answering.rows(foreign(texts, LATIN + OTHER_SCRIPTS, generator)))
     latin = pool(answering.rows(foreign(texts, LATIN, generator)))
     labels = [one["class"] for one in usual.rows]

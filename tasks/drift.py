@@ -9,7 +9,7 @@ A report without enough data leaves the alarm as it is.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -84,6 +84,13 @@ def kept_of(store: Store, pipeline: Pipeline) -> Kept | None:
     return Kept(orjson.loads(text), alarm == "1", int(since) if since else None) if text else None
 
 
+def reports(store: Store, pipelines: Iterable[Pipeline]) -> Iterator[dict[str, Any]]:
+    """For each pipeline its name and last report; None: there is none yet."""
+    for pipeline in pipelines:
+        kept = kept_of(store, pipeline)
+        yield {"pipeline": pipeline.name, "report": kept.report if kept else None}
+
+
 def take_turns(store: Store, pipelines: Iterable[Pipeline], worker: str) -> bool:
     """The regular comparison, by whoever comes first in each window; whether webhooks wait.
 
@@ -125,14 +132,19 @@ _NO_REFERENCE = "This version has nothing to be compared with; docs/drift.md say
 
 def _compared(store: Store, pipeline: Pipeline) -> dict[str, Any]:
     settings, rows = store.settings, recent(store, pipeline)
+    needed = settings.drift_min_samples
     reference: Reference | None = pipeline.drift_reference()
     if reference is None:
-        return _nothing(NO_REFERENCE, _NO_REFERENCE, len(rows), settings.drift_min_samples)
+        return _nothing(NO_REFERENCE, _NO_REFERENCE, len(rows), needed)
+    if len(rows) < needed:
+        text = (
+            f"Not enough data: {len(rows):,} answers are sampled, at least {needed:,} are needed."
+        )
+        return _nothing(NOT_ENOUGH, text, len(rows), needed)
     from ml.drift import compare  # noqa: PLC0415 - scipy takes a second and 60 MB; few need it
 
-    return compare(
-        reference, rows, settings.drift_q, settings.drift_min_effect, settings.drift_min_samples
-    ).as_json()
+    q, min_effect = settings.drift_q, settings.drift_min_effect
+    return compare(reference, rows, q, min_effect, needed).as_json()
 
 
 def _nothing(verdict: str, text: str, samples: int, needed: int) -> dict[str, Any]:

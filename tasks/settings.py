@@ -194,6 +194,11 @@ class Settings:
                 f"PENSTOCK_RENEW_MS={self.renew_ms} is not valid: it must be at most half of "
                 f"PENSTOCK_LEASE_MS={self.lease_ms}, or one late renewal loses the lease."
             )
+        if 0 < self.drift_samples < self.drift_min_samples:
+            raise SettingsError(
+                f"PENSTOCK_DRIFT_SAMPLES={self.drift_samples} is not valid: it must be 0, or at "
+                f"least PENSTOCK_DRIFT_MIN_SAMPLES={self.drift_min_samples}, or nothing is judged."
+            )
         if self.max_json_keys < 3 * self.max_inputs:
             raise SettingsError(
                 f"PENSTOCK_MAX_JSON_KEYS={self.max_json_keys} is not valid: it must be at least "

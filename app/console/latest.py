@@ -11,6 +11,7 @@ import orjson
 
 from app.console.shape import shape
 from app.services import Services
+from tasks.drift import reports
 from tasks.overview import look
 
 FRESH_S: Final = 1.0
@@ -36,6 +37,8 @@ class Latest:
             if not self._text or self._clock() - self._made_at >= FRESH_S:
                 here = self._services
                 seen = look(here.store, here.pipelines.values())
-                self._text = orjson.dumps(shape(seen, here.settings, here.pipelines.values()))
+                shown = shape(seen, here.settings, here.pipelines.values())
+                shown["drift"] = list(reports(here.store, here.pipelines.values()))
+                self._text = orjson.dumps(shown)
                 self._made_at = self._clock()
             return self._text

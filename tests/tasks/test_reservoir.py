@@ -26,7 +26,9 @@ MOST = 200
 
 @pytest.fixture
 def settings(settings: Settings) -> Settings:
-    return replace(settings, drift_samples=MOST, drift_interval_s=86_400 * 365)
+    return replace(
+        settings, drift_samples=MOST, drift_min_samples=50, drift_interval_s=86_400 * 365
+    )
 
 
 def see(sampler: Sampler, texts: Sequence[str], pipeline: Pipeline = watched) -> None:

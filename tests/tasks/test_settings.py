@@ -129,6 +129,7 @@ def test_settings_cannot_be_changed() -> None:
         ("PENSTOCK_CORS_ORIGINS", "https://*.example", "Must be * or origins"),
         ("PENSTOCK_RENEW_MS", "8000", "at most half of PENSTOCK_LEASE_MS=15000"),
         ("PENSTOCK_MAX_JSON_KEYS", "2999", "at least three times PENSTOCK_MAX_INPUTS=1000"),
+        ("PENSTOCK_DRIFT_SAMPLES", "499", "at least PENSTOCK_DRIFT_MIN_SAMPLES=500"),
         ("PENSTOCK_WEB_THREADS", "764", "more than PENSTOCK_MAX_WAITERS=500"),
     ],
 )
