@@ -6,8 +6,6 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-import orjson
-
 from ml.pipeline import Pipeline
 from tasks import keys
 from tasks.breakers import State, states_of
@@ -26,8 +24,7 @@ class Overview:
     """As Redis had it at `now`, microseconds since the epoch by its clock.
 
     ages_s: of each lane's oldest waiting unit. series: ps:series. attempts: to deliver webhooks, by
-    outcome. breakers: by "pipeline/tier". drift: by pipeline its latest report, or
-    None. jobs: the newest, of several owners.
+    outcome. breakers: by "pipeline/tier". jobs: the newest, of several owners.
     """
 
     now: int
@@ -36,7 +33,6 @@ class Overview:
     series: Mapping[str, str]
     attempts: Mapping[str, int]
     breakers: Mapping[str, State]
-    drift: Mapping[str, Mapping[str, Any] | None]
     jobs: Sequence[Job]
 
 
@@ -46,16 +42,12 @@ def look(store: Store, pipelines: Iterable[Pipeline]) -> Overview:
     Raises:
         redis.RedisError: Redis cannot be reached.
     """
-    lines = list(pipelines)
     pipe = store.redis.pipeline(transaction=False)
     pipe.eval(AGES.text, 0, *Lane)  # EVAL: in a pipeline there is no way back from NOSCRIPT
     for key in (keys.SERIES, keys.WEBHOOKS_COUNTS, keys.BREAKERS, keys.UNFINISHED):
         pipe.hgetall(key)
-    for line in lines:
-        pipe.hget(keys.drift(line.name, line.version), "report")
     ask(pipe)
     ages, series, attempts, breakers, unfinished, *rest = pipe.execute()
-    reports, rest = rest[: len(lines)], rest[len(lines) :]
     now = _micros(rest[0])
     return Overview(
         now=now,
@@ -63,11 +55,7 @@ def look(store: Store, pipelines: Iterable[Pipeline]) -> Overview:
         ages_s={lane.value: ms / 1000 for lane, ms in zip(Lane, ages, strict=True)},
         series=series,
         attempts={outcome: int(count) for outcome, count in attempts.items()},
-        breakers=states_of(breakers, now // 1000, lines),
-        drift={
-            line.name: orjson.loads(report) if report else None
-            for line, report in zip(lines, reports, strict=True)
-        },
+        breakers=states_of(breakers, now // 1000, pipelines),
         jobs=newest_jobs(store, _busiest(unfinished), MOST_JOBS),
     )
 

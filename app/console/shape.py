@@ -43,7 +43,6 @@ def shape(seen: Overview, settings: Settings, pipelines: Iterable[Pipeline]) -> 
             {"pipeline": name.partition("/")[0], "tier": name.partition("/")[2], "state": state}
             for name, state in seen.breakers.items()
         ],
-        "drift": [{"pipeline": name, "report": report} for name, report in seen.drift.items()],
         "cost": cost(series, settings),
         "webhooks": dict(seen.attempts),
         "dead": {"units": health.dead_units, "webhooks": health.dead_webhooks},
