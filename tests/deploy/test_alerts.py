@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import yaml
 
-from tests.deploy.metric_names import METRICS, unknown_metrics
+from tests.deploy.metric_names import METRICS, metrics_in, unknown_metrics
 from tests.deploy.promtool import promtool
 
 ROOT = Path(__file__).parents[2]
@@ -19,6 +19,9 @@ GROUPS: list[dict[str, Any]] = yaml.safe_load((FOLDER / "alerts.yml").read_text(
 RULES: list[dict[str, Any]] = [rule for group in GROUPS for rule in group["rules"]]
 ALERTS = {str(rule["alert"]): rule for rule in RULES if "alert" in rule}
 TESTS = sorted(FOLDER.glob("alerts*_test.yml"))
+SCENARIOS: list[dict[str, Any]] = [
+    scenario for file in TESTS for scenario in yaml.safe_load(file.read_text())["tests"]
+]
 PARTS = ["Clients see", "Look first at", "ikely causes", "do not", "It clears"]
 
 
@@ -43,6 +46,17 @@ def test_every_alert_is_seen_to_fire_in_a_test() -> None:
     told = "".join(file.read_text() for file in TESTS)
     fired = set(re.findall(r'"(Penstock\w+)"', told))
     assert set(ALERTS) <= fired
+
+
+@pytest.mark.parametrize("kind", ["low traffic", "a counter reset"])
+def test_every_metric_of_the_rules_is_there_where_nothing_may_ever_fire(kind: str) -> None:
+    quiet = [scenario for scenario in SCENARIOS if scenario["name"].startswith(kind)]
+    checks = [check for scenario in quiet for check in scenario["promql_expr_test"]]
+    assert all('count_over_time(ALERTS{alertstate="firing"}[' in check["expr"] for check in checks)
+    assert all(check["exp_samples"] == [] for check in checks)
+    fed = " ".join(series["series"] for scenario in quiet for series in scenario["input_series"])
+    asked = {name for rule in RULES for name in metrics_in(rule["expr"])}
+    assert asked - set(metrics_in(fed)) == set()
 
 
 @pytest.mark.parametrize("alert", ALERTS)
