@@ -220,7 +220,7 @@ def _parser() -> argparse.ArgumentParser:
     add("--runs", type=int, default=500, help="reports without a shift, at each size")
     add("--shift-runs", type=int, default=200, help="reports on each shift")
     add("--sizes", type=int, nargs="+", default=[500, AT, 2_000], help="rows without a shift")
-    add("--q", type=float, default=0.01, help="as PENSTOCK_DRIFT_Q")
+    add("--q", type=float, default=0.02, help="as PENSTOCK_DRIFT_Q")
     add("--min-effect", type=float, default=0.1, help="as PENSTOCK_DRIFT_MIN_EFFECT")
     add("--seed", type=int, default=7)
     add("--threads", type=int, default=1, help="CPU threads of the model")

@@ -93,7 +93,7 @@ class Report:
 def compare(
     reference: Reference,
     production: Sequence[Row],
-    q: float = 0.01,
+    q: float = 0.02,
     min_effect: float = 0.1,
     min_samples: int = 500,
 ) -> Report:

@@ -181,7 +181,7 @@ class Settings:
     drift_samples: int = count("PENSTOCK_DRIFT_SAMPLES", 2_000, low=0, high=100_000)
     drift_min_samples: int = count("PENSTOCK_DRIFT_MIN_SAMPLES", 500, low=50)
     drift_interval_s: int = count("PENSTOCK_DRIFT_INTERVAL_S", 3_600, low=1)
-    drift_q: float = share("PENSTOCK_DRIFT_Q", 0.01)
+    drift_q: float = share("PENSTOCK_DRIFT_Q", 0.02)
     drift_min_effect: float = share("PENSTOCK_DRIFT_MIN_EFFECT", 0.1)
 
     # What a worker costs per hour, in whatever currency

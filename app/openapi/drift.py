@@ -97,7 +97,7 @@ _SHORT: dict[str, Any] = {
     "model_version": "2026-11-02",
     "computed_at": None,
     "interval_s": 3_600,
-    "q": 0.05,
+    "q": 0.02,
     "min_effect": 0.1,
     "verdict": NOT_ENOUGH,
     "text": "No report yet: 12 answers are sampled, at least 500 are needed.",
