@@ -7,6 +7,7 @@ installs anew.
 
 from __future__ import annotations
 
+import gc
 import logging
 import sys
 import threading
@@ -210,8 +211,22 @@ def _threads() -> list[dict[str, Any]]:
             "current": ident == own,
             "stacktrace": {"frames": _frames(frame)},
         }
-        for ident, frame in sys._current_frames().items()
+        for ident, frame in _current_frames().items()
     ]
+
+
+def _current_frames() -> dict[int, FrameType]:
+    """Of each thread. A garbage collection in the midst of it may deadlock the interpreter.
+
+    https://github.com/python/cpython/issues/106883
+    """
+    enabled = gc.isenabled()
+    gc.disable()
+    try:
+        return sys._current_frames()
+    finally:
+        if enabled:
+            gc.enable()
 
 
 def _frames(frame: FrameType | None) -> list[dict[str, Any]]:
