@@ -28,7 +28,6 @@ class Health:
     workers: dict[str, int]
     depth: dict[tuple[str, str], int]
     load: dict[str, int]
-    ended: dict[str, int]
     drain_rate: dict[str, float]
     redis_bytes: int
     redis_max_bytes: int
@@ -64,7 +63,6 @@ def ask(pipe: Pipeline) -> None:
     """Add the questions whose answers `health_of` takes."""
     pipe.time()
     pipe.zrange(keys.WORKERS, 0, -1, withscores=True)
-    pipe.hgetall(keys.COUNTS)
     pipe.info("memory")
     pipe.xlen(keys.DEAD)
     pipe.xlen(keys.DEAD_WEBHOOKS)
@@ -78,7 +76,7 @@ def ask(pipe: Pipeline) -> None:
 
 def health_of(answers: Sequence[Any], lease_ms: int) -> Health:
     """lease_ms: as long after its last word a worker counts as alive."""
-    (seconds, micros), told, ended, memory, dead_units, dead_webhooks, *rest = answers
+    (seconds, micros), told, memory, dead_units, dead_webhooks, *rest = answers
     alive_since = seconds * 1000 + micros // 1000 - lease_ms
     alive = [member for member, ms in told if ms >= alive_since]
     lengths, loads, rates = _parted(rest, len(_PLACES))
@@ -89,7 +87,6 @@ def health_of(answers: Sequence[Any], lease_ms: int) -> Health:
             for (lane, priority), length in zip(_PLACES, lengths, strict=True)
         },
         load={lane: int(load.get("bytes", 0)) for lane, load in loads.items()},
-        ended={status: int(count) for status, count in ended.items()},
         drain_rate={lane: float(rate or 0) for lane, rate in rates.items()},
         redis_bytes=int(memory["used_memory"]),
         redis_max_bytes=int(memory["maxmemory"]),
