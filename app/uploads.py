@@ -6,7 +6,8 @@ thread for as long as the client likes (granian has no timeout for it, its issue
 1. Each read is written down here with its deadline: `body_timeout_s` in all, and a second more for
    every `body_min_bytes_per_s` received (the rule of Apache's mod_reqtimeout).
 2. A watchman answers 408 in the place of the blocked thread when the deadline passes, or, oldest
-   first, when more than `max_uploads` bodies are waited for. A body counts as slow after a second.
+   first, when more than `max_uploads` bodies are waited for. A body counts as slow after a second,
+   or after a tenth of one while bodies hold most of the threads.
 3. That answer is one byte shorter than it says. The server takes this for a failed response and
    drops the connection, which ends the blocked read. A whole answer would leave both open until
    the client closes, which a hostile one does not.
@@ -41,8 +42,10 @@ PROTOCOL = "penstock.protocol"  # of the environ: the server's side of the reque
 TOO_SLOW = "The body came too slowly; nothing was done. Send it again."
 LOOK_S = 0.25
 SLOW_S = 1.0
+CROWDED_S = 0.1  # that a body may take while they hold most of the threads
 FLUSH_S = 0.25  # from the last byte to the end: the server drops what it has not sent by then
 MOST_CUT = 40  # of those that are too many, at one look: they come back, and each costs a request
+MOST_SHARE = 0.75  # of the threads; what is beyond is cut at once, or others would be refused
 MOST_BYTES = 64 * 1024  # of one read
 
 
@@ -95,8 +98,10 @@ class Uploads:
         self._timeout_s = settings.body_timeout_s
         self._rate = settings.body_min_bytes_per_s
         self._most = settings.max_uploads
+        self._room = int(settings.web_threads * MOST_SHARE)
         self._reads: dict[Upload, None] = {}
         self._lock = threading.Lock()
+        self._crowded = threading.Event()  # more bodies are read than there is room for
         self._watchman: threading.Thread | None = None
         # What arrives at the lowest rate fills a read within its time.
         self.step = min(MOST_BYTES, self._timeout_s * self._rate)
@@ -110,6 +115,8 @@ class Uploads:
             upload.request_id = g.get("request_id", "")
         with self._lock:
             self._reads[upload] = None
+            if len(self._reads) > self._room:
+                self._crowded.set()
             if self._watchman is None:
                 self._watchman = threading.Thread(target=self._watch, name="uploads", daemon=True)
                 self._watchman.start()
@@ -120,7 +127,9 @@ class Uploads:
 
     def _watch(self) -> None:
         while True:
-            time.sleep(LOOK_S)
+            if self._crowded.wait(LOOK_S):
+                self._crowded.clear()
+                time.sleep(CROWDED_S)
             for upload in self._to_cut():
                 threading.Thread(target=_cut, args=(upload,), name="cut", daemon=True).start()
 
@@ -129,10 +138,13 @@ class Uploads:
         now = time.monotonic()
         with self._lock:
             surplus = min(len(self._reads) - self._most, MOST_CUT)
+            flood = len(self._reads) - self._room
             chosen = [
                 upload
                 for place, upload in enumerate(self._reads)
-                if now > upload.deadline or (place < surplus and now > upload.began + SLOW_S)
+                if now > upload.deadline
+                or (place < surplus and now > upload.began + SLOW_S)
+                or (place < flood and now > upload.began + CROWDED_S / 2)
             ]
             for upload in chosen:
                 del self._reads[upload]

@@ -76,6 +76,8 @@ class BatchLog:
 
     def _trace(self, tracer: Tracer, story: BatchStory, units: Sequence[Unit], end_ns: int) -> None:
         """The batch is a trace of its own: it belongs to all of its jobs, so it links to them."""
+        found = dict.fromkeys(u.payload.traceparent for u in units if u.payload.traceparent)
+        traces = sorted(found, key=_unsampled)[:MOST_NAMED]
         about: Attributes = {
             "penstock.lane": self._lane,
             "penstock.worker": self._worker,
@@ -84,9 +86,7 @@ class BatchLog:
             "penstock.jobs": _jobs(units),
             "penstock.request_ids": _request_ids(units),
         }
-        batch = tracer.begin("batch", Kind.CONSUMER, None, about, story.began_ns)
-        traces = dict.fromkeys(u.payload.traceparent for u in units if u.payload.traceparent)
-        batch.link(list(traces)[:MOST_NAMED])
+        batch = tracer.begin_for(traces, "batch", Kind.CONSUMER, about, story.began_ns)
         for pipeline, call in story.calls:
             _trace_call(tracer, batch, pipeline, call)
         tracer.begin("commit", parent=batch.traceparent, start_ns=story.commit_ns).end(
@@ -100,6 +100,10 @@ def _trace_call(tracer: Tracer, batch: Span, pipeline: str, call: Verdict) -> No
     span = tracer.begin("tier", Kind.INTERNAL, batch.traceparent, about, call.began_ns)
     error = "" if call.answered else "it answered none of its items"
     span.end(error=error, end_ns=call.began_ns + round(call.seconds * 1e9))
+
+
+def _unsampled(traceparent: str) -> bool:
+    return traceparent.endswith("00")
 
 
 def _jobs(units: Sequence[Unit]) -> list[str]:

@@ -170,6 +170,7 @@ class Settings:
     otlp_endpoint: str | None = read_from(
         "OTEL_EXPORTER_OTLP_ENDPOINT", fields.Url(require_tld=False), None
     )
+    traces_per_s: int = count("PENSTOCK_TRACES_PER_S", 20, low=0)
     sentry_dsn: str | None = optional_secret(
         "SENTRY_DSN", fields.Url(require_tld=False, validate=sentry_dsn)
     )

@@ -1,15 +1,22 @@
 """Spans, sent to a collector by OTLP over HTTP. Imports OpenTelemetry; see `tasks.tracing`.
 
 Spans wait in a bounded queue for a thread that sends them. A collector that is slow or gone costs
-spans and nothing else. OpenTelemetry's own variables set the sampler (OTEL_TRACES_SAMPLER), the
-queue (OTEL_BSP_MAX_QUEUE_SIZE) and headers for the collector (OTEL_EXPORTER_OTLP_HEADERS).
+spans and nothing else. OpenTelemetry's own variables set the queue (OTEL_BSP_MAX_QUEUE_SIZE),
+headers for the collector (OTEL_EXPORTER_OTLP_HEADERS) and, if wanted, a sampler
+(OTEL_TRACES_SAMPLER).
+
+A recorded span costs some 40 to 100 us, as much as a tenth of a job. So each process begins
+`PENSTOCK_TRACES_PER_S` traces a second, unless a sampler decides. What belongs to a trace that is
+not recorded costs next to nothing.
 """
 
 from __future__ import annotations
 
 import logging
+import os
+import random
 import threading
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from urllib.parse import urlsplit
 
 from opentelemetry import trace
@@ -20,6 +27,7 @@ from opentelemetry.sdk.trace.export import BatchSpanProcessor, SpanExporter, Spa
 from opentelemetry.trace import SpanContext, SpanKind, Status, StatusCode, TraceFlags
 
 from tasks.logs import get_logger
+from tasks.trace_rate import TraceRate
 from tasks.tracing import Attributes, Kind
 
 log = get_logger(__name__)
@@ -34,21 +42,20 @@ class Span:
 
     __slots__ = ("_span", "traceparent")
 
-    def __init__(self, span: trace.Span) -> None:
+    def __init__(self, span: trace.Span | None, traceparent: str = "") -> None:
         self._span = span
-        context = span.get_span_context()
-        ids = f"{context.trace_id:032x}-{context.span_id:016x}"
-        self.traceparent = f"00-{ids}-{int(context.trace_flags):02x}"
-
-    def link(self, traceparents: Iterable[str]) -> None:
-        """Say that it did work for these spans, too."""
-        for one in traceparents:
-            self._span.add_link(_context(one))
+        self.traceparent = traceparent
+        if span:
+            context = span.get_span_context()
+            ids = f"{context.trace_id:032x}-{context.span_id:016x}"
+            self.traceparent = f"00-{ids}-{int(context.trace_flags):02x}"
 
     def end(
         self, attributes: Attributes | None = None, error: str = "", end_ns: int | None = None
     ) -> None:
         """error: what went wrong, if it did. end_ns: since the epoch; None: now."""
+        if not self._span:
+            return
         self._span.set_attributes(_known(attributes))
         if error:
             self._span.set_status(Status(StatusCode.ERROR, error))
@@ -56,15 +63,16 @@ class Span:
 
 
 class Tracer:
-    """The spans of one process."""
+    """The spans of one process. per_s: traces that it begins in a second."""
 
-    def __init__(self, endpoint: str, role: str, instance: str) -> None:
+    def __init__(self, endpoint: str, role: str, instance: str, per_s: int) -> None:
         # It would log each batch of spans that is not taken, and each span that finds no room.
         logging.getLogger("opentelemetry").setLevel(logging.CRITICAL)
         who = Resource.create({"service.name": f"penstock-{role}", "service.instance.id": instance})
         self._provider = TracerProvider(resource=who, shutdown_on_exit=False)
         self._provider.add_span_processor(BatchSpanProcessor(_Exporter(endpoint)))
         self._tracer = self._provider.get_tracer("penstock")
+        self._rate = None if os.environ.get("OTEL_TRACES_SAMPLER") else TraceRate(per_s)
 
     def begin(
         self,
@@ -78,6 +86,8 @@ class Tracer:
 
         parent: a traceparent; without one it begins a trace.
         """
+        if not (_sampled(parent) if parent else self._may_begin()):
+            return Span(None, parent or _unrecorded())
         above = trace.NonRecordingSpan(_context(parent) if parent else NOBODY)
         span = self._tracer.start_span(
             name,
@@ -87,6 +97,27 @@ class Tracer:
             start_time=start_ns,
         )
         return Span(span)
+
+    def begin_for(
+        self,
+        links: Sequence[str],
+        name: str,
+        kind: Kind,
+        attributes: Attributes | None = None,
+        start_ns: int | None = None,
+    ) -> Span:
+        """A trace of its own, of work for the spans in `links`; recorded if one of them is."""
+        if not any(map(_sampled, links)):
+            return Span(None, _unrecorded())
+        above = trace.set_span_in_context(trace.NonRecordingSpan(NOBODY))
+        linked = [trace.Link(_context(one)) for one in links]
+        kind_of = SpanKind[kind.value]
+        return Span(
+            self._tracer.start_span(name, above, kind_of, _known(attributes), linked, start_ns)
+        )
+
+    def _may_begin(self) -> bool:
+        return self._rate is None or self._rate.take()
 
     def stop(self) -> None:
         """Send what there is, and give up if that takes too long."""
@@ -113,6 +144,15 @@ class _Exporter(SpanExporter):
 
     def shutdown(self) -> None:
         self._otlp.shutdown()  # type: ignore[no-untyped-call]
+
+
+def _sampled(traceparent: str) -> bool:
+    return bool(int(traceparent[53:55], 16) & TraceFlags.SAMPLED)
+
+
+def _unrecorded() -> str:
+    """A traceparent that begins a trace which nobody records."""
+    return f"00-{random.getrandbits(128) or 1:032x}-{random.getrandbits(64) or 1:016x}-00"
 
 
 def _context(traceparent: str) -> SpanContext:

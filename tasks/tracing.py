@@ -46,4 +46,4 @@ def start_tracing(settings: Settings, role: str, instance: str) -> Tracer | None
         return None
     from tasks.spans import Tracer  # noqa: PLC0415 - costs a third of a second
 
-    return Tracer(settings.otlp_endpoint, role, instance)
+    return Tracer(settings.otlp_endpoint, role, instance, settings.traces_per_s)

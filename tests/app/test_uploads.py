@@ -136,3 +136,19 @@ def test_many_bodies_at_once_are_no_trouble_while_none_is_slow(
     for reading in readings:
         app.uploads._cut(reading.upload)
         assert reading.end() is None
+
+
+def test_bodies_leave_threads_to_others_even_while_none_is_slow(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(app.uploads, "SLOW_S", LONG_S)
+    monkeypatch.setattr(app.uploads, "CROWDED_S", 0.0)
+    bodies = uploads(settings, body_timeout_s=LONG_S, max_uploads=1)
+    monkeypatch.setattr(bodies, "_room", 3)
+    readings = [Reading(bodies) for _ in range(5)]
+    eventually(lambda: sum(reading.upload.cut for reading in readings) == 2, "room for others")
+    for reading in readings:
+        if not reading.upload.cut:
+            app.uploads._cut(reading.upload)
+            assert reading.end() is None
+        assert isinstance(reading.end(), RequestTimeout | None)

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import http.client
 import json
+import math
 import threading
 import time
+from collections import Counter
 
 import pytest
 
@@ -19,6 +21,9 @@ MEASURED_S = 12.0  # longer than a slow body is waited for
 MOST_S = 1.0  # for 99 of 100 of the others' requests, by the issue
 BODY = json.dumps({"pipeline": "moderation", "input": {"text": "a quick word"}})
 
+SERVED = (200, 202)
+SHED = 503  # of a process that has all its threads taken for a moment
+
 HEADER = b"GET /livez HTTP/1.1\r\nHost: 127.0.0.1\r\nX-Slow: "
 
 
@@ -29,10 +34,13 @@ def submit_head(stack: Stack) -> bytes:
     ).encode()
 
 
-def others_requests(stack: Stack) -> tuple[list[float], list[int]]:
-    """Seconds that requests took on connections of their own, and the statuses they got."""
+def others_requests(stack: Stack) -> tuple[list[float], Counter[int]]:
+    """Seconds that requests took on connections of their own, and the statuses they got.
+
+    One that was not served took for ever.
+    """
     took: list[float] = []
-    statuses: list[int] = []
+    statuses: Counter[int] = Counter()
     until = time.monotonic() + MEASURED_S
     headers = {
         "Authorization": f"Bearer {stack.settings.api_key}",
@@ -45,12 +53,13 @@ def others_requests(stack: Stack) -> tuple[list[float], list[int]]:
             connection = http.client.HTTPConnection("127.0.0.1", stack.settings.port, timeout=30)
             try:
                 connection.request("POST", "/v1/jobs", BODY, headers)
-                statuses.append(connection.getresponse().status)
+                status = connection.getresponse().status
             except OSError:
-                statuses.append(0)
+                status = 0
             finally:
                 connection.close()
-            took.append(time.perf_counter() - started)
+            statuses[status] += 1
+            took.append(time.perf_counter() - started if status in SERVED else math.inf)
             time.sleep(0.02)
 
     threads = [threading.Thread(target=ask) for _ in range(OTHERS)]
@@ -76,8 +85,8 @@ def test_a_thousand_slow_connections_leave_the_others_p99_under_a_second(
     print(  # noqa: T201 - the figure that the issue asks for
         f"\n{SLOW} slow connections ({mode}): {len(took)} other requests, p50 {p50 * 1e3:.0f} ms, "
         f"p99 {p99 * 1e3:.0f} ms, longest {took[-1] * 1e3:.0f} ms; "
-        f"slow ones answered 408: {slow.timed_out}, closed: {slow.closed}"
+        f"refused {statuses[SHED]}; slow ones answered 408: {slow.timed_out}, closed: {slow.closed}"
     )
-    assert set(statuses) <= {200, 202}
+    assert set(statuses) <= {*SERVED, SHED}
     assert p99 < MOST_S
     assert (slow.timed_out > 0) == (mode != "header")

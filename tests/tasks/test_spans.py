@@ -20,6 +20,7 @@ from tasks.queue_spans import QueueSpans
 from tasks.settings import Settings
 from tasks.spans import Tracer
 from tasks.store import Store
+from tasks.trace_rate import TraceRate
 from tasks.tracing import Kind, start_tracing, trace_id
 from tests.collector import Collector
 from tests.eventually import eventually
@@ -38,7 +39,7 @@ def collector() -> Iterator[Collector]:
 @pytest.fixture
 def tracer(collector: Collector) -> Iterator[Tracer]:
     level = logging.getLogger("opentelemetry").level
-    tracer = Tracer(collector.url, "gpu", "host-1")
+    tracer = Tracer(collector.url, "gpu", "host-1", 1_000)
     yield tracer
     tracer.stop()
     logging.getLogger("opentelemetry").setLevel(level)
@@ -86,6 +87,45 @@ def test_what_the_client_does_not_want_recorded_is_not_but_its_trace_goes_on(
     assert collector.spans == []
     assert trace_id(span.traceparent) == PLACE[0]
     assert span.traceparent.endswith("-00")
+
+
+def test_a_process_begins_so_many_traces_a_second_and_what_others_began_goes_on(
+    collector: Collector, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = [0.0]
+    monkeypatch.setattr(spans, "TraceRate", lambda per_s: TraceRate(per_s, lambda: now[0]))
+    tracer = Tracer(collector.url, "web", "host-1", 2)
+    for second in range(3):
+        now[0] = float(second)
+        for _ in range(5):
+            span = tracer.begin("request")
+            tracer.begin("queue", parent=span.traceparent).end()
+            span.end()
+    tracer.begin("theirs", parent=TRACE).end()
+    tracer.stop()
+    begun = {span.trace_id for span in collector.named("request")}
+    assert len(begun) == 6
+    assert {span.trace_id for span in collector.named("queue")} == begun
+    assert len(collector.named("theirs")) == 1
+
+
+def test_a_sampler_of_opentelemetry_decides_instead(
+    collector: Collector, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("OTEL_TRACES_SAMPLER", "parentbased_always_on")
+    tracer = Tracer(collector.url, "web", "host-1", 0)
+    tracer.begin("request").end()
+    tracer.stop()
+    assert len(collector.named("request")) == 1
+
+
+def test_a_batch_is_recorded_if_one_of_its_jobs_is(collector: Collector, tracer: Tracer) -> None:
+    silent = TRACE[:-2] + "00"
+    for links in ([], [silent], [silent, TRACE]):
+        tracer.begin_for(links, "batch", Kind.CONSUMER).end()
+    tracer.stop()
+    (batch,) = collector.named("batch")
+    assert PLACE in batch.links
 
 
 def test_a_batch_links_to_its_jobs_and_holds_its_tiers_and_its_commit(
@@ -161,7 +201,7 @@ def test_a_collector_that_hangs_holds_nobody_up_and_only_so_many_spans_wait_for_
     monkeypatch.setattr(spans, "FLUSH_S", 0.1)
     monkeypatch.setenv("OTEL_BSP_MAX_QUEUE_SIZE", "64")
     monkeypatch.setenv("OTEL_BSP_MAX_EXPORT_BATCH_SIZE", "32")
-    tracer = Tracer(collector.url, "gpu", "host-1")
+    tracer = Tracer(collector.url, "gpu", "host-1", 1_000)
     with collector.hanging():
         for _ in range(1_000):
             tracer.begin("request").end()

@@ -1,0 +1,29 @@
+"""How many traces a process begins: so many a second, whatever its load."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+
+
+class TraceRate:
+    """A token bucket that holds one second's worth, for all threads of a process."""
+
+    def __init__(self, per_s: int, clock: Callable[[], float] = time.monotonic) -> None:
+        self._per_s = per_s
+        self._clock = clock
+        self._left = float(per_s)
+        self._at = clock()
+        self._lock = threading.Lock()
+
+    def take(self) -> bool:
+        """Whether another trace may begin now."""
+        with self._lock:
+            now = self._clock()
+            self._left = min(self._per_s, self._left + (now - self._at) * self._per_s)
+            self._at = now
+            if self._left < 1:
+                return False
+            self._left -= 1
+            return True
