@@ -11,6 +11,7 @@ from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
+from ml import budget
 from ml.cascade import Answer, Cascade, Member
 from ml.catalog import resolve
 from ml.causes import place_of
@@ -55,11 +56,17 @@ class Run:
 
 
 class Runtime:
-    """A pipeline's tiers, loaded on one device. `run` is for one thread at a time."""
+    """A pipeline's tiers, loaded on one device. `run` is for one thread at a time.
 
-    def __init__(self, pipeline: Pipeline, cascade: Cascade, top: int) -> None:
+    batch_tokens: padded tokens of a batch at most. batch_items: items to claim at once. Both are
+    the pipeline's own until `warm_up` finds the device's (see `ml.budget`).
+    """
+
+    def __init__(self, pipeline: Pipeline, cascade: Cascade, top: int, device: str = "cpu") -> None:
         self.pipeline = pipeline
         self.cascade = cascade
+        self.batch_tokens, self.batch_items = pipeline.batch_tokens, pipeline.batch_items
+        self._device = device
         self._top = top  # index in pipeline.tiers of the cascade's first tier
         self._level = {ref.name: n for n, ref in enumerate(pipeline.tiers)}
 
@@ -77,18 +84,24 @@ class Runtime:
         if pipeline.artifacts and (fingerprint := pipeline.fingerprint()):
             pipeline.artifacts.require_features(fingerprint)
         tiers = [_load(ref, pipeline, device) for ref in pipeline.tiers[first:]]
-        return cls(pipeline, Cascade(tiers), first)
+        return cls(pipeline, Cascade(tiers), first, device)
 
     def warm_up(self) -> None:
         """Runs the example through every tier in several batch sizes, without time limits.
 
-        Raises RuntimeLoadError naming the tier that fails.
+        Then finds the batch budget, on a GPU by a calibration of some seconds.
+
+        Raises RuntimeLoadError naming the tier that fails, ArtifactError for a manifest whose
+        budget is none.
         """
         item = Item(self.pipeline.example)
         for size in sorted({min(n, self.pipeline.batch_items) for n in _WARM_UP_SIZES}):
             batch = self.pipeline.features([item] * size)
             for loaded in self.cascade.tiers:
                 _try_out(loaded, batch)
+        top, best = self.pipeline.tiers[self._top], self.cascade.tiers[0].tier
+        found = budget.find(self.pipeline, top, best, self._device)
+        self.batch_tokens, self.batch_items = found.tokens, found.items
         error = self.run(self.prepare([item])).outcomes[0].error
         if error:
             raise RuntimeLoadError(f"pipeline {self.pipeline.name}: its example fails: {error}")
@@ -104,7 +117,7 @@ class Runtime:
         members = [self._member(item, one) for item, one in zip(items, found, strict=True)]
         sound = [n for n, member in enumerate(members) if isinstance(member, Member)]
         costs = [member.features.cost for member in members if isinstance(member, Member)]
-        batches = pack(costs, self.pipeline.batch_tokens, self.pipeline.batch_items)
+        batches = pack(costs, self.batch_tokens, self.batch_items)
         return Prepared(items, members, [[sound[n] for n in batch] for batch in batches], failures)
 
     def run(self, prepared: Prepared, skip: Collection[str] = ()) -> Run:

@@ -86,7 +86,7 @@ class Inference(Work):
         self._runtimes = runtimes
         self._celery = celery
         self._settings = worker.store.settings
-        self._batch_items = max(r.pipeline.batch_items for r in runtimes.values())
+        self._batch_items = max(r.batch_items for r in runtimes.values())
         self._breakers = Breakers(worker.store)
         self._metrics = process_metrics()
         pipelines = [runtime.pipeline for runtime in runtimes.values()]

@@ -75,6 +75,11 @@ LOAD: Final = Measure(
     "What loading and warming the models of a pipeline took: the slowest living child.",
     ("pipeline", "lane"),
 )
+BUDGET: Final = Measure(
+    "penstock_batch_budget_tokens",
+    "Tokens, with padding, that one call of a model may have: the most of any living child.",
+    ("pipeline", "lane"),
+)
 UTILIZATION: Final = Measure(
     "penstock_device_utilization_ratio",
     "Share of the last seconds in which a device was busy, as NVML has it; without a GPU, in "
@@ -84,7 +89,7 @@ UTILIZATION: Final = Measure(
 
 WEB: Final[Sequence[Measure]] = (HTTP,)
 WORKER: Final[Sequence[Measure]] = (
-    *(BATCH_ITEMS, BATCH_TOKENS, PADDING, CLAIM, COMMIT, LOAD, UTILIZATION),
+    *(BATCH_ITEMS, BATCH_TOKENS, PADDING, CLAIM, COMMIT, LOAD, BUDGET, UTILIZATION),
 )
 
 
@@ -97,6 +102,7 @@ class ProcessMetrics:
         self.claim = self._histogram(CLAIM)
         self.commit = self._histogram(COMMIT)
         self.load = self._gauge(LOAD)
+        self.budget = self._gauge(BUDGET)
         self.utilization = self._gauge(UTILIZATION)
         self._items = self._histogram(BATCH_ITEMS)
         self._tokens = self._histogram(BATCH_TOKENS)

@@ -180,6 +180,7 @@ def load_runtimes(settings: Settings, lane: Lane, device: str) -> dict[str, Any]
         runtimes[name] = Runtime.load(pipeline, device, top)
         runtimes[name].warm_up()
         process_metrics().load.labels(name, lane).set(time.monotonic() - began)
+        process_metrics().budget.labels(name, lane).set(runtimes[name].batch_tokens)
     return runtimes
 
 

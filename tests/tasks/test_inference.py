@@ -75,6 +75,17 @@ def test_a_deep_lane_is_drained_batch_by_batch_each_item_once(
     assert Counter(asked(runtime)) == Counter(f"number {n}" for n in range(100))
 
 
+def test_a_claim_is_as_large_as_the_runtimes_batch_budget_needs(
+    store: Store, inference: Inference, runtime: Runtime
+) -> None:
+    runtime.batch_items = 20  # the pipeline says 8
+    larger = Inference(inference._worker, {"toy": runtime}, Wakes())  # type: ignore[arg-type]
+    for claims, reader in ((3, inference), (1, larger)):
+        for number in range(20):
+            put(store, toy(f"{claims} {number}"))
+        assert reader.run_batches() == claims
+
+
 def test_bulk_results_come_in_input_order(store: Store, inference: Inference) -> None:
     spec = replace(bulk(20).spec, pipeline="toy")
     inputs = [{"text": "x" * (20 - n)} for n in range(20)]

@@ -2,11 +2,26 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
+import pytest
+import torch
 from prometheus_client import CollectorRegistry
 
+from ml import budget
 from ml.pipeline import Item
 from ml.runtime import Runtime
-from tasks.process_metrics import BATCH_ITEMS, BATCH_TOKENS, PADDING, WORKER, ProcessMetrics
+from tasks import devices, worker
+from tasks.lanes import Lane
+from tasks.process_metrics import (
+    BATCH_ITEMS,
+    BATCH_TOKENS,
+    BUDGET,
+    PADDING,
+    WORKER,
+    ProcessMetrics,
+)
+from tasks.settings import Settings
 from tests.pipelines import Echo
 
 
@@ -35,3 +50,19 @@ def test_each_call_of_a_model_counts_with_its_items_tokens_and_padding() -> None
     assert shown(f"{BATCH_TOKENS.name}_sum") == 1 + 2 * 4 + 10
     assert shown(f"{PADDING.name}_sum") == 1 / 8
     assert shown(f"{PADDING.name}_bucket", le="0.0") == 2
+
+
+def test_a_worker_shows_the_batch_budget_that_its_device_has(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(budget, "known", lambda *_: 12_345)
+    monkeypatch.setattr(devices, "threads", lambda _: torch.get_num_threads())
+    metrics = ProcessMetrics()
+    monkeypatch.setattr(worker, "process_metrics", lambda: metrics)
+    serves_null = replace(settings, pipelines=("ml.null:pipeline",), enable_null=False)
+    runtimes = worker.load_runtimes(serves_null, Lane.CPU, "cpu")
+    assert runtimes["null"].batch_tokens == 12_345
+    registry = CollectorRegistry()
+    registry.register(metrics.collector(WORKER))
+    labels = {"pipeline": "null", "lane": "cpu"}
+    assert registry.get_sample_value(BUDGET.name, labels) == 12_345
