@@ -8,7 +8,7 @@ DEV := $(VENV)/.dev-installed
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help up down test faults soak check fmt openapi bench bench-drift bench-observability clean
+.PHONY: help up down test faults soak check fmt openapi bench bench-drift bench-observability bench-routing clean
 
 help: ## List the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1	\2/p' Makefile
@@ -52,6 +52,9 @@ bench: $(DEV) ## Measure Penstock and the usual alternative on this machine
 
 bench-observability: $(DEV) ## Measure what being observed costs: all of it on beside all of it off
 	$(BIN)/python -m bench.observability
+
+bench-routing: $(DEV) ## Measure what routing loses and saves, mode by mode; DATA=folder of the splits
+	$(BIN)/python -m bench.routing $(if $(DATA),--data $(DATA))
 
 clean: ## Remove caches; keeps .venv, and the keys, data and logs in var/
 	rm -rf .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

@@ -69,6 +69,7 @@ _OPTIONS: Final[Mapping[str, Callable[[str], Any]]] = {
     "temperature": _number,
     "max_tokens": _integer,
     "min_tier": str,
+    "mode": str,
 }
 PARAMETERS: Final = (*_ENVELOPE, *_OPTIONS, "on_error", "lines")
 

@@ -54,6 +54,9 @@ FAMILIES: Final[Mapping[str, Family]] = {
     "units_quarantined": Family(
         "penstock_units_quarantined", "Units that used up their attempts.", ("pipeline",)
     ),
+    "escalations": Family(
+        "penstock_escalations", "Units that the cpu lane passed on to the gpu lane.", ("pipeline",)
+    ),
     "stale_units": Family(
         "penstock_stale_units", "Units whose worker had lost them when it committed.", ("lane",)
     ),

@@ -30,7 +30,7 @@ from app.responses import conditional, respond, stream_lines
 from app.schemas import JobRequest
 from app.services import services
 from app.waits import preferred_wait, query_wait
-from ml.pipeline import Item, Options
+from ml.pipeline import Item, Mode, Options, Pipeline
 from tasks import keys
 from tasks.breakers import breaker_of
 from tasks.cache import answer_key
@@ -182,7 +182,6 @@ def _submission(
     pipeline = asked.pipeline
     options = Options(**asked.options)
     first = None if asked.bulk else Item(asked.inputs[0], options)
-    easy = first is not None and pipeline.complexity(first) < pipeline.cpu_below
     return Submission(
         spec=Spec(
             pipeline=pipeline.name,
@@ -197,7 +196,7 @@ def _submission(
             input_hash=_input_hash(asked, upload),
         ),
         inputs=asked.inputs,
-        lane=Lane.CPU if easy else Lane.GPU,
+        lane=lane_of(pipeline, options, first),
         priority=asked.priority,
         batch_items=pipeline.batch_items,
         most_unfinished=g.principal.limits.unfinished_items,
@@ -208,6 +207,18 @@ def _submission(
         cpu_may_serve=pipeline.cpu_may_serve(options),
         staged=upload.entries if upload else (),
     )
+
+
+def lane_of(pipeline: Pipeline, options: Options, only: Item | None) -> Lane:
+    """Where the job is to be answered. only: its item; None if it has many, which all try the cpu
+    lane where that may pay: what it is not sure of goes on."""
+    mode = pipeline.mode_of(options)
+    if mode is Mode.QUALITY or not pipeline.cpu_may_serve(options):
+        return Lane.GPU
+    if mode is Mode.CHEAP:
+        return Lane.CPU
+    easy = pipeline.cpu_below > (pipeline.complexity(only) if only else 0)
+    return Lane.CPU if easy else Lane.GPU
 
 
 def _input_hash(asked: JobRequest, upload: Upload | None) -> str | None:

@@ -15,7 +15,7 @@ from app.metadata import metadata_errors
 from app.strict_fields import StrictFloat, StrictInteger, StrictString
 from app.strict_json import reference
 from app.webhook_schemas import WebhookSchema, url_errors
-from ml.pipeline import Pipeline
+from ml.pipeline import Mode, Options, Pipeline
 from tasks.lanes import Priority
 from tasks.settings import Settings
 
@@ -27,7 +27,8 @@ class OptionsSchema(Schema):
     """See `ml.pipeline.Options`; an option that is absent takes the default there."""
 
     error_messages = {  # noqa: RUF012 - marshmallow's own convention
-        "unknown": "Unknown option; there are language, temperature, max_tokens and min_tier.",
+        "unknown": "Unknown option; there are language, temperature, max_tokens, min_tier "
+        "and mode.",
         "type": "Must be an object.",
     }
 
@@ -35,6 +36,7 @@ class OptionsSchema(Schema):
     temperature = StrictFloat(validate=Range(0.05, 20.0))
     max_tokens = StrictInteger(validate=Range(1, 4_096))
     min_tier = StrictString()
+    mode = StrictString(validate=OneOf(list(Mode)))
 
 
 class JobSchema(Schema):
@@ -120,9 +122,13 @@ class JobReader:
         """What the settings and the pipeline bound, beside the envelope's own schema."""
         errors: dict[str, Any] = {}
         tiers = [tier.name for tier in pipeline.tiers]
-        min_tier = envelope.get("options", {}).get("min_tier")
+        options = envelope.get("options", {})
+        min_tier = options.get("min_tier")
         if min_tier is not None and min_tier not in tiers:
             errors["options"] = {"min_tier": [f"Must be one of: {', '.join(tiers)}."]}
+        elif options.get("mode") == Mode.CHEAP and not pipeline.cpu_may_serve(Options(**options)):
+            text = f"Must not be cheap with the min_tier {min_tier}: the cpu lane has none so good."
+            errors["options"] = {"mode": [text]}
         deadline, longest = envelope.get("deadline_ms"), self._settings.max_deadline_ms
         if deadline is not None and not 1 <= deadline <= longest:
             errors["deadline_ms"] = [f"Must be between 1 and {longest} milliseconds."]

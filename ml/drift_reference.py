@@ -81,12 +81,21 @@ class Reference:
         return json.dumps({"features": features, "answers": answers}, separators=(",", ":"))
 
 
-def row(features: Mapping[str, float], output: Mapping[str, Any], comparable: bool = True) -> Row:
-    """One item's figures. comparable: whether its confidence is what it would be by default."""
+def row(
+    features: Mapping[str, float],
+    output: Mapping[str, Any],
+    comparable: bool = True,
+    routed: bool = False,
+) -> Row:
+    """One item's figures.
+
+    comparable: whether its confidence is what it would be by default. routed: whether its tier was
+    chosen by how hard it is; then neither confidence nor class is comparable.
+    """
     figures: dict[str, Any] = {name: round(float(value), 4) for name, value in features.items()}
     confidence, label = output.get("confidence"), output.get("label")
-    if comparable and isinstance(confidence, float | int):
+    if comparable and not routed and isinstance(confidence, float | int):
         figures[CONFIDENCE] = round(float(confidence), 4)
-    if isinstance(label, str):
+    if not routed and isinstance(label, str):
         figures[CLASS] = label[:LONGEST_CLASS]
     return figures | {TIER: output[TIER]}

@@ -21,10 +21,14 @@ class ItemError:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """One item's answer: either the `output` object of the HTTP contract or an error."""
+    """One item's answer: either the `output` object of the HTTP contract or an error.
+
+    sure: False if the pipeline would rather have its best tier asked than give this answer.
+    """
 
     output: dict[str, Any] | None
     error: ItemError | None
+    sure: bool = True
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,6 +21,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from enum import StrEnum
 from typing import Any, ClassVar, Protocol, Self
 
 from marshmallow import Schema
@@ -29,18 +30,28 @@ from ml.drift_reference import REFERENCE, Reference
 from ml.registry import Artifacts
 
 
+class Mode(StrEnum):
+    """What is spent on an answer: the gpu lane always, only where it pays, or never."""
+
+    QUALITY = "quality"
+    BALANCED = "balanced"
+    CHEAP = "cheap"
+
+
 @dataclass(frozen=True, slots=True)
 class Options:
     """What a client may ask of a prediction; one set per job.
 
     language: BCP 47 primary subtag of the input. temperature: softmax divisor, > 0.
     max_tokens: tokens kept of each text. min_tier: lowest tier the client accepts, None for any.
+    mode: see `Mode`; None for the pipeline's own.
     """
 
     language: str = "en"
     temperature: float = 1.0
     max_tokens: int = 256
     min_tier: str | None = None
+    mode: Mode | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,7 +114,8 @@ class Pipeline(ABC):
     cpu_tier: ClassVar[str | None] = None  # best tier the cpu lane runs; None: the last one
     batch_items: ClassVar[int] = 64  # most items a worker claims at once; the size of bulk units
     batch_tokens: ClassVar[int] = 8_192  # most padded tokens in one call of a tier
-    cpu_below: ClassVar[float] = 0.0  # items less complex than this go to the cpu lane
+    mode: ClassVar[Mode] = Mode.QUALITY  # unless a job asks for another
+    cpu_below: float = 0.0  # items less complex than this go to the cpu lane
     example: ClassVar[Mapping[str, Any]]  # a valid input: warms models up, documents the API
 
     @property
@@ -137,6 +149,17 @@ class Pipeline(ABC):
     def complexity(self, item: Item) -> float:
         """How hard an item is, 0..1. Below `cpu_below` it goes to the cpu lane."""
         return 1.0
+
+    def sure(self, item: Item, prediction: Prediction) -> bool:
+        """Whether the cpu lane's best tier may answer with this, or the item goes on to the gpu
+        lane."""
+        return True
+
+    def mode_of(self, options: Options) -> Mode:
+        """The mode asked for, or the pipeline's; quality if `min_tier` leaves no other."""
+        if not self.cpu_may_serve(options):
+            return Mode.QUALITY
+        return Mode(options.mode or self.mode)
 
     def cpu_may_serve(self, options: Options) -> bool:
         """Whether the cpu lane's best tier is at or above the lowest one the client accepts."""

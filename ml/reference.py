@@ -8,21 +8,16 @@ Versions never change, so a reference for one that has none, or has an old one, 
 from __future__ import annotations
 
 import argparse
-import json
-import shutil
-from collections.abc import Mapping
-from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
 import torch
 
 from ml.drift_reference import REFERENCE
-from ml.registry import MANIFEST, MODELS, Artifacts
+from ml.registry import MODELS, Artifacts
 from ml.training import measure
 from ml.training.data import Columns, read
 from ml.training.drift import reference
-from ml.training.release import vouch
+from ml.training.release import renewed
 
 _REPLACED = "reference.json"  # what versions before 2026.11.25.1 had, and nothing read
 
@@ -45,28 +40,7 @@ def renew(artifacts: Artifacts, version: str, dev: Path) -> Path:
         raise ValueError(f"{dev} is not the file that {artifacts.version} was calibrated on")
     scores = measure.scores(artifacts, split, measure.load_tiers(artifacts, "cpu"))
     text = reference(artifacts, split.texts, scores, trained["seed"]).dump()
-    return _write(artifacts, final, text)
-
-
-def _write(artifacts: Artifacts, final: Path, text: str) -> Path:
-    """All files of a version and one more, under a name of its own until it is whole."""
-    part = final.with_name(f".{final.name}.part")
-    shutil.rmtree(part, ignore_errors=True)
-    part.mkdir()
-    kept = artifacts.manifest["files"].keys() - {REFERENCE, _REPLACED}
-    for name in kept:
-        shutil.copyfile(artifacts.file(name), part / name)
-    (part / REFERENCE).write_text(text, encoding="utf-8")
-    files = {name: vouch(part / name) for name in sorted({*kept, REFERENCE})}
-    manifest = _manifest(artifacts.manifest, final.name, files)
-    shown = json.dumps(manifest, indent=1, ensure_ascii=False) + "\n"
-    (part / MANIFEST).write_text(shown, encoding="utf-8")
-    return part.rename(final)
-
-
-def _manifest(old: Mapping[str, Any], version: str, files: Mapping[str, Any]) -> dict[str, Any]:
-    created = datetime.now(UTC).isoformat(timespec="seconds")
-    return {**old, "version": version, "created": created, "files": files, "renews": old["version"]}
+    return renewed(artifacts, version, {REFERENCE: text}, {}, without={_REPLACED})
 
 
 def main() -> None:

@@ -19,7 +19,7 @@ from ml.isolate import Failed, isolated
 from ml.loaded import LoadedTier
 from ml.outcomes import Failure, ItemError, Outcome, Verdict
 from ml.packing import pack
-from ml.pipeline import Features, Item, Pipeline, Tier, TierRef
+from ml.pipeline import Features, Item, Mode, Pipeline, Tier, TierRef
 
 log = logging.getLogger(__name__)
 
@@ -172,7 +172,13 @@ class Runtime:
         degraded = answer.reason is not None
         output["tier"], output["model_version"] = answer.tier, version
         output["degraded"], output["reason"] = degraded, "; ".join(reasons) or None
-        return Outcome(output, None)
+        return Outcome(output, None, self._sure(item, answer))
+
+    def _sure(self, item: Item, answer: Answer) -> bool:
+        """Whether the answer may stand although better tiers than those here might be asked."""
+        if self._top == 0 or self.pipeline.mode_of(item.options) is not Mode.BALANCED:
+            return True
+        return answer.reason is None and self.pipeline.sure(item, answer.prediction)
 
 
 def _load(ref: TierRef, pipeline: Pipeline, device: str) -> LoadedTier:

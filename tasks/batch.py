@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import dataclass, replace
 from itertools import islice
 
 from redis import Redis
@@ -15,22 +15,24 @@ from ml.runtime import Prepared, Runtime
 from tasks import incidents
 from tasks.breakers import Breakers
 from tasks.cache import answer_key, look_up, may_keep
-from tasks.lanes import Settled, Unit
+from tasks.lanes import Payload, Settled, Unit
 from tasks.reservoir import Sampler
 from tasks.tallies import Answer, Counted, device_time, tally
+
+NOBODY_BETTER = "no_gpu_worker"  # why an unsure answer stands, unless the commit finds one
 
 
 @dataclass(frozen=True, slots=True)
 class Group:
     """The units of a batch that go to one pipeline.
 
-    places: for each item the index of its question among `prepared`, or the answer known already.
-    keys: for each question its cache key, or None.
+    places: for each item the index of its question among `prepared`, or its answer, if that is
+    cached or came with the unit from another lane. keys: for each question its cache key, or None.
     """
 
     units: Sequence[Unit]
     runtime: Runtime
-    places: Sequence[int | Answer]
+    places: Sequence[int | Counted]
     keys: Sequence[str | None]
     prepared: Prepared
 
@@ -38,15 +40,21 @@ class Group:
 def gather(units: Sequence[Unit], runtime: Runtime, redis: Redis) -> Group:
     """Flatten units to items, look answers up, and prepare each remaining question once."""
     items = [item for unit in units for item in items_of(unit)]
-    keys = [answer_key(runtime.pipeline, item) for item in items]
+    brought = [answer for unit in units for answer in _brought(unit)]
+    keys = [
+        None if answer else answer_key(runtime.pipeline, item)
+        for item, answer in zip(items, brought, strict=True)
+    ]
     known = look_up(redis, list({key: None for key in keys if key}))
-    places: list[int | Answer] = []
+    places: list[int | Counted] = []
     asked: dict[str, int] = {}
     questions: list[Item] = []
     question_keys: list[str | None] = []
-    for item, key in zip(items, keys, strict=True):
-        if key in known:
-            places.append(known[key])
+    for item, key, answer in zip(items, keys, brought, strict=True):
+        if answer:
+            places.append(answer)
+        elif key in known:
+            places.append(Counted(known[key], cached=True))
         elif key in asked:
             places.append(asked[key])
         else:
@@ -69,9 +77,10 @@ def answer(
         ml.faults.DeviceLost: the device can compute nothing more in this process.
     """
     pipeline = group.runtime.pipeline
-    run = group.runtime.run(group.prepared, skip=breakers.closed_to(pipeline))
+    closed = breakers.closed_to(pipeline)
+    run = group.runtime.run(group.prepared, skip=closed)
     breakers.record(pipeline.name, run.verdicts)
-    sampler.see(pipeline.name, group.prepared, run.outcomes)
+    sampler.see(pipeline.name, group.prepared, [_final(outcome) for outcome in run.outcomes])
     if run.failures:
         asking, questions = _asking(group), group.prepared.items
         incidents.models_failed(run.failures, asking.__getitem__, lambda n: questions[n].input)
@@ -79,29 +88,61 @@ def answer(
     moved = any(unit.reason for unit in group.units)  # its answers may be a lower tier's
     keep = {
         key: answer
-        for key, answer in zip(group.keys, answers, strict=True)
-        if key and not moved and may_keep(answer)
+        for key, answer, outcome in zip(group.keys, answers, run.outcomes, strict=True)
+        if key and outcome.sure and not moved and may_keep(answer)
     }
     best = pipeline.tiers[0].name
     spent = device_time(pipeline.name, lane, run.verdicts)
     share_us = spent.total() / max(1, sum(isinstance(place, int) for place in group.places))
+    unsure = {n for n, outcome in enumerate(run.outcomes) if not outcome.sure}
     places = iter(group.places)
     settled = []
     for number, unit in enumerate(group.units):
         own = list(islice(places, len(unit.payload.inputs)))
+        goes_on = not unit.reason and not unsure.isdisjoint(p for p in own if isinstance(p, int))
+        why = unit.reason or ("breaker_open" if best in closed else NOBODY_BETTER)
         items = [
-            Counted(_degraded(answers[place], unit, best), asked=bool(group.keys[place]))
-            if isinstance(place, int)
-            else Counted(place, cached=True)
+            place
+            if isinstance(place, Counted)
+            else Counted(
+                _degraded(answers[place], why if unit.reason or place in unsure else "", best),
+                asked=bool(group.keys[place]),
+            )
             for place in own
         ]
-        computed = sum(not item.cached for item in items)
-        cached = bool(own) and not computed
+        computed = sum(isinstance(place, int) for place in own)
+        onward = _onward(unit, own, items, unsure) if goes_on and best not in closed else None
+        cached = bool(own) and all(item.cached for item in items)
         _insert_rejected(items, unit)
         counts = tally(pipeline.name, lane, items, round(computed * share_us))
         outcomes = [item.answer for item in items]
-        settled.append(Settled(unit, outcomes, keep if number == 0 else {}, cached, counts))
+        answered = keep if number == 0 else {}
+        settled.append(Settled(unit, outcomes, answered, cached, counts, onward))
     return settled, spent, run.verdicts
+
+
+def _onward(
+    unit: Unit, own: Sequence[int | Counted], items: Sequence[Counted], unsure: Collection[int]
+) -> Payload:
+    """What the gpu lane is asked: the unit, with the answers that may stand."""
+    known = {
+        str(n): {"answer": item.answer, "cached": item.cached, "asked": item.asked}
+        for n, (place, item) in enumerate(zip(own, items, strict=True))
+        if place not in unsure
+    }
+    return replace(unit.payload, known=known)
+
+
+def _brought(unit: Unit) -> Iterator[Counted | None]:
+    """For each input the answer that another lane gave to it, if one did."""
+    known = unit.payload.known
+    for n in range(len(unit.payload.inputs)):
+        yield Counted(**known[str(n)]) if str(n) in known else None
+
+
+def _final(outcome: Outcome) -> Outcome:
+    """The outcome, without its output if another lane is asked too, which then counts."""
+    return outcome if outcome.sure else replace(outcome, output=None)
 
 
 def _asking(group: Group) -> dict[int, Unit]:
@@ -121,12 +162,12 @@ def _insert_rejected(items: list[Counted], unit: Unit) -> None:
         items.insert(int(place), Counted({"output": None, "error": error}))
 
 
-def _degraded(answer: Answer, unit: Unit, best: str) -> Answer:
-    """The answer, marked if its unit was moved here and a lower tier than the best gave it."""
+def _degraded(answer: Answer, why: str, best: str) -> Answer:
+    """The answer, marked if there is a reason why a lower tier than the best gave it."""
     output = answer["output"]
-    if not unit.reason or output is None or output["tier"] == best or output["degraded"]:
+    if not why or output is None or output["tier"] == best or output["degraded"]:
         return answer
-    reasons = [reason for reason in (unit.reason, output["reason"]) if reason]
+    reasons = [reason for reason in (why, output["reason"]) if reason]
     return {**answer, "output": output | {"degraded": True, "reason": "; ".join(reasons)}}
 
 

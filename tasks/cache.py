@@ -23,7 +23,7 @@ def answer_key(pipeline: Pipeline, item: Item) -> str | None:
     question = pipeline.cache_key(item)
     if question is None:
         return None
-    parts = (pipeline.name, pipeline.version, question)
+    parts = (pipeline.name, pipeline.version, pipeline.mode_of(item.options), question)
     return keys.cache(new_digest(*(part.encode() for part in parts)))
 
 

@@ -24,7 +24,7 @@ from tasks.batch import Group, answer, fail, gather
 from tasks.batch_log import BatchLog, BatchStory
 from tasks.breakers import Breakers
 from tasks.incidents import tags_of
-from tasks.lanes import Lane, Settled, Unit
+from tasks.lanes import Settled, Unit
 from tasks.leases import LaneWorker
 from tasks.logs import get_logger
 from tasks.process_metrics import process_metrics
@@ -240,8 +240,8 @@ class Inference(Work):
                 log.warning("commit failed, trying again", error=str(error))
                 time.sleep(COMMIT_AGAIN_S)
         self._reporter.ended(committed.ended)
-        if committed.wake:
-            wake(self._celery, Lane.WEBHOOKS)
+        for lane in committed.wake:
+            wake(self._celery, lane)
         if committed.stale:
             log.warning("stale units dropped", units=committed.stale, worker=self._worker.name)
         self._batches.tell(answered.story, answered.settled, committed.stale)

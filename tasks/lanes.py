@@ -29,7 +29,8 @@ class Payload:
     """What a worker needs to run a unit without reading its job's record.
 
     inputs: the valid ones. rejected: of an upload that goes on without the others, what was wrong
-    with those, by their place in the unit. traceparent: of its job, see `tasks.tracing`.
+    with those, by their place in the unit. traceparent: of its job, see `tasks.tracing`. known:
+    answers that another lane gave to some of the inputs, by their place among these.
 
     It is a list, and what stands last in it and is empty is left out.
     """
@@ -40,14 +41,14 @@ class Payload:
     request_id: str | None = None
     rejected: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     traceparent: str | None = None
+    known: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
 
     def dump(self) -> bytes:
         whole: tuple[Any, ...] = (self.pipeline, self.options, self.inputs, self.request_id)
-        if self.rejected or self.traceparent:
-            whole += (self.rejected,)
-        if self.traceparent:
-            whole += (self.traceparent,)
-        return orjson.dumps(whole)
+        more: tuple[Any, ...] = (self.rejected, self.traceparent, self.known)
+        while more and not more[-1]:
+            more = more[:-1]
+        return orjson.dumps(whole + more)
 
     @classmethod
     def load(cls, text: str | bytes) -> Payload:
@@ -98,7 +99,8 @@ class Unit:
 class Settled:
     """A unit that was run: one outcome per item, in input order, and what may be cached of it.
 
-    tally: what it adds to the counts; a unit that went to no pipeline has none.
+    tally: what it adds to the counts; a unit that went to no pipeline has none. onward: what the
+    gpu lane is to be asked in its place, if that is alive; the outcomes are for when it is not.
     """
 
     unit: Unit
@@ -106,6 +108,7 @@ class Settled:
     answers: Mapping[str, Mapping[str, Any]]  # cache key -> outcome
     cached: bool = False
     tally: Tally | None = None
+    onward: Payload | None = None
 
     @property
     def failed(self) -> int:

@@ -36,10 +36,10 @@ class Claim:
 
 @dataclass(frozen=True, slots=True)
 class Committed:
-    """stale: units that had been lost to another worker. wake: whether webhooks wait for theirs."""
+    """stale: units that had been lost to another worker. wake: lanes whose workers wait for it."""
 
     stale: int
-    wake: bool
+    wake: Sequence[Lane]
     ended: Sequence[Ended] = ()
 
 
@@ -93,7 +93,7 @@ class LaneWorker:
         with self._commit_s.time():
             stale, wake, ended = self.store.run(COMMIT, args)
         self.forget(settled.unit for settled in batch)
-        return Committed(stale, bool(wake), _read_ended(ended, batch))
+        return Committed(stale, [Lane(lane) for lane in wake], _read_ended(ended, batch))
 
     def release(self, units: Sequence[Unit]) -> None:
         """Hand units back unrun, so that another worker takes them at once."""
@@ -141,6 +141,7 @@ def _commit_args(settled: Settled) -> Iterator[Arg]:
     yield from (settled.failed, orjson.dumps(settled.outcomes), int(settled.cached))
     tally = settled.tally or Tally(join(unit.payload.pipeline, NONE, NONE))
     yield from (tally.from_cache, tally.device_us, tally.answered, tally.counts)
+    yield settled.onward.dump() if settled.onward else b""
 
 
 def _cache_args(settled: Settled) -> Iterator[str | bytes]:

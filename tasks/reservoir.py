@@ -24,7 +24,7 @@ import orjson
 from ml.cascade import Member
 from ml.drift_reference import Row, row
 from ml.outcomes import Outcome
-from ml.pipeline import Pipeline
+from ml.pipeline import Mode, Pipeline
 from ml.runtime import Prepared
 from tasks import keys
 from tasks.logs import get_logger
@@ -53,7 +53,9 @@ class Reservoir:
             draw = random.random()  # noqa: S311
             if draw < limit and outcome.output is not None and isinstance(member, Member):
                 figures = self._pipeline.drift_features(item, member.features)
-                self._keep(draw, row(figures, outcome.output, item.options.temperature == 1.0))
+                routed = self._pipeline.mode_of(item.options) is Mode.BALANCED
+                usual = item.options.temperature == 1.0
+                self._keep(draw, row(figures, outcome.output, usual, routed))
 
     def _keep(self, draw: float, figures: Row) -> None:
         drawn = (-draw, orjson.dumps([draw, figures]))

@@ -10,7 +10,7 @@ from typing import Any, ClassVar, Self
 
 from ml.moderation.pipeline import Moderation
 from ml.moderation.schema import TextInput
-from ml.pipeline import Features, Item, Pipeline, Prediction, Tier, TierRef
+from ml.pipeline import Features, Item, Mode, Pipeline, Prediction, Tier, TierRef
 from ml.registry import Artifacts
 
 SLOW_S = 0.005  # seconds that the slow tier takes for each item
@@ -79,6 +79,8 @@ class Bulky(Echo):
 
 class FastModeration(Moderation):
     """Moderation without its slowest tier, so that thousands of jobs fit a test on busy cores."""
+
+    mode = Mode.QUALITY
 
     def __init__(self) -> None:
         super().__init__()

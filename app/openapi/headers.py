@@ -8,6 +8,7 @@ from app.bulk_query import OnError
 from app.listing import USUAL_PAGE
 from app.openapi import examples
 from app.openapi.usage import USAGE_PARAMETERS
+from ml.pipeline import Mode
 from tasks.jobs import Status
 from tasks.lanes import Priority
 from tasks.settings import Settings
@@ -23,6 +24,7 @@ _OF_UPLOADS: tuple[tuple[str, str, dict[str, Any]], ...] = (
     ("UploadTemperature", "temperature", {"type": "number", "minimum": 0.05, "maximum": 20}),
     ("UploadMaxTokens", "max_tokens", {"type": "integer", "minimum": 1, "maximum": 4_096}),
     ("UploadMinTier", "min_tier", {"type": "string"}),
+    ("UploadMode", "mode", {"enum": list(Mode)}),
     ("UploadOnError", "on_error", {"enum": list(OnError), "default": OnError.FAIL}),
     ("UploadLines", "lines", {"type": "integer", "minimum": 1}),
 )

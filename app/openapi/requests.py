@@ -105,6 +105,10 @@ def _options(shapes: Shapes, pipeline: Pipeline) -> dict[str, Any]:
         "enum": [tier.name for tier in pipeline.tiers],
         "description": "The lowest tier whose answer is accepted.",
     }
+    options["properties"]["mode"] |= {
+        "default": pipeline.mode,
+        "description": "Gpu lane: quality always; balanced where an input needs it; cheap never.",
+    }
     options["additionalProperties"] = False
     return options
 

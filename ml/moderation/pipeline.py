@@ -8,10 +8,11 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any, ClassVar, cast
 
 from ml.moderation.policy import Policy, sharpen
+from ml.moderation.router import Router
 from ml.moderation.schema import TextInput
-from ml.moderation.signals import complexity, watched
+from ml.moderation.signals import watched
 from ml.moderation.tiers import tiers_of
-from ml.pipeline import Features, Item, Pipeline, Prediction
+from ml.pipeline import Features, Item, Mode, Pipeline, Prediction
 from ml.registry import Artifacts
 
 if TYPE_CHECKING:
@@ -24,6 +25,7 @@ class Moderation(Pipeline):
     name = "moderation"
     input_schema = TextInput
     cpu_tier = "cnn"
+    mode = Mode.BALANCED
     batch_tokens = 4_096
     example: ClassVar[Mapping[str, Any]] = {"text": "Have a great day, everyone!"}
 
@@ -32,6 +34,9 @@ class Moderation(Pipeline):
         self.tiers = tiers_of(artifacts)
         self.classes: tuple[str, ...] = tuple(artifacts.manifest["classes"])
         self.policy = Policy.read(self.classes, artifacts.manifest["policy"])
+        # A version without a router sends everything to the gpu lane.
+        self.router = Router.read(artifacts) if "routing" in artifacts.manifest else None
+        self.cpu_below = self.router.thresholds.cpu_below if self.router else 0.0
 
     @property
     def artifacts(self) -> Artifacts:
@@ -70,7 +75,12 @@ class Moderation(Pipeline):
         return output | {"reason": rule} if rule else output
 
     def complexity(self, item: Item) -> float:
-        return complexity(item.input["text"])
+        return self.router.complexity(item.input["text"]) if self.router else 1.0
+
+    def sure(self, item: Item, prediction: Prediction) -> bool:
+        """Whether asking the transformer too would hardly be worth its time."""
+        confidence = max(prediction.scores.values())
+        return self.router is None or self.router.sure(item.input["text"], confidence)
 
     def cache_key(self, item: Item) -> str:
         """The text and every option that may change its output; not who wrote it."""
@@ -92,6 +102,7 @@ class Moderation(Pipeline):
             "metrics",
             "policy",
             "actions",
+            "routing",
             "latency",
             "licence",
             "model_card",

@@ -1,4 +1,4 @@
-"""Numbers about a text, for drift, routing and business rules. Standard library only."""
+"""Numbers about a text, for drift and business rules. Standard library only."""
 
 from __future__ import annotations
 
@@ -26,12 +26,3 @@ def foreign_share(text: str) -> float:
         return 0.0
     letters = _LETTER.findall(text)
     return sum(letter > _LATIN_END for letter in letters) / len(letters) if letters else 0.0
-
-
-def complexity(text: str) -> float:
-    """How much a text asks of a model, 0..1: grows with its length, more so if not ASCII.
-
-    Ranks texts for the router; it is no probability.
-    """
-    words = text.count(" ") + 1
-    return min(1.0, words / 48 + (0.0 if text.isascii() else 0.25))

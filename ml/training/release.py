@@ -6,7 +6,7 @@ import hashlib
 import json
 import platform
 import shutil
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -103,3 +103,38 @@ def vouch(path: Path) -> dict[str, Any]:
     """What a manifest says of a file."""
     data = path.read_bytes()
     return {"sha256": hashlib.sha256(data).hexdigest(), "bytes": len(data)}
+
+
+def renewed(
+    artifacts: Artifacts,
+    version: str,
+    texts: Mapping[str, str],
+    facts: Mapping[str, Any],
+    without: Collection[str] = (),
+) -> Path:
+    """A new version beside `artifacts` with its files and facts, and these over or beside them.
+
+    Written under a name of its own until it is whole. texts: files by name. without: files that
+    are left out. Raises FileExistsError if the version exists: versions never change.
+    """
+    final = artifacts.path.parent / version
+    if final.exists():
+        raise FileExistsError(f"{final} exists; versions never change, choose another")
+    part = final.with_name(f".{version}.part")
+    shutil.rmtree(part, ignore_errors=True)
+    part.mkdir()
+    for name in artifacts.manifest["files"].keys() - texts.keys() - set(without):
+        shutil.copyfile(artifacts.file(name), part / name)
+    for name, text in texts.items():
+        (part / name).write_text(text, encoding="utf-8")
+    manifest = {
+        **artifacts.manifest,
+        "version": version,
+        "created": datetime.now(UTC).isoformat(timespec="seconds"),
+        "files": {path.name: vouch(path) for path in sorted(part.iterdir())},
+        "renews": artifacts.version,
+        **facts,
+    }
+    text = json.dumps(manifest, indent=1, ensure_ascii=False)
+    (part / MANIFEST).write_text(text + "\n", encoding="utf-8")
+    return part.rename(final)

@@ -94,7 +94,11 @@ end
 -- Lanes that may take the job, best first, and why an answer from there would be a lesser one.
 local function candidates()
     local first = { asked, '' }
-    local other = asked == 'gpu' and ARGV[12] == '1' and lanes_alive(tonumber(ARGV[14]))['cpu']
+    local alive = lanes_alive(tonumber(ARGV[14]))
+    if asked == 'cpu' and alive['gpu'] and not alive['cpu'] then
+        return { { 'gpu', '' }, first }
+    end
+    local other = asked == 'gpu' and ARGV[12] == '1' and alive['cpu']
     if not other then
         return { first }
     end

@@ -24,11 +24,12 @@ from tests.app.uploads import (
 def test_the_envelope_comes_in_the_query(client: FlaskClient, store: Store) -> None:
     query = (
         "pipeline=echo&priority=high&deadline_ms=60000&language=de&temperature=0.5&max_tokens=7"
-        "&min_tier=size"
+        "&min_tier=size&mode=quality"
     )
     job = job_in(upload(client, GOOD, query), 202)
     record = store.redis.hgetall(keys.job(job["id"]))
     options = {"language": "de", "temperature": 0.5, "max_tokens": 7, "min_tier": "size"}
+    options["mode"] = "quality"
     assert json.loads(record["spec"])["options"] == options
     assert int(record["deadline"]) > 0
     assert store.redis.xlen(keys.stream("gpu", "high")) == 1

@@ -141,6 +141,7 @@ BAD = [
     pytest.param(job(options={"language": "en\n"}), "/options/language", "'en'", id="language-nl"),
     pytest.param(job(options={"language": 7}), "/options/language", "string", id="language-number"),
     pytest.param(job(options={"min_tier": "gpt"}), "/options/min_tier", "one of: null", id="tier"),
+    pytest.param(job(options={"mode": "fast"}), "/options/mode", "quality, balanced", id="mode"),
     pytest.param(job(options={"min_tier": 7}), "/options/min_tier", "string", id="tier-number"),
 ]
 
@@ -231,6 +232,7 @@ def test_an_answer_to_bad_input_is_short(client: FlaskClient) -> None:
         ),
         pytest.param(job(options={"min_tier": "null"}), id="min_tier"),
         pytest.param(job(options={"max_tokens": 64.0}, deadline_ms=9e4), id="integers-in-disguise"),
+        pytest.param(job(options={"mode": "balanced"}), id="mode"),
         pytest.param(job(options={}, metadata={}), id="empty-objects"),
         pytest.param(job(priority="high", deadline_ms=86_400_000), id="urgent-and-patient"),
     ],

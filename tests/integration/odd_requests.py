@@ -153,6 +153,7 @@ _WITH_TEXT: list[Callable[[str], Any]] = [
     lambda text: {**VALID, "metadata": {"a": [text]}},
     lambda text: {**VALID, "options": {"language": text}},
     lambda text: {**VALID, "options": {"min_tier": text}},
+    lambda text: {**VALID, "options": {"mode": text}},
     lambda text: {**VALID, "priority": text},
     lambda text: {**VALID, "pipeline": text},
     lambda text: {**VALID, text: 1},

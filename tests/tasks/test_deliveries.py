@@ -121,12 +121,12 @@ def test_the_commit_says_whether_the_lane_must_be_woken(
     store: Store, gpu: LaneWorker, hooks: LaneWorker
 ) -> None:
     put(store, hooked("job.succeeded"))
-    assert gpu.commit([done(unit) for unit in claim(gpu)]).wake is True
+    assert gpu.commit([done(unit) for unit in claim(gpu)]).wake == [Lane.WEBHOOKS]
     put(store)
-    assert gpu.commit([done(unit) for unit in claim(gpu)]).wake is False
+    assert gpu.commit([done(unit) for unit in claim(gpu)]).wake == []
     claim(hooks, awake_ms=10_000)
     put(store, hooked("job.succeeded"))
-    assert gpu.commit([done(unit) for unit in claim(gpu)]).wake is False
+    assert gpu.commit([done(unit) for unit in claim(gpu)]).wake == []
     assert hooks.wait_for_bell(1) is True
 
 

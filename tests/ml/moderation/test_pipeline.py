@@ -89,10 +89,15 @@ def test_equal_questions_share_a_cache_key_and_others_do_not() -> None:
     assert len({pipeline.cache_key(item) for item in others}) == len(others)
 
 
-def test_complexity_grows_with_the_text_and_stays_within_0_and_1() -> None:
-    found = [pipeline.complexity(Item({"text": "word " * n})) for n in (1, 5, 20, 1_000)]
-    assert found == sorted(found)
-    assert all(0 <= value <= 1 for value in found)
+def test_complexity_is_a_probability_and_higher_for_what_the_tiers_see_differently() -> None:
+    plain, veiled = (
+        pipeline.complexity(Item({"text": text}))
+        for text in (
+            "what a lovely day at the beach",
+            "white people are under attack by immigrants",
+        )
+    )
+    assert 0 <= plain < veiled <= 1
 
 
 def test_the_card_gives_version_figures_thresholds_and_licence() -> None:
@@ -100,6 +105,7 @@ def test_the_card_gives_version_figures_thresholds_and_licence() -> None:
     assert card["version"] == pipeline.version
     assert set(card["metrics"]) == {ref.name for ref in pipeline.tiers}
     assert set(card["policy"]["thresholds"]) == {"review", "block"}
+    assert card["routing"]["thresholds"]["cpu_below"] == pipeline.cpu_below
     assert "MIT" in card["licence"]
     assert card["model_card"] == "docs/model-card.md"
 
