@@ -66,7 +66,8 @@ answers are never read by accident with its record.
 Fields of a unit (a stream entry): job, unit, items (their number), owner, cpu (1 if the cpu lane
 may serve it), bytes (of its payload), payload (JSON list: pipeline, options, inputs, request_id,
 perhaps rejected, traceparent and known answers; empty if staged), reason (why the sweep moved it
-there). A dead letter has job, unit, payload, its spec and the stream it stood in.
+there), left (items without an answer, if not all). A dead letter has job, unit, payload, its spec
+and the stream it stood in.
 
 A lane's streams are what workers claim from, in order. The consumer group's pending list holds the
 leases: consumer = holder, idle time = age of the lease by Redis's clock. `ahead` counts, by owner,

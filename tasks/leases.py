@@ -141,7 +141,10 @@ def _commit_args(settled: Settled) -> Iterator[Arg]:
     yield from (settled.failed, orjson.dumps(settled.outcomes), int(settled.cached))
     tally = settled.tally or Tally(join(unit.payload.pipeline, NONE, NONE))
     yield from (tally.from_cache, tally.device_us, tally.answered, tally.counts)
-    yield settled.onward.dump() if settled.onward else b""
+    if onward := settled.onward:
+        yield from (onward.dump(), len(onward.inputs) - len(onward.known))
+    else:
+        yield from (b"", 0)
 
 
 def _cache_args(settled: Settled) -> Iterator[str | bytes]:

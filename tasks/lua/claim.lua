@@ -80,7 +80,7 @@ local function take(stream, entry, unit)
         'started', record[4] or STAMP, 'attempts', math.max(attempt, tonumber(record[3] or 0)))
     claimed[#claimed + 1] =
         { stream, entry, job, unit.unit, attempt, items, payload, unit.bytes, unit.reason }
-    budget = attempt > 1 and 0 or budget - items
+    budget = attempt > 1 and 0 or budget - (unit.left or items)
 end
 
 -- Whether this claim may take a unit whose lease ran out.

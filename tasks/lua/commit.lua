@@ -4,7 +4,8 @@
 --       7 what the device did, counts a line each; it counts whatever becomes of the units
 --       then per unit: stream, entry, job, unit, attempt, items, bytes of its payload, failed items,
 --       outcomes, cached 0/1, items answered from the cache, device time, us,
---       pipeline|tier|model version, counts a line each, payload for the gpu lane or ''
+--       pipeline|tier|model version, counts a line each, payload for the gpu lane or '', items
+--       that are asked there
 --       then per cacheable answer: cache key, outcomes
 -- Returns {stale, wake, ended}: units that another worker holds or has answered; the lanes that must be
 -- woken; the jobs that ended, see tasks/ended.py.
@@ -16,7 +17,7 @@
 local lane, consumer, lease = ARGV[1], ARGV[2], tonumber(ARGV[3])
 local ttl, cache_ttl, units = ARGV[4], tonumber(ARGV[5]), tonumber(ARGV[6])
 local stale = 0
-local FIRST_UNIT, FIELDS = 8, 15
+local FIRST_UNIT, FIELDS = 8, 16
 local wake_gpu = false
 
 write_even_when_full()
@@ -43,7 +44,7 @@ local function may_go_on()
     return gpu_alive
 end
 
-local function go_on(source, entry, job, unit, items, bytes, payload)
+local function go_on(source, entry, job, unit, items, bytes, payload, left)
     local key = 'ps:job:' .. job
     local stream = stream_of('gpu', source:match('[^:]+$'))
     local owner = redis.call('HGET', key, 'owner')
@@ -51,7 +52,7 @@ local function go_on(source, entry, job, unit, items, bytes, payload)
     redis.call('HINCRBY', key, 'a:' .. unit, -1)
     redis.call('HSET', key, 'lane', 'gpu')
     append(stream, { job = job, unit = unit, items = items, owner = owner, cpu = '1',
-        bytes = #payload, payload = payload, reason = '' })
+        bytes = #payload, payload = payload, reason = '', left = left })
     redis.pcall('XGROUP', 'CREATE', stream, GROUP, '0')
     wake_gpu = true
     return owner
@@ -62,7 +63,7 @@ local first_answer = FIRST_UNIT + units * FIELDS
 for i = FIRST_UNIT, first_answer - 1, FIELDS do
     local stream, entry, job, unit, attempt = unpack(ARGV, i, i + 4)
     local items, bytes, failed, outcomes, cached = unpack(ARGV, i + 5, i + 9)
-    local from_cache, device_us, answered, counts, onward = unpack(ARGV, i + 10, i + 14)
+    local from_cache, device_us, answered, counts, onward, left = unpack(ARGV, i + 10, i + 15)
     local key = 'ps:job:' .. job
     if not holds(stream, entry, consumer, lease) then
         stale = stale + 1
@@ -74,7 +75,7 @@ for i = FIRST_UNIT, first_answer - 1, FIELDS do
             drop(stream, entry, items, bytes) -- cancelled or expired meanwhile
         elseif onward ~= '' and may_go_on() then
             local pipeline = answered:match('^[^|]*')
-            local owner = go_on(stream, entry, job, unit, items, bytes, onward)
+            local owner = go_on(stream, entry, job, unit, items, bytes, onward, left)
             count('escalations|' .. pipeline, 1)
             charge(owner, pipeline, 0, '0', device_us)
         else

@@ -19,6 +19,7 @@ local function unit_of(fields)
     return {
         job = fields[2], unit = fields[4], items = fields[6], owner = fields[8], cpu = fields[10],
         bytes = fields[12], payload = fields[14], reason = fields[16] or '',
+        left = fields[18],
     }
 end
 
@@ -92,8 +93,11 @@ end
 local function append(stream, unit)
     local fields = { 'job', unit.job, 'unit', unit.unit, 'items', unit.items, 'owner', unit.owner,
         'cpu', unit.cpu, 'bytes', unit.bytes, 'payload', unit.payload }
-    if unit.reason ~= '' then -- why it does not stand in the lane that was asked for
+    if unit.reason ~= '' or unit.left then -- why it does not stand in the lane that was asked for
         fields[15], fields[16] = 'reason', unit.reason
+    end
+    if unit.left then -- its items that have no answer yet, if they are not all
+        fields[17], fields[18] = 'left', unit.left
     end
     weigh(stream, 1, unit.items, unit.bytes)
     local places, lines = stream .. ':ahead', stream .. ':lines'
