@@ -8,7 +8,8 @@ DEV := $(VENV)/.dev-installed
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help up down test faults soak check fmt openapi bench bench-drift bench-observability bench-routing clean
+.PHONY: help up down test faults soak check fmt openapi clean
+.PHONY: bench bench-autoscale bench-drift bench-observability bench-routing
 
 help: ## List the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1	\2/p' Makefile
@@ -41,6 +42,9 @@ fmt: $(DEV) ## Format the code and mend what lint can
 
 openapi: $(RUNTIME) ## Write docs/openapi.json anew, from the routes and schemas
 	$(BIN)/python -m app.openapi > docs/openapi.json
+
+bench-autoscale: $(DEV) ## Simulate autoscaling beside Celery's rule and KEDA's; writes docs/img/autoscale-*.png
+	$(BIN)/python -m bench.autoscale --plots docs/img
 
 bench-drift: $(DEV) ## Measure false alarms of drift and what shifts it finds; DATA=folder of the splits
 	$(BIN)/python -m bench.drift $(if $(DATA),--data $(DATA))
