@@ -22,6 +22,7 @@ from app.console.routes import console
 from app.deliveries import deliveries
 from app.docs import docs
 from app.jobs import jobs
+from app.lanes import lanes
 from app.ops import ops
 from app.pipelines import pipelines
 from app.services import EXTENSION, Services
@@ -31,7 +32,8 @@ from app.webhook_secret import webhook_secret
 from tasks.settings import Settings
 
 BLUEPRINTS = (
-    *(jobs, deliveries, webhook_endpoints, webhook_secret, pipelines, usage, ops, docs, console),
+    *(jobs, deliveries, webhook_endpoints, webhook_secret, pipelines, usage, lanes),
+    *(ops, docs, console),
 )
 
 

@@ -66,6 +66,16 @@ FAMILIES: Final[Mapping[str, Family]] = {
     "worker": Family(
         "penstock_worker_seconds", "Time of worker children.", ("lane", "state"), _MICRO
     ),
+    "scaling": Family(
+        "penstock_scaling_decisions",
+        "Decisions that a lane should have more workers, or fewer.",
+        ("lane", "direction"),
+    ),
+    "pool": Family(
+        "penstock_pool_changes",
+        "Children that a worker added to its pool, or took away.",
+        ("lane", "direction"),
+    ),
     "dropped": Family(
         "penstock_series_dropped", "Counts left out: there were too many series by then."
     ),

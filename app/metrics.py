@@ -12,6 +12,7 @@ from app.cost import prices_of
 from app.cost_metrics import costs
 from app.counts import counts
 from app.drift_metrics import drift_metrics
+from app.scale_metrics import desired_workers
 from ml.pipeline import Pipeline
 from tasks import keys
 from tasks.breakers import State, states
@@ -51,6 +52,7 @@ def _read(store: Store, pipelines: Iterable[Pipeline]) -> Iterator[Metric]:
     yield _gauge(
         "penstock_lane_oldest_seconds", "Age of the oldest waiting unit.", "lane", ages_s(store)
     )
+    yield desired_workers(store)
     yield _breaker_states(states(store, pipelines))
     yield from drift_metrics(store, pipelines)
 

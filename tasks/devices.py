@@ -21,7 +21,21 @@ def pool_size(settings: Settings, lane: Lane) -> int:
     """Children of a worker: one per GPU in the gpu lane (one on the CPU if there is none)."""
     if lane is Lane.GPU:
         return max(1, len(visible_gpus(settings)))
-    return settings.cpu_workers if lane is Lane.CPU else 1
+    if lane is Lane.CPU:
+        return settings.cpu_workers_range[0] if settings.cpu_pool_scales else settings.cpu_workers
+    return 1
+
+
+def most_children(settings: Settings, lane: Lane) -> int:
+    """The same, or more where the lane's load decides (see `tasks.scaling`)."""
+    if scales(settings, lane):
+        return settings.cpu_workers_range[1]
+    return pool_size(settings, lane)
+
+
+def scales(settings: Settings, lane: Lane) -> bool:
+    """Whether a worker of the lane adds children and takes them away by the lane's load."""
+    return lane is Lane.CPU and settings.cpu_pool_scales
 
 
 def pin(settings: Settings, lane: Lane, child: int) -> str:

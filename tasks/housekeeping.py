@@ -18,6 +18,7 @@ from tasks.leases import LaneWorker
 from tasks.logs import get_logger
 from tasks.publish import wake
 from tasks.reports import Reporter
+from tasks.scaling import decide
 from tasks.series import join
 from tasks.store import SWEEP, Arg
 
@@ -94,6 +95,8 @@ class Housekeeper(threading.Thread):
         self._reporter.ended([Ended.read(raw) for raw in ended])
         for lane in lanes:
             wake(self._celery, lane)
+        if swept:
+            decide(self._worker.store)
 
     def _die_with_parent(self) -> None:
         """A parent killed outright leaves orphans that would compute for nobody."""

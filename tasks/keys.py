@@ -16,6 +16,7 @@
 | ps:lane:{lane}:settled       | string | none                | commit: units settled, ever      |
 | ps:lane:{lane}:load          | hash   | none                | whatever adds or deletes units   |
 | ps:lane:{lane}:rate          | hash   | none                | sweep: units drained per second  |
+| ps:scale:{lane}              | hash   | none                | scale: workers it should have    |
 | ps:breakers                  | hash   | none; fields go     | verdict, probe                   |
 | ps:endpoints:{owner}         | hash   | none; fields go     | endpoint: id -> JSON             |
 | ps:hooks:{owner}             | hash   | none; fields go     | endpoint: enabled ones' events   |
@@ -84,6 +85,10 @@ A lane's load: items and bytes of payload in it, held ones too; parked:{priority
 A field of ps:breakers is "pipeline/tier", its value "failures until": failed calls in a row, and
 the moment (ms) until which the breaker lets nobody through; a tier that has not failed since its
 last success has no field.
+
+A hash of ps:scale has the last decision on a lane: desired (workers), decided (us, when), settled
+(units until then), drain (units per second of late) and memory (JSON, what the policy keeps between
+decisions; see `tasks.scaling`).
 
 A delivery's hash: job, owner, event, endpoint (an id, or `job`), line, status, created, finished,
 next (ms), tries, l:{try} (JSON, the log), a:0 (claims since the last try: the fence), body, url (of
@@ -196,6 +201,14 @@ def load(lane: str) -> str:
 
 def rate(lane: str) -> str:
     return f"{LANE}{lane}:rate"
+
+
+def settled(lane: str) -> str:
+    return f"{LANE}{lane}:settled"
+
+
+def scale(lane: str) -> str:
+    return f"ps:scale:{lane}"
 
 
 def bell(lane: str) -> str:

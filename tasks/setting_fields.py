@@ -106,6 +106,10 @@ def count(env: str, default: int, low: int = 1, high: int = 2**31) -> Any:
     return read_from(env, fields.Integer(validate=Range(low, high)), default)
 
 
+def optional_count(env: str, low: int = 1, high: int = 2**31) -> Any:
+    return read_from(env, fields.Integer(validate=Range(low, high)), None)
+
+
 def share(env: str, default: float) -> Any:
     """A number from 0 to 1."""
     return read_from(env, fields.Float(validate=Range(0, 1)), default)

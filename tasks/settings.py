@@ -20,6 +20,7 @@ from tasks.setting_fields import (
     WordList,
     count,
     import_paths,
+    optional_count,
     optional_secret,
     origins,
     price,
@@ -135,7 +136,16 @@ class Settings:
     warm_up_s: int = count("PENSTOCK_WARM_UP_S", 120)
     hard_limit_s: int = count("PENSTOCK_HARD_LIMIT_S", 60)
     cpu_workers: int = count("PENSTOCK_CPU_WORKERS", 1, high=256)
+    cpu_workers_min: int | None = optional_count("PENSTOCK_CPU_WORKERS_MIN", high=256)
+    cpu_workers_max: int | None = optional_count("PENSTOCK_CPU_WORKERS_MAX", high=256)
     visible_gpus: tuple[str, ...] | None = read_from("CUDA_VISIBLE_DEVICES", WordList(), None)
+
+    # How many workers a lane should have
+    scale_target_wait_s: int = count("PENSTOCK_SCALE_TARGET_WAIT_S", 5, high=3_600)
+    scale_cool_down_s: int = count("PENSTOCK_SCALE_COOL_DOWN_S", 60, high=86_400)
+    scale_cpu_pool: bool = read_from("PENSTOCK_SCALE_CPU_POOL", fields.Boolean(), True)
+    gpu_workers_min: int = count("PENSTOCK_GPU_WORKERS_MIN", 1, low=0, high=10_000)
+    gpu_workers_max: int = count("PENSTOCK_GPU_WORKERS_MAX", 1, high=10_000)
 
     # Webhooks
     max_webhook_endpoints: int = count("PENSTOCK_MAX_WEBHOOK_ENDPOINTS", 16, high=1_000)
@@ -195,6 +205,15 @@ class Settings:
                 f"PENSTOCK_RENEW_MS={self.renew_ms} is not valid: it must be at most half of "
                 f"PENSTOCK_LEASE_MS={self.lease_ms}, or one late renewal loses the lease."
             )
+        for lane, lowest, highest in (
+            ("GPU", self.gpu_workers_min, self.gpu_workers_max),
+            ("CPU", *self.cpu_workers_range),
+        ):
+            if lowest > highest:
+                raise SettingsError(
+                    f"PENSTOCK_{lane}_WORKERS_MAX={highest} is not valid: it must be at least "
+                    f"PENSTOCK_{lane}_WORKERS_MIN={lowest}."
+                )
         if 0 < self.drift_samples < self.drift_min_samples:
             raise SettingsError(
                 f"PENSTOCK_DRIFT_SAMPLES={self.drift_samples} is not valid: it must be 0, or at "
@@ -212,6 +231,21 @@ class Settings:
                 f"and PENSTOCK_MAX_EVENT_STREAMS={self.max_event_streams} together, or those who "
                 "wait leave nobody else a thread."
             )
+
+    @property
+    def cpu_workers_range(self) -> tuple[int, int]:
+        """Fewest and most children of the cpu lane."""
+        lowest, highest = self.cpu_workers_min, self.cpu_workers_max
+        return (
+            lowest or min(self.cpu_workers, highest or self.cpu_workers),
+            highest or max(self.cpu_workers, lowest or self.cpu_workers),
+        )
+
+    @property
+    def cpu_pool_scales(self) -> bool:
+        """Whether the cpu lane's worker has more children or fewer by the lane's load."""
+        lowest, highest = self.cpu_workers_range
+        return self.scale_cpu_pool and lowest < highest
 
     @property
     def served(self) -> tuple[str, ...]:

@@ -77,6 +77,7 @@ PING = Script("ping")
 SAMPLE = Script("sample")
 DRIFT = Script("drift")
 AGES = Script("ages")
+SCALE = Script("scale")
 
 
 class Store:

@@ -36,10 +36,13 @@ from tasks.logs import configure_logs, get_logger
 from tasks.metrics_folder import open_folder
 from tasks.metrics_server import MetricsServer
 from tasks.minder import Rescuer, Watchdog
+from tasks.pool_autoscaler import follows
 from tasks.process_metrics import WORKER, collector_of, process_metrics
+from tasks.publish import wake
 from tasks.pulse import Guard, Pulse
 from tasks.queue_spans import QueueSpans
 from tasks.reports import Reporter, Sink
+from tasks.retiring import Retirer, hold_back
 from tasks.settings import Settings, SettingsError
 from tasks.store import Store, connect
 from tasks.tracing import start_tracing
@@ -64,6 +67,7 @@ class Child:
         index: int = current_process().index  # type: ignore[attr-defined]
         pulse.begin(index)
         device = devices.pin(settings, lane, index)
+        self.celery = celery
         self.worker = LaneWorker(Store(connect(settings, 4), settings), lane)
         self.tracer = start_tracing(settings, lane, self.worker.name)
         reporter = Reporter(sinks(settings, celery, self.worker, self.tracer))
@@ -95,6 +99,10 @@ class Child:
     def start(self) -> None:
         for thread in self.threads:
             thread.start()
+        settings, lane = self.worker.store.settings, self.worker.lane
+        if devices.scales(settings, lane):
+            Retirer(self.work, self.retire, settings.hard_limit_s).start()
+            wake(self.celery, lane)  # those that there are may go round among the others, all busy
 
     def run_batches(self) -> int:
         """Returns the number of batches that were run."""
@@ -109,6 +117,12 @@ class Child:
             self.goodbye()
             os._exit(1)
         return 0
+
+    def retire(self) -> None:
+        """The end of a child that is no longer wanted."""
+        self.stop()
+        self.goodbye()
+        os._exit(0)
 
     def stop(self) -> None:
         if not isinstance(self.work, Inference):
@@ -188,9 +202,10 @@ def build(settings: Settings, lane: Lane) -> Celery:
     """The Celery application of one lane's worker, with its task and its children's life."""
     sentry.install(settings, "worker", CeleryIntegration(propagate_traces=False), lane=lane)
     celery = make_celery(settings)
+    celery.conf.worker_autoscaler = follows(settings, lane)
     children: list[Child] = []
     parent = os.getpid()
-    pulse = Pulse(devices.pool_size(settings, lane))
+    pulse = Pulse(devices.most_children(settings, lane))
     guard = Guard(pulse, settings)
 
     @celery.task(name=RUN_BATCHES)
@@ -205,6 +220,8 @@ def build(settings: Settings, lane: Lane) -> Celery:
 
     @worker_process_init.connect(weak=False)
     def start(**_: object) -> None:
+        if devices.scales(settings, lane):
+            hold_back()
         configure_logs(settings)
         sentry.install(settings, "worker", CeleryIntegration(propagate_traces=False), lane=lane)
         try:
@@ -256,7 +273,10 @@ def main(argv: list[str]) -> int:
         return 2
     if lane is Lane.GPU and not devices.visible_gpus(settings):
         log.warning("no GPU is visible: the gpu lane runs on the CPU")
-    options = ["--pool=prefork", f"--concurrency={devices.pool_size(settings, lane)}"]
+    fewest, most = devices.pool_size(settings, lane), devices.most_children(settings, lane)
+    options = ["--pool=prefork", f"--concurrency={fewest}"]
+    if devices.scales(settings, lane):
+        options.append(f"--autoscale={most},{fewest}")
     options += [f"--queues={queue_of(lane)}", f"--hostname={lane}@%h"]
     options += [
         "--without-gossip",

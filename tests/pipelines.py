@@ -14,6 +14,7 @@ from ml.pipeline import Features, Item, Mode, Pipeline, Prediction, Tier, TierRe
 from ml.registry import Artifacts
 
 SLOW_S = 0.005  # seconds that the slow tier takes for each item
+PLODDING_S = 0.1
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +43,14 @@ class SlowTier(SizeTier):
         return super().predict(batch)
 
 
+class PloddingTier(SizeTier):
+    """Too slow for one child."""
+
+    def predict(self, batch: Sequence[Features]) -> Sequence[Prediction]:
+        time.sleep(PLODDING_S * len(batch))
+        return super().predict(batch)
+
+
 class Echo(Pipeline):
     """Answers with the text and its length; equal texts have equal answers."""
 
@@ -67,6 +76,19 @@ class Slow(Echo):
     batch_items = 8
 
 
+class Plodding(Echo):
+    """Ten items a second and child; its items belong in the cpu lane."""
+
+    name = "plodding"
+    mode = Mode.BALANCED
+    tiers = (TierRef("plodding", "tests.pipelines:PloddingTier", timeout_s=math.inf),)
+    batch_items = 2
+    cpu_below = 1.0
+
+    def complexity(self, item: Item) -> float:
+        return 0.0
+
+
 class Bulky(Echo):
     """Echo by the batch, as bulk jobs have it; every answer is as large as its question."""
 
@@ -90,4 +112,5 @@ class FastModeration(Moderation):
 moderation = FastModeration()
 echo = Echo()
 slow = Slow()
+plodding = Plodding()
 bulky = Bulky()

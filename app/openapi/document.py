@@ -17,6 +17,7 @@ from app.openapi import examples, headers
 from app.openapi.answers import COMPONENTS
 from app.openapi.convert import Shapes
 from app.openapi.drift import COMPONENTS as OF_DRIFT
+from app.openapi.lanes import COMPONENTS as OF_LANES
 from app.openapi.operation import Answer, Operation
 from app.openapi.operations import LINKS, NOT_DESCRIBED, OPERATIONS, TAGS
 from app.openapi.requests import add_requests, line_examples
@@ -69,7 +70,7 @@ def document(app: Flask) -> dict[str, Any]:
 
 def _add_components(shapes: Shapes, here: Services) -> None:
     components = shapes.spec.components
-    for schema in (*COMPONENTS, *OF_DRIFT, *OF_USAGE):
+    for schema in (*COMPONENTS, *OF_DRIFT, *OF_USAGE, *OF_LANES):
         components.schema(schema.__name__, schema=schema)
     add_requests(shapes, here.pipelines.values(), here.settings)
     for name, parameter in headers.parameters(here.settings).items():

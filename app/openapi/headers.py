@@ -70,6 +70,14 @@ def parameters(settings: Settings) -> Described:
             "schema": {"type": "string", "minLength": 1},
             "example": "moderation",
         },
+        "LaneName": {
+            "name": "lane",
+            "in": "path",
+            "required": True,
+            "description": "One of the lanes in which models run.",
+            "schema": {"type": "string", "enum": ["gpu", "cpu"]},
+            "example": "gpu",
+        },
         "Wait": {
             "name": "wait",
             "in": "query",

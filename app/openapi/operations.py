@@ -7,6 +7,7 @@ from typing import Any
 from app import errors
 from app.openapi import examples, headers
 from app.openapi.drift import DRIFT
+from app.openapi.lanes import LANE
 from app.openapi.operation import JSON, NDJSON, OF_A_JOB, Answer, Operation
 from app.openapi.usage import USAGE
 from app.openapi.webhooks import WEBHOOKS
@@ -43,6 +44,7 @@ OPERATIONS: dict[str, Operation] = {
     **WEBHOOKS,
     **DRIFT,
     **USAGE,
+    **LANE,
     "jobs.create": Operation(
         id="submitJob",
         tag="Jobs",

@@ -28,6 +28,7 @@ READABLE = (
     *("/v1/jobs", "/v1/jobs/{id}", "/v1/jobs/{id}/results", "/v1/jobs/{id}/events"),
     *("/v1/jobs/{id}/deliveries", "/v1/webhook-endpoints", "/v1/webhook-secret", "/v1/usage"),
     *("/v1/pipelines", "/v1/pipelines/null", "/livez", "/readyz", "/metrics", "/v1/jobs/job_1"),
+    "/v1/lanes/cpu/scale",
 )
 
 
@@ -61,6 +62,7 @@ def test_head_answers_as_get_does_without_a_body(
         ("/v1/webhook-endpoints/we_1", {"DELETE", "GET", "HEAD", "OPTIONS", "PATCH"}),
         ("/v1/pipelines", {"GET", "HEAD", "OPTIONS"}),
         ("/v1/usage", {"GET", "HEAD", "OPTIONS"}),
+        ("/v1/lanes/gpu/scale", {"GET", "HEAD", "OPTIONS"}),
         ("/metrics", {"GET", "HEAD", "OPTIONS"}),
     ],
 )

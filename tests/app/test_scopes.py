@@ -21,7 +21,7 @@ JOBS = [
     ("GET", "/v1/pipelines/null"),
     ("GET", "/v1/pipelines/null/drift"),
 ]
-METRICS = [("GET", "/metrics")]
+METRICS = [("GET", "/metrics"), ("GET", "/v1/lanes/gpu/scale")]
 ADMIN = [("POST", "/v1/pipelines/null/drift")]
 
 

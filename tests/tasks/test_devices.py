@@ -36,6 +36,16 @@ def test_the_cpu_lane_never_sees_a_gpu(settings: Settings) -> None:
     assert devices.threads(Lane.CPU) == 1
 
 
+def test_a_cpu_worker_begins_with_its_fewest_children_and_has_room_for_its_most(
+    settings: Settings,
+) -> None:
+    ranged = replace(settings, cpu_workers_min=2, cpu_workers_max=5)
+    assert (devices.pool_size(ranged, Lane.CPU), devices.most_children(ranged, Lane.CPU)) == (2, 5)
+    left = replace(ranged, scale_cpu_pool=False, cpu_workers=3)
+    assert (devices.pool_size(left, Lane.CPU), devices.most_children(left, Lane.CPU)) == (3, 3)
+    assert not devices.scales(ranged, Lane.GPU)
+
+
 def test_metrics_call_a_gpu_by_its_name_and_a_child_without_one_by_its_own(
     settings: Settings,
 ) -> None:

@@ -130,6 +130,7 @@ def test_settings_cannot_be_changed() -> None:
         ("PENSTOCK_RENEW_MS", "8000", "at most half of PENSTOCK_LEASE_MS=15000"),
         ("PENSTOCK_MAX_JSON_KEYS", "2999", "at least three times PENSTOCK_MAX_INPUTS=1000"),
         ("PENSTOCK_DRIFT_SAMPLES", "499", "at least PENSTOCK_DRIFT_MIN_SAMPLES=500"),
+        ("PENSTOCK_GPU_WORKERS_MAX", "0", "greater than or equal to 1"),
         ("PENSTOCK_WEB_THREADS", "764", "more than PENSTOCK_MAX_WAITERS=500"),
     ],
 )
@@ -140,6 +141,22 @@ def test_a_wrong_value_is_refused_with_its_name_and_what_is_allowed(
     assert problem.startswith(f"{name}=")
     assert value in problem
     assert allowed in problem
+
+
+def test_a_lane_has_room_for_at_least_its_fewest_workers() -> None:
+    (problem,) = problems(KEYS | {"PENSTOCK_GPU_WORKERS_MIN": "2"})
+    assert problem == (
+        "PENSTOCK_GPU_WORKERS_MAX=1 is not valid: it must be at least PENSTOCK_GPU_WORKERS_MIN=2."
+    )
+
+
+def test_the_cpu_lane_has_a_fixed_number_of_workers_unless_its_range_is_set() -> None:
+    fixed = settings(PENSTOCK_CPU_WORKERS="4")
+    assert (fixed.cpu_workers_range, fixed.cpu_pool_scales) == ((4, 4), False)
+    ranged = settings(PENSTOCK_CPU_WORKERS_MAX="3")
+    assert (ranged.cpu_workers_range, ranged.cpu_pool_scales) == ((1, 3), True)
+    left = settings(PENSTOCK_CPU_WORKERS_MAX="3", PENSTOCK_SCALE_CPU_POOL="false")
+    assert (left.cpu_workers_range, left.cpu_pool_scales) == ((1, 3), False)
 
 
 def test_all_wrong_values_are_named_at_once() -> None:

@@ -1,0 +1,50 @@
+"""The part about lanes: its schema, example and entry of the table."""
+
+from __future__ import annotations
+
+from marshmallow import Schema, fields
+from marshmallow.validate import OneOf, Range
+
+from app.openapi.answers import Shape
+from app.openapi.operation import Answer, Operation
+from tasks.scaling import LANES
+
+
+def _count(says: str) -> fields.Integer:
+    return fields.Integer(required=True, validate=Range(0), metadata={"description": says})
+
+
+def _number(says: str) -> fields.Float:
+    return fields.Float(required=True, validate=Range(0), metadata={"description": says})
+
+
+class LaneScale(Shape):
+    lane = fields.String(
+        required=True, validate=OneOf(list(LANES)), metadata={"description": "As in the path."}
+    )
+    desired = _count("Workers that it should have, by the last decision.")
+    current = _count("Workers that are alive.")
+    depth = _count("Units in the lane, those that workers hold too.")
+    oldest_age_s = _number("Seconds that the oldest waiting unit has waited; 0: none waits.")
+    drain_rate = _number("Units per second that were settled of late.")
+
+
+COMPONENTS: tuple[type[Schema], ...] = (LaneScale,)
+
+_EXAMPLE = {
+    "lane": "gpu",
+    "desired": 3,
+    "current": 1,
+    "depth": 4_120,
+    "oldest_age_s": 7.4,
+    "drain_rate": 310.5,
+}
+
+LANE: dict[str, Operation] = {
+    "lanes.scale": Operation(
+        id="showScale",
+        tag="Service",
+        parameters=("LaneName",),
+        answers=(Answer(200, "The decision and the load.", "LaneScale", {"gpu": _EXAMPLE}),),
+    ),
+}

@@ -1,0 +1,48 @@
+"""How a child ends that its pool no longer wants: it holds nothing then, and says so.
+
+billiard ends it by SIGTERM, which by billiard's own handler would break off what runs on the main
+thread. It means it for idle children, but takes one for idle to which a wake-up is on its way, or
+that found its work without one (`tasks.minder.Rescuer`).
+"""
+
+from __future__ import annotations
+
+import signal
+import threading
+from collections.abc import Callable
+from typing import Final
+
+from tasks.logs import get_logger
+from tasks.work import Work
+
+log = get_logger(__name__)
+
+ASKED: Final = {signal.SIGTERM}
+
+
+def hold_back() -> None:
+    """Keep the signal for `Retirer`; to be called before the process has a second thread.
+
+    billiard sets its handler after this process's start, so that no handler of ours would stay.
+    """
+    signal.pthread_sigmask(signal.SIG_BLOCK, ASKED)
+
+
+class Retirer(threading.Thread):
+    """Waits for the signal, then for the end of what is under way, and ends the process.
+
+    work: begins nothing more from then on. end: must not return. patience_s: after that, what a
+    hung batch holds is left to its lease.
+    """
+
+    def __init__(self, work: Work, end: Callable[[], None], patience_s: float) -> None:
+        super().__init__(name="retirer", daemon=True)
+        self._work = work
+        self._end = end
+        self._patience_s = patience_s
+
+    def run(self) -> None:
+        signal.sigwait(ASKED)
+        finished = self._work.retire(self._patience_s)
+        log.info("child retires", finished=finished)
+        self._end()
