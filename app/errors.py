@@ -7,6 +7,7 @@ ApiError
 ├── Forbidden             403 forbidden             the key lacks a scope
 ├── JobNotFound           404 job_not_found         also another owner's
 ├── PipelineNotFound      404 pipeline_not_found
+├── LaneNotFound          404 lane_not_found
 ├── EndpointNotFound      404 endpoint_not_found    also another owner's
 ├── DeliveryNotFound      404 delivery_not_found    likewise
 ├── RequestTimeout        408 request_timeout       the body came too slowly
@@ -82,6 +83,10 @@ class JobNotFound(ApiError):
 
 class PipelineNotFound(ApiError):
     status, code = 404, "pipeline_not_found"
+
+
+class LaneNotFound(ApiError):
+    status, code = 404, "lane_not_found"
 
 
 class EndpointNotFound(ApiError):

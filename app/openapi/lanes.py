@@ -5,6 +5,7 @@ from __future__ import annotations
 from marshmallow import Schema, fields
 from marshmallow.validate import OneOf, Range
 
+from app import errors
 from app.openapi.answers import Shape
 from app.openapi.operation import Answer, Operation
 from tasks.scaling import LANES
@@ -45,6 +46,7 @@ LANE: dict[str, Operation] = {
         id="showScale",
         tag="Service",
         parameters=("LaneName",),
+        errors=(errors.LaneNotFound,),
         answers=(Answer(200, "The decision and the load.", "LaneScale", {"gpu": _EXAMPLE}),),
     ),
 }

@@ -107,7 +107,7 @@ def test_what_another_version_remembered_is_forgotten(busy: Store) -> None:
 @pytest.mark.parametrize("lane", ["webhooks", "tpu", "GPU"])
 def test_other_lanes_have_no_scale(client: FlaskClient, lane: str) -> None:
     answer = client.get(f"/v1/lanes/{lane}/scale")
-    assert (answer.status_code, answer.get_json()["code"]) == (404, "not_found")
+    assert (answer.status_code, answer.get_json()["code"]) == (404, "lane_not_found")
 
 
 def test_it_wants_a_key(app: Flask, store: Store) -> None:
