@@ -155,11 +155,13 @@ def test_the_end_is_told_at_once_by_the_notice_of_it(
     job_id = submit(client)
     with following(client, job_id) as stream:
         stream.next_event()
-        threading.Thread(target=work).start()
+        worker = threading.Thread(target=work)
+        worker.start()
         assert [(event.kind, event.data.get("status")) for event in stream.rest()] == [
             ("progress", None),
             ("status", "succeeded"),
         ]
+    worker.join()  # it lingers, and would answer the next test's job
 
 
 def test_a_cancelled_job_ends_the_stream(client: FlaskClient) -> None:
