@@ -10,16 +10,14 @@ from itertools import islice
 from redis import Redis
 
 from ml.outcomes import Outcome, Verdict
-from ml.pipeline import Item, Options
+from ml.pipeline import Item, Options, Pipeline
 from ml.runtime import Prepared, Runtime
 from tasks import incidents
-from tasks.breakers import Breakers
+from tasks.breakers import Breakers, breaker_of
 from tasks.cache import answer_key, look_up, may_keep
-from tasks.lanes import Payload, Settled, Unit
+from tasks.lanes import Onward, Settled, Unit
 from tasks.reservoir import Sampler
 from tasks.tallies import Answer, Counted, device_time, tally
-
-NOBODY_BETTER = "no_gpu_worker"  # why an unsure answer stands, unless the commit finds one
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,60 +75,84 @@ def answer(
         ml.faults.DeviceLost: the device can compute nothing more in this process.
     """
     pipeline = group.runtime.pipeline
-    closed = breakers.closed_to(pipeline)
-    run = group.runtime.run(group.prepared, skip=closed)
+    tiers = [tier.name for tier in group.runtime.cascade.tiers]
+    run = group.runtime.run(group.prepared, skip=breakers.closed_to(pipeline.name, tiers))
     breakers.record(pipeline.name, run.verdicts)
     sampler.see(pipeline.name, group.prepared, [_final(outcome) for outcome in run.outcomes])
     if run.failures:
         asking, questions = _asking(group), group.prepared.items
         incidents.models_failed(run.failures, asking.__getitem__, lambda n: questions[n].input)
-    answers = [_as_answer(outcome) for outcome in run.outcomes]
-    moved = any(unit.reason for unit in group.units)  # its answers may be a lower tier's
-    keep = {
-        key: answer
-        for key, answer, outcome in zip(group.keys, answers, run.outcomes, strict=True)
-        if key and outcome.sure and not moved and may_keep(answer)
-    }
-    best = pipeline.tiers[0].name
+    opened = breakers.has_opened(pipeline.name, pipeline.tiers[0].name)
     spent = device_time(pipeline.name, lane, run.verdicts)
-    share_us = spent.total() / max(1, sum(isinstance(place, int) for place in group.places))
-    unsure = {n for n, outcome in enumerate(run.outcomes) if not outcome.sure}
+    return list(_settle(group, run.outcomes, lane, spent.total(), opened)), spent, run.verdicts
+
+
+def _settle(
+    group: Group, outcomes: Sequence[Outcome], lane: str, spent_us: int, opened: bool
+) -> Iterator[Settled]:
+    """What becomes of each unit. opened: the breaker of the best tier."""
+    pipeline = group.runtime.pipeline
+    answers = [_as_answer(outcome) for outcome in outcomes]
+    unsure = {n for n, outcome in enumerate(outcomes) if not outcome.sure}
+    share_us = spent_us / max(1, sum(isinstance(place, int) for place in group.places))
+    keep = _to_keep(group, answers, unsure)
     places = iter(group.places)
-    settled = []
-    for number, unit in enumerate(group.units):
+    for unit in group.units:
         own = list(islice(places, len(unit.payload.inputs)))
-        goes_on = not unit.reason and not unsure.isdisjoint(p for p in own if isinstance(p, int))
-        why = unit.reason or ("breaker_open" if best in closed else NOBODY_BETTER)
         items = [
             place
             if isinstance(place, Counted)
             else Counted(
-                _degraded(answers[place], why if unit.reason or place in unsure else "", best),
+                _degraded(answers[place], _why(unit, place in unsure, opened), pipeline),
                 asked=bool(group.keys[place]),
             )
             for place in own
         ]
+        onward = None if unit.reason else _onward(unit, own, items, unsure, pipeline)
         computed = sum(isinstance(place, int) for place in own)
-        onward = _onward(unit, own, items, unsure) if goes_on and best not in closed else None
         cached = bool(own) and all(item.cached for item in items)
         _insert_rejected(items, unit)
         counts = tally(pipeline.name, lane, items, round(computed * share_us))
-        outcomes = [item.answer for item in items]
-        answered = keep if number == 0 else {}
-        settled.append(Settled(unit, outcomes, answered, cached, counts, onward))
-    return settled, spent, run.verdicts
+        yield Settled(unit, [item.answer for item in items], keep, cached, counts, onward)
+        keep = {}
+
+
+def _to_keep(group: Group, answers: Sequence[Answer], unsure: Collection[int]) -> dict[str, Answer]:
+    """Full answers by their cache key. A unit that was moved here may have a lower tier's."""
+    if any(unit.reason for unit in group.units):
+        return {}
+    return {
+        key: answer
+        for n, (key, answer) in enumerate(zip(group.keys, answers, strict=True))
+        if key and n not in unsure and may_keep(answer)
+    }
 
 
 def _onward(
-    unit: Unit, own: Sequence[int | Counted], items: Sequence[Counted], unsure: Collection[int]
-) -> Payload:
-    """What the gpu lane is asked: the unit, with the answers that may stand."""
+    unit: Unit,
+    own: Sequence[int | Counted],
+    items: Sequence[Counted],
+    unsure: Collection[int],
+    pipeline: Pipeline,
+) -> Onward | None:
+    """What the gpu lane is asked, if anything: the unit, with the answers that may stand."""
+    asked = [isinstance(place, int) and place in unsure for place in own]
+    if not any(asked):
+        return None
     known = {
         str(n): {"answer": item.answer, "cached": item.cached, "asked": item.asked}
-        for n, (place, item) in enumerate(zip(own, items, strict=True))
-        if place not in unsure
+        for n, item in enumerate(items)
+        if not asked[n]
     }
-    return replace(unit.payload, known=known)
+    best = breaker_of(pipeline.name, pipeline.tiers[0].name)
+    return Onward(replace(unit.payload, known=known), best)
+
+
+def _why(unit: Unit, unsure: bool, opened: bool) -> str | None:
+    """Why a lower tier than the best answers, if it does; of an unsure answer, if it stands."""
+    if unit.reason or not unsure:
+        return unit.reason
+    return "breaker_open" if opened else "no_gpu_worker"
 
 
 def _brought(unit: Unit) -> Iterator[Counted | None]:
@@ -162,9 +184,9 @@ def _insert_rejected(items: list[Counted], unit: Unit) -> None:
         items.insert(int(place), Counted({"output": None, "error": error}))
 
 
-def _degraded(answer: Answer, why: str, best: str) -> Answer:
+def _degraded(answer: Answer, why: str | None, pipeline: Pipeline) -> Answer:
     """The answer, marked if there is a reason why a lower tier than the best gave it."""
-    output = answer["output"]
+    output, best = answer["output"], pipeline.tiers[0].name
     if not why or output is None or output["tier"] == best or output["degraded"]:
         return answer
     reasons = [reason for reason in (why, output["reason"]) if reason]

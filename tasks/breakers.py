@@ -70,14 +70,18 @@ class Breakers:
         """Take over what a claim brought: breakers with failures, as Redis keeps them."""
         self._known = known
 
-    def closed_to(self, pipeline: Pipeline) -> frozenset[str]:
-        """The tiers that must not be called now; one whose turn it is to be probed may be."""
-        tripped = [
-            tier.name
-            for tier in pipeline.tiers
-            if _has_opened(self._known.get(breaker_of(pipeline.name, tier.name)))
-        ]
-        return frozenset(tier for tier in tripped if not self._may_probe(pipeline.name, tier))
+    def closed_to(self, pipeline: str, tiers: Iterable[str]) -> frozenset[str]:
+        """Which of `tiers` must not be called now; one whose turn it is to be probed may be.
+
+        tiers: those that run here. Asking for another would take its turn from who runs it.
+        """
+        tripped = [tier for tier in tiers if self.has_opened(pipeline, tier)]
+        return frozenset(tier for tier in tripped if not self._may_probe(pipeline, tier))
+
+    def has_opened(self, pipeline: str, tier: str) -> bool:
+        """Whether the tier's breaker was open, or half-open, at the last claim."""
+        known = self._known.get(breaker_of(pipeline, tier))
+        return known is not None and not known.endswith(" 0")
 
     def record(self, pipeline: str, verdicts: Iterable[Verdict]) -> None:
         """Report calls of tiers, in order.
@@ -112,11 +116,7 @@ class Breakers:
             return False
 
 
-def _has_opened(known: str | None) -> bool:
-    return known is not None and not known.endswith(" 0")
-
-
 def _state(known: str | None, now_ms: int) -> State:
-    if known is None or not _has_opened(known):
+    if known is None or known.endswith(" 0"):
         return State.CLOSED
     return State.OPEN if now_ms < int(known.partition(" ")[2]) else State.HALF_OPEN

@@ -96,11 +96,24 @@ class Unit:
 
 
 @dataclass(frozen=True, slots=True)
+class Onward:
+    """What the gpu lane is asked of a unit, while it has a worker and `breaker` is not open."""
+
+    payload: Payload
+    breaker: str
+
+    @property
+    def left(self) -> int:
+        """Items that have no answer yet."""
+        return len(self.payload.inputs) - len(self.payload.known)
+
+
+@dataclass(frozen=True, slots=True)
 class Settled:
     """A unit that was run: one outcome per item, in input order, and what may be cached of it.
 
-    tally: what it adds to the counts; a unit that went to no pipeline has none. onward: what the
-    gpu lane is to be asked in its place, if that is alive; the outcomes are for when it is not.
+    tally: what it adds to the counts; a unit that went to no pipeline has none. onward: where it
+    goes instead, if it can; the outcomes are for when it cannot.
     """
 
     unit: Unit
@@ -108,7 +121,7 @@ class Settled:
     answers: Mapping[str, Mapping[str, Any]]  # cache key -> outcome
     cached: bool = False
     tally: Tally | None = None
-    onward: Payload | None = None
+    onward: Onward | None = None
 
     @property
     def failed(self) -> int:

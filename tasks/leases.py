@@ -142,9 +142,9 @@ def _commit_args(settled: Settled) -> Iterator[Arg]:
     tally = settled.tally or Tally(join(unit.payload.pipeline, NONE, NONE))
     yield from (tally.from_cache, tally.device_us, tally.answered, tally.counts)
     if onward := settled.onward:
-        yield from (onward.dump(), len(onward.inputs) - len(onward.known))
+        yield from (onward.payload.dump(), onward.left, onward.breaker)
     else:
-        yield from (b"", 0)
+        yield from (b"", 0, "")
 
 
 def _cache_args(settled: Settled) -> Iterator[str | bytes]:

@@ -5,19 +5,19 @@
 --       then per unit: stream, entry, job, unit, attempt, items, bytes of its payload, failed items,
 --       outcomes, cached 0/1, items answered from the cache, device time, us,
 --       pipeline|tier|model version, counts a line each, payload for the gpu lane or '', items
---       that are asked there
+--       that are asked there, breaker of the tier that answers there
 --       then per cacheable answer: cache key, outcomes
 -- Returns {stale, wake, ended}: units that another worker holds or has answered; the lanes that must be
 -- woken; the jobs that ended, see tasks/ended.py.
 --
--- A unit with a payload for the gpu lane goes on to that lane, if it has a worker: the cpu lane was not
--- sure of its answer. It is the same unit of the same job. The attempt that ended well does not count
+-- A unit with a payload for the gpu lane goes on to that lane, if it has a worker and the breaker is not
+-- open: the cpu lane was not sure of its answer. Half-open will do, as only that worker can probe. It is the same unit of the same job. The attempt that ended well does not count
 -- as one, so the next worker does not take it for a suspect; its deadline is the record's.
 
 local lane, consumer, lease = ARGV[1], ARGV[2], tonumber(ARGV[3])
 local ttl, cache_ttl, units = ARGV[4], tonumber(ARGV[5]), tonumber(ARGV[6])
 local stale = 0
-local FIRST_UNIT, FIELDS = 8, 16
+local FIRST_UNIT, FIELDS = 8, 17
 local wake_gpu = false
 
 write_even_when_full()
@@ -37,11 +37,12 @@ local function charge(owner, pipeline, items, from_cache, device_us)
 end
 
 local gpu_alive
-local function may_go_on()
+local function may_go_on(name)
     if gpu_alive == nil then
         gpu_alive = lanes_alive(lease)['gpu'] or false
     end
-    return gpu_alive
+    local _, open_until = breaker(name)
+    return gpu_alive and NOW >= open_until
 end
 
 local function go_on(source, entry, job, unit, items, bytes, payload, left)
@@ -63,7 +64,8 @@ local first_answer = FIRST_UNIT + units * FIELDS
 for i = FIRST_UNIT, first_answer - 1, FIELDS do
     local stream, entry, job, unit, attempt = unpack(ARGV, i, i + 4)
     local items, bytes, failed, outcomes, cached = unpack(ARGV, i + 5, i + 9)
-    local from_cache, device_us, answered, counts, onward, left = unpack(ARGV, i + 10, i + 15)
+    local from_cache, device_us, answered, counts = unpack(ARGV, i + 10, i + 13)
+    local onward, left, best = unpack(ARGV, i + 14, i + 16)
     local key = 'ps:job:' .. job
     if not holds(stream, entry, consumer, lease) then
         stale = stale + 1
@@ -73,7 +75,7 @@ for i = FIRST_UNIT, first_answer - 1, FIELDS do
             stale = stale + 1
         elseif record[1] ~= 'running' then
             drop(stream, entry, items, bytes) -- cancelled or expired meanwhile
-        elseif onward ~= '' and may_go_on() then
+        elseif onward ~= '' and may_go_on(best) then
             local pipeline = answered:match('^[^|]*')
             local owner = go_on(stream, entry, job, unit, items, bytes, onward, left)
             count('escalations|' .. pipeline, 1)

@@ -14,6 +14,7 @@ from tasks.store import Store
 from tests.pipelines import moderation
 
 NAME = "moderation/cnn"
+TIERS = ("cnn", "rules")
 FAILED, ANSWERED = Verdict("cnn", False), Verdict("cnn", True)
 COOL_DOWN_MS = 3_600_000
 
@@ -51,8 +52,8 @@ def test_five_failures_in_a_row_open_it_for_every_worker(patient: Store) -> None
     assert state(patient) is State.CLOSED
     as_claimed(patient).record("moderation", [FAILED])
     assert state(patient) is State.OPEN
-    assert as_claimed(patient).closed_to(moderation) == {"cnn"}
-    assert as_claimed(patient).closed_to(pipeline) == frozenset()
+    assert as_claimed(patient).closed_to("moderation", TIERS) == {"cnn"}
+    assert as_claimed(patient).closed_to("null", ["null"]) == frozenset()
 
 
 def test_a_success_in_between_starts_the_count_anew(patient: Store) -> None:
@@ -66,7 +67,7 @@ def test_after_the_cool_down_one_worker_may_probe(patient: Store) -> None:
     as_claimed(patient).record("moderation", [FAILED] * 5)
     cool_down(patient)
     assert state(patient) is State.HALF_OPEN
-    asked = [as_claimed(patient).closed_to(moderation) for _ in range(3)]
+    asked = [as_claimed(patient).closed_to("moderation", TIERS) for _ in range(3)]
     assert asked == [frozenset(), {"cnn"}, {"cnn"}]
 
 
@@ -78,7 +79,7 @@ def test_a_probe_that_fails_opens_it_again_and_one_that_succeeds_closes_it(patie
     cool_down(patient)
     as_claimed(patient).record("moderation", [ANSWERED])
     assert state(patient) is State.CLOSED
-    assert as_claimed(patient).closed_to(moderation) == frozenset()
+    assert as_claimed(patient).closed_to("moderation", TIERS) == frozenset()
 
 
 def test_a_worker_that_never_saw_a_failure_writes_nothing(patient: Store) -> None:
@@ -92,5 +93,5 @@ def test_an_unreachable_redis_costs_a_batch_nothing(patient: Store) -> None:
     patient.redis.connection_pool.disconnect()
     patient.redis.connection_pool.connection_kwargs |= {"port": 1}
     patient.link.execute = patient.redis.execute_command  # type: ignore[method-assign]
-    assert breakers.closed_to(moderation) == {"cnn"}
+    assert breakers.closed_to("moderation", TIERS) == {"cnn"}
     breakers.record("moderation", [FAILED])

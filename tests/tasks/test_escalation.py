@@ -13,10 +13,10 @@ from ml.runtime import Runtime
 from tasks import keys
 from tasks.inference import Inference
 from tasks.jobs import Job, Status
-from tasks.lanes import Lane
+from tasks.lanes import Lane, Onward
 from tasks.leases import LaneWorker
 from tasks.reads import read_results
-from tasks.store import CANCEL, Store
+from tasks.store import CANCEL, VERDICT, Store
 from tasks.submit import Receipt
 from tests.tasks.lanes import SINGLE, bulk, claim, counts, done, job_of, put
 from tests.tasks.routed import routed
@@ -134,6 +134,41 @@ def test_of_many_items_only_the_hard_ones_are_asked_again_and_each_counts_once(
     assert series(store, "cache_misses|routed") == 8
 
 
+def test_an_answer_from_the_cache_travels_beside_a_hard_item(store: Store, both: Both) -> None:
+    both.alive(Lane.GPU)
+    ask(store, EASY)
+    both.run(Lane.CPU)
+    spec = replace(bulk(3).spec, pipeline="routed", unit_items=8)
+    inputs = [{"text": text} for text in (EASY, HARD, "fine")]
+    receipt = put(store, replace(ROUTED, spec=spec, inputs=inputs))
+    both.run(Lane.CPU)
+    both.run(Lane.GPU)
+    job = job_of(store, receipt)
+    tiers = [line["output"]["tier"] for line in read_results(store, job)]
+    assert (job.status, tiers) == (Status.SUCCEEDED, ["small", "big", "small"])
+    assert series(store, "cache_hits|routed") == 1
+    assert series(store, "predictions|routed|small|builtin|cached") == 1
+
+
+def test_with_an_open_breaker_the_answer_stands_and_half_open_is_for_the_gpu_lane_to_probe(
+    store: Store, both: Both
+) -> None:
+    both.alive(Lane.GPU)
+    limits = (store.settings.breaker_failures, store.settings.breaker_cool_down_ms)
+    for _ in range(store.settings.breaker_failures):
+        store.run(VERDICT, ["routed/big", 0, *limits])
+    receipt = ask(store, HARD)
+    both.run(Lane.CPU)
+    assert output_of(job_of(store, receipt))["reason"] == "breaker_open"
+    store.redis.hset(keys.BREAKERS, "routed/big", f"{store.settings.breaker_failures} 1")
+    second = ask(store, HARD)
+    both.run(Lane.CPU)
+    both.run(Lane.GPU)
+    output = output_of(job_of(store, second))
+    assert (output["tier"], output["degraded"]) == ("big", False)
+    assert not store.redis.hexists(keys.BREAKERS, "routed/big")
+
+
 def test_without_a_gpu_worker_the_answer_stands_and_says_so(store: Store, both: Both) -> None:
     receipt = ask(store, HARD)
     both.run(Lane.CPU)
@@ -181,7 +216,7 @@ def test_a_cancelled_job_does_not_go_on(store: Store, both: Both) -> None:
     receipt = ask(store, HARD)
     (unit,) = claim(both.workers[Lane.CPU])
     store.run(CANCEL, [receipt.job_id, 60_000], [keys.job(receipt.job_id)])
-    settled = replace(done(unit), onward=unit.payload)
+    settled = replace(done(unit), onward=Onward(unit.payload, "routed/big"))
     both.workers[Lane.CPU].commit([settled])
     assert claim(both.workers[Lane.GPU]) == []
     assert counts(store) == {"cancelled": 1}
@@ -191,7 +226,7 @@ def test_a_commit_that_is_repeated_sends_nothing_on_twice(store: Store, both: Bo
     both.alive(Lane.GPU)
     ask(store, HARD)
     (unit,) = claim(both.workers[Lane.CPU])
-    settled = replace(done(unit), onward=unit.payload)
+    settled = replace(done(unit), onward=Onward(unit.payload, "routed/big"))
     assert both.workers[Lane.CPU].commit([settled]).stale == 0
     assert both.workers[Lane.CPU].commit([settled]).stale == 1
     assert len(claim(both.workers[Lane.GPU])) == 1
