@@ -213,7 +213,7 @@ def lane_of(pipeline: Pipeline, options: Options, only: Item | None) -> Lane:
     """Where the job is to be answered. only: its item; None if it has many, which all try the cpu
     lane where that may pay: what it is not sure of goes on."""
     mode = pipeline.mode_of(options)
-    if mode is Mode.QUALITY or not pipeline.cpu_may_serve(options):
+    if mode is Mode.QUALITY:
         return Lane.GPU
     if mode is Mode.CHEAP:
         return Lane.CPU

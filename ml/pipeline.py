@@ -163,9 +163,11 @@ class Pipeline(ABC):
 
     def cpu_may_serve(self, options: Options) -> bool:
         """Whether the cpu lane's best tier is at or above the lowest one the client accepts."""
+        if options.min_tier is None:
+            return True
         names = [tier.name for tier in self.tiers]
         best = names.index(self.cpu_tier) if self.cpu_tier else len(names) - 1
-        return options.min_tier is None or best <= names.index(options.min_tier)
+        return best <= names.index(options.min_tier)
 
     def cache_key(self, item: Item) -> str | None:
         """What identifies an equal question, or None if answers must not be reused.

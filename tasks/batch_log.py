@@ -14,7 +14,7 @@ from ml.outcomes import Verdict
 from tasks.lanes import Settled, Unit
 from tasks.leases import LaneWorker
 from tasks.logs import BATCHES, get_logger
-from tasks.tracing import Attributes, Kind
+from tasks.tracing import Attributes, Kind, is_sampled
 
 if TYPE_CHECKING:
     from tasks.spans import Span, Tracer
@@ -47,14 +47,13 @@ class BatchLog:
         self._lane = str(worker.lane)
         self._worker = worker.name
         self._tracer = tracer
-        self._silent = not (tracer or worker.store.settings.log_level == "DEBUG")
+        self._debugging = worker.store.settings.log_level == "DEBUG"
 
     def tell(self, story: BatchStory, settled: Sequence[Settled], stale: int) -> None:
         """stale: units that another worker had taken over."""
-        if self._silent:
-            return
         end_ns, units = time.time_ns(), [one.unit for one in settled]
-        self._log(story, units, stale, end_ns)
+        if self._debugging:
+            self._log(story, units, stale, end_ns)
         if self._tracer:
             self._trace(self._tracer, story, units, end_ns)
 
@@ -77,7 +76,15 @@ class BatchLog:
     def _trace(self, tracer: Tracer, story: BatchStory, units: Sequence[Unit], end_ns: int) -> None:
         """The batch is a trace of its own: it belongs to all of its jobs, so it links to them."""
         found = dict.fromkeys(u.payload.traceparent for u in units if u.payload.traceparent)
-        traces = sorted(found, key=_unsampled)[:MOST_NAMED]
+        traces = sorted(found, key=is_sampled, reverse=True)[:MOST_NAMED]
+        batch = tracer.begin_for(traces, "batch", Kind.CONSUMER, story.began_ns)
+        if batch is None:
+            return
+        for pipeline, call in story.calls:
+            _trace_call(tracer, batch, pipeline, call)
+        tracer.begin("commit", parent=batch.traceparent, start_ns=story.commit_ns).end(
+            end_ns=end_ns
+        )
         about: Attributes = {
             "penstock.lane": self._lane,
             "penstock.worker": self._worker,
@@ -86,13 +93,7 @@ class BatchLog:
             "penstock.jobs": _jobs(units),
             "penstock.request_ids": _request_ids(units),
         }
-        batch = tracer.begin_for(traces, "batch", Kind.CONSUMER, about, story.began_ns)
-        for pipeline, call in story.calls:
-            _trace_call(tracer, batch, pipeline, call)
-        tracer.begin("commit", parent=batch.traceparent, start_ns=story.commit_ns).end(
-            end_ns=end_ns
-        )
-        batch.end(end_ns=end_ns)
+        batch.end(about, end_ns=end_ns)
 
 
 def _trace_call(tracer: Tracer, batch: Span, pipeline: str, call: Verdict) -> None:
@@ -100,10 +101,6 @@ def _trace_call(tracer: Tracer, batch: Span, pipeline: str, call: Verdict) -> No
     span = tracer.begin("tier", Kind.INTERNAL, batch.traceparent, about, call.began_ns)
     error = "" if call.answered else "it answered none of its items"
     span.end(error=error, end_ns=call.began_ns + round(call.seconds * 1e9))
-
-
-def _unsampled(traceparent: str) -> bool:
-    return traceparent.endswith("00")
 
 
 def _jobs(units: Sequence[Unit]) -> list[str]:

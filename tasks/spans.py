@@ -28,7 +28,7 @@ from opentelemetry.trace import SpanContext, SpanKind, Status, StatusCode, Trace
 
 from tasks.logs import get_logger
 from tasks.trace_rate import TraceRate
-from tasks.tracing import Attributes, Kind
+from tasks.tracing import Attributes, Kind, is_sampled
 
 log = get_logger(__name__)
 
@@ -86,7 +86,7 @@ class Tracer:
 
         parent: a traceparent; without one it begins a trace.
         """
-        if not (_sampled(parent) if parent else self._may_begin()):
+        if not (is_sampled(parent) if parent else self._may_begin()):
             return Span(None, parent or _unrecorded())
         above = trace.NonRecordingSpan(_context(parent) if parent else NOBODY)
         span = self._tracer.start_span(
@@ -99,22 +99,15 @@ class Tracer:
         return Span(span)
 
     def begin_for(
-        self,
-        links: Sequence[str],
-        name: str,
-        kind: Kind,
-        attributes: Attributes | None = None,
-        start_ns: int | None = None,
-    ) -> Span:
-        """A trace of its own, of work for the spans in `links`; recorded if one of them is."""
-        if not any(map(_sampled, links)):
-            return Span(None, _unrecorded())
+        self, links: Sequence[str], name: str, kind: Kind, start_ns: int | None = None
+    ) -> Span | None:
+        """A trace of its own, of work for the spans in `links`; None if none is recorded."""
+        if not any(map(is_sampled, links)):
+            return None
         above = trace.set_span_in_context(trace.NonRecordingSpan(NOBODY))
         linked = [trace.Link(_context(one)) for one in links]
         kind_of = SpanKind[kind.value]
-        return Span(
-            self._tracer.start_span(name, above, kind_of, _known(attributes), linked, start_ns)
-        )
+        return Span(self._tracer.start_span(name, above, kind_of, None, linked, start_ns))
 
     def _may_begin(self) -> bool:
         return self._rate is None or self._rate.take()
@@ -144,10 +137,6 @@ class _Exporter(SpanExporter):
 
     def shutdown(self) -> None:
         self._otlp.shutdown()  # type: ignore[no-untyped-call]
-
-
-def _sampled(traceparent: str) -> bool:
-    return bool(int(traceparent[53:55], 16) & TraceFlags.SAMPLED)
 
 
 def _unrecorded() -> str:

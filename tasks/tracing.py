@@ -37,6 +37,11 @@ def trace_id(traceparent: str | None) -> str | None:
     return traceparent[3:35] if traceparent else None
 
 
+def is_sampled(traceparent: str) -> bool:
+    """Whether its spans are recorded, as its flags say."""
+    return bool(int(traceparent[53:55], 16) & 1)
+
+
 def start_tracing(settings: Settings, role: str, instance: str) -> Tracer | None:
     """To be called once in a process, after its fork; None if no spans are wanted.
 

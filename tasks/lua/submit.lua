@@ -94,12 +94,14 @@ end
 -- Lanes that may take the job, best first, and why an answer from there would be a lesser one.
 local function candidates()
     local first = { asked, '' }
+    if asked == 'gpu' and ARGV[12] ~= '1' then
+        return { first }
+    end
     local alive = lanes_alive(tonumber(ARGV[14]))
     if asked == 'cpu' and alive['gpu'] and not alive['cpu'] then
         return { { 'gpu', '' }, first }
     end
-    local other = asked == 'gpu' and ARGV[12] == '1' and alive['cpu']
-    if not other then
+    if asked == 'cpu' or not alive['cpu'] then
         return { first }
     end
     local _, open_until = breaker(ARGV[15])
