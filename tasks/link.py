@@ -63,10 +63,13 @@ class Link:
         call = _Call(command)
         with self._lock:
             self._line.append(call)
-            call.leads, self._led = not self._led, True
-        if not call.leads:
+            leads, self._led = not self._led, True
+        # From here on the lead may be handed over at any moment, even before the wait begins: it
+        # is looked for only behind the wait, or the call would be woken once more than it waits.
+        if not leads:
             call.wait()
-        if call.leads:
+            leads = call.leads
+        if leads:
             self._lead()
         if isinstance(call.reply, BaseException):
             raise call.reply
@@ -77,10 +80,10 @@ class Link:
             calls = [self._line.popleft() for _ in range(min(len(self._line), MOST_AT_ONCE))]
         try:
             self._talk(calls)
-        finally:
+        finally:  # whatever happens, or those behind would wait for ever
             self._pass_on()
-        for call in calls:
-            call.wake()
+            for call in calls:
+                call.wake()
 
     def _pass_on(self) -> None:
         """Give the lead to the first in line, or to nobody."""
@@ -99,9 +102,9 @@ class Link:
                 self._hang_up()
                 self._exchange(calls)
         except BaseException as error:
-            self._hang_up()
             for call in calls:
                 call.reply = error
+            self._hang_up()
 
     def _exchange(self, calls: Sequence[_Call]) -> None:
         if self._connection is None:

@@ -1,7 +1,10 @@
 from __future__ import annotations
 
+import threading
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from typing import Any
 
 import pytest
 from redis.exceptions import ConnectionError as RedisConnectionError
@@ -10,6 +13,7 @@ from redis.exceptions import ResponseError
 from tasks.link import MOST_AT_ONCE, Link
 from tasks.settings import Settings
 from tasks.store import Store, connect
+from tests.eventually import eventually
 from tests.ports import free_port
 
 
@@ -62,3 +66,79 @@ def test_a_redis_that_is_down_is_an_error_for_every_thread_and_the_next_call_tri
 
     with ThreadPoolExecutor(8) as threads:
         assert list(threads.map(ask, range(50))) == ["refused"] * 50
+
+
+class Held:
+    """A link's lock, which detains the second thread that comes in line until the lead is its own.
+
+    So a thread stands between coming in line and waiting just when it is given the lead.
+    """
+
+    def __init__(self, link: Link, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.leads, self.in_line, self.handed_over = (threading.Event() for _ in range(3))
+        self._lock = threading.Lock()
+        self._follower: int | None = None
+        talk, pass_on = link._talk, link._pass_on
+
+        def talk_once_followed(calls: Sequence[Any]) -> None:
+            self.leads.set()
+            assert self.in_line.wait(10)
+            talk(calls)
+
+        def pass_on_and_tell() -> None:
+            pass_on()
+            self.handed_over.set()
+
+        monkeypatch.setattr(link, "_lock", self)
+        monkeypatch.setattr(link, "_talk", talk_once_followed)
+        monkeypatch.setattr(link, "_pass_on", pass_on_and_tell)
+
+    def follow(self, link: Link) -> Any:
+        self._follower = threading.get_ident()
+        return link.execute("ECHO", "second")
+
+    def __enter__(self) -> None:
+        self._lock.acquire()
+
+    def __exit__(self, *_: object) -> None:
+        self._lock.release()
+        if threading.get_ident() == self._follower and not self.in_line.is_set():
+            self.in_line.set()
+            assert self.handed_over.wait(10)
+
+
+def test_a_thread_may_be_given_the_lead_before_it_has_begun_to_wait(
+    link: Link, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    held = Held(link, monkeypatch)
+    with ThreadPoolExecutor(2) as threads:
+        first = threads.submit(link.execute, "ECHO", "first")
+        assert held.leads.wait(10)
+        second = threads.submit(held.follow, link)
+        assert (first.result(10), second.result(10)) == ("first", "second")
+    assert link.execute("ECHO", "third") == "third"
+
+
+def test_whatever_goes_wrong_nobody_is_left_waiting(
+    link: Link, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Even what should never fail, such as closing a connection."""
+    everybody = 8
+    first_to_lead = threading.Semaphore(1)
+
+    def fail_once_all_are_in_line(calls: Sequence[Any]) -> None:
+        if first_to_lead.acquire(blocking=False):
+            eventually(lambda: len(calls) + len(link._line) == everybody, "all in line")
+        raise ZeroDivisionError
+
+    def fail() -> None:
+        raise ZeroDivisionError
+
+    with monkeypatch.context() as broken:
+        broken.setattr(link, "_exchange", fail_once_all_are_in_line)
+        broken.setattr(link, "_hang_up", fail)
+        with ThreadPoolExecutor(everybody) as threads:
+            asked = [threads.submit(link.execute, "ECHO", n) for n in range(everybody)]
+            failures = [call.exception(10) for call in asked]
+    assert {type(failure) for failure in failures} == {ZeroDivisionError}
+    assert link.execute("ECHO", "again") == "again"
