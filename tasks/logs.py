@@ -11,7 +11,8 @@ import json
 import logging
 import os
 import sys
-from typing import Any
+from contextlib import suppress
+from typing import Any, BinaryIO
 
 import orjson
 import structlog
@@ -67,8 +68,26 @@ def _for_people() -> Any:
 def _logger(name: str) -> Any:
     """The sink behind a logger of that name."""
     if name in LINES:
-        return structlog.BytesLogger(sys.stderr.buffer)
+        return structlog.BytesLogger(_Forgiving(sys.stderr.buffer))  # type: ignore[arg-type]
     return logging.getLogger(name)
+
+
+class _Forgiving:
+    """A file whose failures (a full disk, a closed pipe) cost the line, not what it tells of.
+
+    `logging` is as forgiving by itself.
+    """
+
+    def __init__(self, file: BinaryIO) -> None:
+        self._file = file
+
+    def write(self, line: bytes) -> None:
+        with suppress(OSError):
+            self._file.write(line)
+
+    def flush(self) -> None:
+        with suppress(OSError):
+            self._file.flush()
 
 
 def _finish(logger: Any, method: str, event: Any) -> Any:

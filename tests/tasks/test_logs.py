@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -20,6 +21,7 @@ get_logger(ACCESS).info("request", request_id="r", status=200, odd=10**30, text=
 get_logger("tasks.x").info("worker ready", lane="gpu")
 logging.getLogger("library").warning("of a %s", "library")
 get_logger(ACCESS).debug("request", request_id="quiet")
+print("went on")
 """
 
 
@@ -51,3 +53,16 @@ def test_the_console_is_for_people() -> None:
     assert "request" in first
     assert "status" in first
     assert not first.startswith("{")
+
+
+@pytest.mark.parametrize("form", ["json", "console"])
+def test_what_cannot_be_written_stops_nothing(form: str) -> None:
+    with Path("/dev/full").open("wb") as full:  # a disk without room
+        done = subprocess.run(
+            [sys.executable, "-c", SAYS.format(form=form, level="DEBUG")],
+            stdout=subprocess.PIPE,
+            stderr=full,
+            text=True,
+            check=False,
+        )
+    assert done.stdout == "went on\n"
