@@ -118,8 +118,9 @@ class Uploads:
             if len(self._reads) > self._room:
                 self._crowded.set()
             if self._watchman is None:
-                self._watchman = threading.Thread(target=self._watch, name="uploads", daemon=True)
-                self._watchman.start()
+                watchman = threading.Thread(target=self._watch, name="uploads", daemon=True)
+                watchman.start()
+                self._watchman = watchman
 
     def leave(self, upload: Upload) -> None:
         with self._lock:

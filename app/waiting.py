@@ -81,8 +81,9 @@ class Waiting:
                 self._waiters[job_id].append(waiter)
             self._count += 1
             if self._listener is None:
-                self._listener = threading.Thread(target=self._listen, name="done", daemon=True)
-                self._listener.start()
+                listener = threading.Thread(target=self._listen, name="done", daemon=True)
+                listener.start()
+                self._listener = listener
         try:
             yield waiter
         finally:

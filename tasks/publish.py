@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import threading
 from collections import Counter
+from collections.abc import Mapping
 from queue import SimpleQueue
 
 from celery import Celery
 from kombu.exceptions import OperationalError
 
+from tasks import incidents
 from tasks.celery import RUN_BATCHES, queue_of
 from tasks.lanes import Lane
 from tasks.logs import get_logger
@@ -47,15 +49,24 @@ class Waker:
         """Begin on first use: the server forks after the application is built."""
         with self._starting:
             if self._thread is None:
-                self._thread = threading.Thread(target=self._run, name="waker", daemon=True)
-                self._thread.start()
+                thread = threading.Thread(target=self._run, name="waker", daemon=True)
+                thread.start()
+                self._thread = thread
 
     def _run(self) -> None:
         while True:
+            try:
+                for lane, times in self._wanted().items():
+                    wake(self._celery, lane, times)
+            except Exception as error:  # nobody would start the thread again
+                log.exception("waker failed")
+                incidents.unexpected(error, "waker")
+
+    def _wanted(self) -> Mapping[Lane, int]:
+        """What was asked for since, at least one wake-up; waits for it."""
+        lane, times = self._asked.get()
+        wanted = Counter({lane: times})
+        while not self._asked.empty():
             lane, times = self._asked.get()
-            wanted = Counter({lane: times})
-            while not self._asked.empty():
-                lane, times = self._asked.get()
-                wanted[lane] += times
-            for lane, times in wanted.items():
-                wake(self._celery, lane, times)
+            wanted[lane] += times
+        return wanted

@@ -9,6 +9,7 @@ from tasks.lanes import Lane
 from tasks.publish import MOST_AT_ONCE, Waker, wake
 from tasks.settings import Settings
 from tasks.store import Store
+from tests.eventually import eventually
 from tests.ports import free_port
 
 
@@ -48,3 +49,21 @@ def test_the_waker_publishes_from_its_own_thread() -> None:
     Waker(recorder).wake(Lane.CPU, 1)  # type: ignore[arg-type]
     assert recorder.seen.wait(10)
     assert recorder.sent == ["penstock.cpu"]
+
+
+class Broken(Recorder):
+    """Fails once."""
+
+    def send_task(self, _: str, **message: Any) -> None:
+        super().send_task(_, **message)
+        if len(self.sent) == 1:
+            raise ZeroDivisionError
+
+
+def test_the_waker_goes_on_after_whatever_went_wrong() -> None:
+    broken = Broken()
+    waker = Waker(broken)  # type: ignore[arg-type]
+    waker.wake(Lane.CPU, 1)
+    assert broken.seen.wait(10)
+    waker.wake(Lane.GPU, 1)
+    eventually(lambda: broken.sent == ["penstock.cpu", "penstock.gpu"], "the next wake-up")
