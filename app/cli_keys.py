@@ -22,7 +22,9 @@ from tasks.jobs import timestamp
 SECONDS = {"s": 1, "m": 60, "h": 3_600, "d": 86_400, "w": 604_800}
 LONGEST_S = 100 * 366 * 86_400
 LONGEST_NAME = 100
-COLUMNS = ("ID", "OWNER", "SCOPES", "STATE", "CREATED", "EXPIRES", "NAME")
+COLUMNS = ("ID", "OWNER", "SCOPES", "STATE", "CREATED", "EXPIRES", "LIMITS", "NAME")
+
+LIMITS = ("requests_per_s", "items_per_s", "unfinished_items")
 
 keys = AppGroup("keys", help="Make, list, rotate and revoke API keys.")
 
@@ -135,8 +137,15 @@ def _row(record: KeyRecord, now: int) -> tuple[str, ...]:
         record.state(now),
         str(timestamp(record.created)),
         str(timestamp(record.expires)) if record.expires else "never",
+        _limits(record),
         record.name,
     )
+
+
+def _limits(record: KeyRecord) -> str:
+    """Those of its own; the settings have the rest."""
+    own = {name: getattr(record, name) for name in LIMITS}
+    return ",".join(f"{name}={value}" for name, value in own.items() if value) or "default"
 
 
 def _listed(record: KeyRecord) -> str:

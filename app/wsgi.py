@@ -1,13 +1,16 @@
 """What a WSGI server loads: `app.wsgi:app`."""
 
 import gc
+import os
 
 from app import create_app, reporting
 from tasks.logs import configure_logs
+from tasks.misspelt import warn_of_misspelt
 from tasks.settings import Settings
 
 settings = Settings.from_env()
 configure_logs(settings)
+warn_of_misspelt(os.environ)
 reporting.start(settings)
 app = create_app(settings)
 

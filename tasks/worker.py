@@ -36,6 +36,7 @@ from tasks.logs import configure_logs, get_logger
 from tasks.metrics_folder import open_folder
 from tasks.metrics_server import MetricsServer
 from tasks.minder import Rescuer, Watchdog
+from tasks.misspelt import warn_of_misspelt
 from tasks.pool_autoscaler import follows
 from tasks.process_metrics import WORKER, collector_of, process_metrics
 from tasks.publish import wake
@@ -267,6 +268,7 @@ def main(argv: list[str]) -> int:
     try:
         settings = Settings.from_env()
         configure_logs(settings)
+        warn_of_misspelt(os.environ)
         show_metrics(settings, lane)
     except SettingsError as error:
         print(error, file=sys.stderr)  # noqa: T201

@@ -96,7 +96,7 @@ def test_list_shows_every_key_and_its_state_but_no_digest(app: Flask, store: Sto
     keys(app, "revoke", third)
     result = keys(app, "list")
     header, *lines = [line.split() for line in result.stdout.splitlines()]
-    assert header == ["ID", "OWNER", "SCOPES", "STATE", "CREATED", "EXPIRES", "NAME"]
+    assert header == ["ID", "OWNER", "SCOPES", "STATE", "CREATED", "EXPIRES", "LIMITS", "NAME"]
     assert [(line[0], line[1], line[2], line[3]) for line in lines] == [
         (first, "a", "jobs", "rotated"),
         (second, "b", "jobs", "expired"),
@@ -108,6 +108,13 @@ def test_list_shows_every_key_and_its_state_but_no_digest(app: Flask, store: Sto
     for text, record in zip(texts, records(store), strict=True):
         assert text not in result.output
         assert record.digest not in result.output
+
+
+def test_list_shows_the_limits_that_a_key_has_of_its_own(app: Flask) -> None:
+    printed(keys(app, "create", "--owner", "a"))
+    printed(keys(app, "create", "--owner", "b", "--items-per-s", "5", "--unfinished-items", "7"))
+    limits = [line.split()[6] for line in keys(app, "list").stdout.splitlines()]
+    assert limits == ["LIMITS", "default", "items_per_s=5,unfinished_items=7"]
 
 
 def test_rotate_prints_the_successor_and_both_work(app: Flask, store: Store) -> None:
