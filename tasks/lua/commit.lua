@@ -10,9 +10,10 @@
 -- Returns {stale, wake, ended}: units that another worker holds or has answered; the lanes that must be
 -- woken; the jobs that ended, see tasks/ended.py.
 --
--- A unit with a payload for the gpu lane goes on to that lane, if it has a worker and the breaker is not
--- open: the cpu lane was not sure of its answer. Half-open will do, as only that worker can probe. It is the same unit of the same job. The attempt that ended well does not count
--- as one, so the next worker does not take it for a suspect; its deadline is the record's.
+-- A unit with a payload for the gpu lane goes on to that lane, if it has a worker and the breaker is
+-- not open: the cpu lane was not sure of its answer. Half-open will do, as only that worker can probe.
+-- It is the same unit of the same job. The attempt that ended well does not count as one, so the next
+-- worker does not take it for a suspect; its deadline is the record's.
 
 local lane, consumer, lease = ARGV[1], ARGV[2], tonumber(ARGV[3])
 local ttl, cache_ttl, units = ARGV[4], tonumber(ARGV[5]), tonumber(ARGV[6])

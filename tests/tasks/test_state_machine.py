@@ -25,7 +25,7 @@ from redis import ResponseError
 
 from tasks import keys
 from tasks.jobs import Status
-from tasks.lanes import Lane, Priority, Unit
+from tasks.lanes import Lane, Onward, Priority, Unit
 from tasks.leases import LaneWorker
 from tasks.reads import read_job
 from tasks.store import CANCEL, SWEEP, Store
@@ -201,6 +201,21 @@ class Lifecycle(RuleBasedStateMachine):
             del self.holders[place]
             if not job.status.is_terminal:
                 job.settle(one.unit.number, fails)
+
+    @rule(one=held)
+    def go_on(self, one: Held) -> None:
+        """The answer is not sure and the gpu lane lives: the unit goes there as if it were new."""
+        place = (one.unit.job, one.unit.number)
+        job = self.model[one.unit.job]
+        fresh = self.holders.get(place) == one
+        one.worker.renew()  # a sign of life
+        settled = replace(done(one.unit), onward=Onward(one.unit.payload, "any/best"))
+        stale = one.worker.commit([settled]).stale
+        assert stale == (0 if fresh else 1), "only the holder of the lease may send it on"
+        if fresh:
+            del self.holders[place]
+            if not job.status.is_terminal:
+                job.attempts[one.unit.number] -= 1
 
     @rule(one=held)
     def renew(self, one: Held) -> None:
