@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import signal
 import threading
+import time
 from collections.abc import Callable
 from typing import Final
 
@@ -18,6 +19,7 @@ from tasks.work import Work
 log = get_logger(__name__)
 
 ASKED: Final = {signal.SIGTERM}
+REPLY_S: Final = 0.5
 
 
 def hold_back() -> None:
@@ -44,5 +46,8 @@ class Retirer(threading.Thread):
     def run(self) -> None:
         signal.sigwait(ASKED)
         finished = self._work.retire(self._patience_s)
+        # The main thread may have run the last batch and not yet told the pool, which would take
+        # this process for a crashed one. What still arrives is answered at once, having no turn.
+        time.sleep(REPLY_S)
         log.info("child retires", finished=finished)
         self._end()

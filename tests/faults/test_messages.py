@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 
-import httpx
 import pytest
 
 from tasks.celery import queue_of
@@ -105,13 +105,18 @@ def test_a_hundred_identical_submits_at_once_are_one_job(stack: Stack, report: R
     body = {"pipeline": "slow", "input": {"text": "the only one"}}
     headers = {"Idempotency-Key": "the-only-one"}
 
-    def submit(client: httpx.Client) -> str:
-        response = client.post("/v1/jobs", json=body, headers=headers)
+    at_once = threading.Barrier(100)
+
+    def submit(_: int) -> str:
+        with stack.client() as client:
+            at_once.wait(60)
+            response = client.post("/v1/jobs", json=body, headers=headers)
         assert response.status_code in {200, 202}, response.text
         return str(response.json()["id"])
 
-    with stack.client() as client, ThreadPoolExecutor(100) as pool:
-        (job_id,) = set(pool.map(submit, [client] * 100))
+    with ThreadPoolExecutor(100) as pool:
+        (job_id,) = set(pool.map(submit, range(100)))
+    with stack.client() as client:
         job = client.get(f"/v1/jobs/{job_id}?wait=30").json()
     assert (job["status"], job["attempts"]) == ("succeeded", 1)
     assert stack.ended().get("succeeded", 0) == before + 1

@@ -105,6 +105,7 @@ def test_answers_that_are_not_read_end_the_connection(strict: Stack) -> None:
     with connect(strict) as connection:
         port = connection.getsockname()[1]
         connection.sendall(request(strict, f"GET /v1/jobs/{job['id']}/results") * TIMES)
+        assert connection.recv(1) == b"H"  # it has been accepted, and answers
         assert port in clients(strict)
         eventually(lambda: port not in clients(strict), "an end of the connection", within_s=30)
 
