@@ -83,7 +83,7 @@ local function take(stream, entry, unit)
     budget = attempt > 1 and 0 or budget - (unit.left or items)
 end
 
--- Whether this claim may take a unit whose lease ran out.
+-- Whether this claim may take a unit that somebody may have held before: a suspect only if it is alone.
 local function fits(unit)
     local attempts = redis.call('HGET', records .. unit.job, 'a:' .. unit.unit)
     return (attempts or '0') == '0' or (suspects and #claimed == 0)
@@ -118,7 +118,12 @@ local function take_new(stream)
         if not deliveries then
             depart(stream, unit.owner, unit.items)
         end
-        take(stream, entry[1], unit)
+        if (unit.left or unit.reason ~= '') and not fits(unit) then
+            -- New here, and a suspect of another lane: left for the next claim, as if its lease ran out.
+            redis.call('XCLAIM', stream, GROUP, consumer, 0, entry[1], 'IDLE', lease, 'JUSTID')
+        else
+            take(stream, entry[1], unit)
+        end
     end
 end
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
+from tasks import keys
 from tasks.jobs import Job, Spec
 from tasks.lanes import Lane, Priority, Settled, Unit
 from tasks.leases import LaneWorker
@@ -47,6 +48,21 @@ def claim_until(worker: LaneWorker, count: int) -> list[Unit]:
     while len(units) < count:
         units += claim(worker)
     return units
+
+
+def crash(store: Store, worker: LaneWorker) -> None:
+    """The worker falls silent for longer than its lease."""
+    stream = keys.stream(worker.lane, Priority.NORMAL)
+    for held in store.redis.xpending_range(stream, keys.GROUP, "-", "+", 100, worker.name):
+        store.redis.xclaim(
+            stream,
+            keys.GROUP,
+            worker.name,
+            0,
+            [held["message_id"]],
+            idle=store.settings.lease_ms,
+            justid=True,
+        )
 
 
 def done(unit: Unit, outcome: dict[str, Any] = OUTPUT) -> Settled:

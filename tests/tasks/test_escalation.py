@@ -18,7 +18,7 @@ from tasks.leases import LaneWorker
 from tasks.reads import read_results
 from tasks.store import CANCEL, VERDICT, Store
 from tasks.submit import Receipt
-from tests.tasks.lanes import SINGLE, bulk, claim, counts, done, job_of, put
+from tests.tasks.lanes import SINGLE, bulk, claim, counts, crash, done, job_of, put
 from tests.tasks.routed import routed
 from tests.tasks.test_inference import Wakes
 
@@ -113,6 +113,22 @@ def test_a_unit_that_went_on_is_no_suspect(store: Store, both: Both) -> None:
     both.run(Lane.CPU)
     units = claim(both.workers[Lane.GPU])
     assert [unit.attempt for unit in units] == [1, 1, 1]
+
+
+def test_a_unit_that_a_worker_died_of_stays_a_suspect_where_it_goes_on(
+    store: Store, both: Both
+) -> None:
+    both.alive(Lane.GPU)
+    neighbour = replace(ROUTED, lane=Lane.GPU, inputs=[{"text": f"{HARD} too"}])
+    put(store, neighbour)
+    dead = LaneWorker(store, Lane.CPU)
+    ask(store, HARD)
+    claim(dead)
+    crash(store, dead)
+    both.run(Lane.CPU)
+    put(store, neighbour)
+    gpu = both.workers[Lane.GPU]
+    assert [[unit.attempt for unit in claim(gpu)] for _ in range(3)] == [[1, 1], [2], []]
 
 
 def test_of_many_items_only_the_hard_ones_are_asked_again_and_each_counts_once(

@@ -15,6 +15,7 @@ from tests.tasks.lanes import (
     claim,
     claim_until,
     counts,
+    crash,
     done,
     job_of,
     put,
@@ -187,20 +188,6 @@ def test_the_fourth_claim_of_a_unit_fails_its_job_as_poison(store: Store) -> Non
     assert job_of(store, receipt).status is Status.FAILED
     assert [line["error"]["code"] for line in lines] == ["poison_input"] * 2
     assert store.redis.xlen("ps:lane:gpu:normal") == 0
-
-
-def crash(store: Store, worker: LaneWorker) -> None:
-    """The worker falls silent for longer than its lease."""
-    for held in store.redis.xpending_range("ps:lane:gpu:normal", "workers", "-", "+", 100):
-        store.redis.xclaim(
-            "ps:lane:gpu:normal",
-            "workers",
-            worker.name,
-            0,
-            [held["message_id"]],
-            idle=store.settings.lease_ms,
-            justid=True,
-        )
 
 
 def test_units_that_a_dead_worker_held_are_handed_out_one_by_one(store: Store) -> None:

@@ -166,6 +166,18 @@ def test_what_the_last_gpu_worker_held_when_it_died_moves_with_its_attempts(stor
     assert (unit.job, unit.attempt) == (receipt.job_id, 2)
 
 
+def test_what_moves_is_handed_out_alone_if_a_worker_died_of_it(store: Store) -> None:
+    put(store, MOVABLE)
+    claim(LaneWorker(store, Lane.GPU))
+    put(store, MOVABLE)
+    cpu = LaneWorker(store, Lane.CPU)
+    cpu.renew()
+    sweep_until_moved(store, lease_ms=50)
+    put(store, replace(MOVABLE, lane=Lane.CPU))
+    claims = [[unit.attempt for unit in claim(cpu)] for _ in range(3)]
+    assert sorted(claims) == [[], [1, 1], [2]]
+
+
 def test_units_held_by_a_live_worker_never_move(store: Store) -> None:
     put(store, MOVABLE)
     gpu, cpu = LaneWorker(store, Lane.GPU), LaneWorker(store, Lane.CPU)
