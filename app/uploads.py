@@ -27,6 +27,7 @@ from flask import Flask, g, has_request_context
 from app.errors import RequestTimeout
 from app.responses import NO_STORE
 from app.security_headers import SECURITY_HEADERS
+from tasks.first_use import ThreadOnUse
 from tasks.logs import get_logger
 from tasks.settings import Settings
 
@@ -102,7 +103,7 @@ class Uploads:
         self._reads: dict[Upload, None] = {}
         self._lock = threading.Lock()
         self._crowded = threading.Event()  # more bodies are read than there is room for
-        self._watchman: threading.Thread | None = None
+        self._watchman = ThreadOnUse("uploads", self._watch)
         # What arrives at the lowest rate fills a read within its time.
         self.step = min(MOST_BYTES, self._timeout_s * self._rate)
 
@@ -113,14 +114,11 @@ class Uploads:
     def enter(self, upload: Upload) -> None:
         if has_request_context():
             upload.request_id = g.get("request_id", "")
+        self._watchman.begin()
         with self._lock:
             self._reads[upload] = None
             if len(self._reads) > self._room:
                 self._crowded.set()
-            if self._watchman is None:
-                watchman = threading.Thread(target=self._watch, name="uploads", daemon=True)
-                watchman.start()
-                self._watchman = watchman
 
     def leave(self, upload: Upload) -> None:
         with self._lock:

@@ -22,6 +22,7 @@ from redis import RedisError
 from redis.client import PubSub
 
 from tasks import incidents, keys
+from tasks.first_use import ThreadOnUse
 from tasks.jobs import Job
 from tasks.logs import get_logger
 from tasks.reads import read_jobs
@@ -67,11 +68,12 @@ class Waiting:
         self.draining = False
         self._waiters: dict[str, list[Waiter]] = defaultdict(list)
         self._lock = threading.Lock()
-        self._listener: threading.Thread | None = None
+        self._listener = ThreadOnUse("done", self._listen)
 
     @contextmanager
     def on(self, job_id: str) -> Iterator[Waiter]:
         """Register before the job can end: an end between a read and a wait would be missed."""
+        self._listener.begin()
         waiter = Waiter()
         with self._lock:
             if self.draining or self._count >= self._most:
@@ -80,10 +82,6 @@ class Waiting:
             else:
                 self._waiters[job_id].append(waiter)
             self._count += 1
-            if self._listener is None:
-                listener = threading.Thread(target=self._listen, name="done", daemon=True)
-                listener.start()
-                self._listener = listener
         try:
             yield waiter
         finally:

@@ -21,6 +21,7 @@ from celery import Celery
 from celery.utils.nodenames import gethostname, nodename
 
 from tasks.ended import Ended
+from tasks.first_use import ThreadOnUse
 from tasks.jobs import Status
 from tasks.logs import get_logger
 from tasks.reports import Sink
@@ -56,22 +57,13 @@ class FlowerJobs:
         self._node = node
         self._sample: Reservoir[Ended] = Reservoir(jobs_per_s)
         self._some = threading.Event()
-        self._thread: threading.Thread | None = None
-        self._starting = threading.Lock()
+        self._thread = ThreadOnUse("flower", self._run)
         self._unseen = Unseen()
 
     def __call__(self, jobs: Sequence[Ended]) -> None:
-        if self._thread is None:
-            self._start()
+        self._thread.begin()
         self._sample.offer(jobs)
         self._some.set()
-
-    def _start(self) -> None:
-        """Begin on first use: the server forks after the application is built."""
-        with self._starting:
-            if self._thread is None:
-                self._thread = threading.Thread(target=self._run, name="flower", daemon=True)
-                self._thread.start()
 
     def _run(self) -> None:
         while True:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from collections import Counter
 from collections.abc import Mapping
 from queue import SimpleQueue
@@ -12,6 +11,7 @@ from kombu.exceptions import OperationalError
 
 from tasks import incidents
 from tasks.celery import RUN_BATCHES, queue_of
+from tasks.first_use import ThreadOnUse
 from tasks.lanes import Lane
 from tasks.logs import get_logger
 
@@ -37,21 +37,11 @@ class Waker:
     def __init__(self, celery: Celery) -> None:
         self._celery = celery
         self._asked: SimpleQueue[tuple[Lane, int]] = SimpleQueue()
-        self._thread: threading.Thread | None = None
-        self._starting = threading.Lock()
+        self._thread = ThreadOnUse("waker", self._run)
 
     def wake(self, lane: Lane, times: int) -> None:
-        if self._thread is None:
-            self._start()
+        self._thread.begin()
         self._asked.put((lane, times))
-
-    def _start(self) -> None:
-        """Begin on first use: the server forks after the application is built."""
-        with self._starting:
-            if self._thread is None:
-                thread = threading.Thread(target=self._run, name="waker", daemon=True)
-                thread.start()
-                self._thread = thread
 
     def _run(self) -> None:
         while True:
