@@ -5,6 +5,7 @@ A new key is all that goes to standard output, so that it can be piped to where 
 
 from __future__ import annotations
 
+import dataclasses
 import re
 from typing import Any
 
@@ -15,7 +16,7 @@ from app import key_changes
 from app.cli_errors import explained
 from app.key_changes import Made, NoSuchChange, Wish
 from app.key_records import KeyRecord, read_keys
-from app.principal import OWNER_PATTERN, Scope
+from app.principal import OWNER_PATTERN, Limits, Scope
 from app.services import services
 from tasks.jobs import timestamp
 
@@ -23,8 +24,6 @@ SECONDS = {"s": 1, "m": 60, "h": 3_600, "d": 86_400, "w": 604_800}
 LONGEST_S = 100 * 366 * 86_400
 LONGEST_NAME = 100
 COLUMNS = ("ID", "OWNER", "SCOPES", "STATE", "CREATED", "EXPIRES", "LIMITS", "NAME")
-
-LIMITS = ("requests_per_s", "items_per_s", "unfinished_items")
 
 keys = AppGroup("keys", help="Make, list, rotate and revoke API keys.")
 
@@ -144,7 +143,8 @@ def _row(record: KeyRecord, now: int) -> tuple[str, ...]:
 
 def _limits(record: KeyRecord) -> str:
     """Those of its own; the settings have the rest."""
-    own = {name: getattr(record, name) for name in LIMITS}
+    names = [field.name for field in dataclasses.fields(Limits)]
+    own = {name: getattr(record, name) for name in names}
     return ",".join(f"{name}={value}" for name, value in own.items() if value) or "default"
 
 
