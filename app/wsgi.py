@@ -3,7 +3,8 @@
 import gc
 import os
 
-from app import create_app, reporting
+from app import reporting
+from app.factory import create_app
 from tasks.logs import configure_logs
 from tasks.misspelt import warn_of_misspelt
 from tasks.settings import Settings

@@ -26,7 +26,7 @@ from redis import Redis
 from redis.exceptions import RedisError
 from ulid import ULID
 
-from app import create_app
+from app.factory import create_app
 from bench import machine
 from bench.fleet import free_port
 from bench.measure import quantile

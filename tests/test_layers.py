@@ -32,7 +32,7 @@ WORKER_HALF = {
 TRACES = {"tasks.spans", "opentelemetry.exporter"}
 
 BUILD = """
-from app import create_app
+from app.factory import create_app
 from tasks.settings import Settings
 
 secrets = dict.fromkeys(("redis_password", "api_key", "key_pepper", "webhook_key"), "x" * 16)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from typing import Any
 
-from app import create_app
+from app.factory import create_app
 from app.openapi.document import document, to_text
 from tasks.settings import Settings
 

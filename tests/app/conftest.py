@@ -9,7 +9,7 @@ import pytest
 from flask import Flask
 from flask.testing import FlaskClient
 
-from app import create_app
+from app.factory import create_app
 from ml.catalog import load_pipelines
 from ml.runtime import Runtime
 from tasks.inference import Inference

@@ -11,7 +11,7 @@ from flask import Flask
 from flask.testing import FlaskClient
 from structlog.testing import capture_logs
 
-from app import create_app
+from app.factory import create_app
 from tasks.jobs import Spec
 from tasks.reads import read_job
 from tasks.settings import Settings

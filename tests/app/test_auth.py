@@ -8,8 +8,8 @@ import pytest
 from flask import Flask
 from flask.testing import FlaskClient
 
-from app import create_app
 from app.api_keys import new_key
+from app.factory import create_app
 from app.key_changes import revoke, rotate
 from app.services import EXTENSION
 from tasks.settings import Settings

@@ -12,7 +12,7 @@ from flask import Flask
 from flask.testing import FlaskClient
 from werkzeug.test import TestResponse
 
-from app import create_app
+from app.factory import create_app
 from tasks.settings import Settings
 from tasks.store import Store
 from tests.app.answers import details, job_in, problem_in

@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 from flask import Flask
 
-from app import create_app
+from app.factory import create_app
 from tasks.settings import Settings
 from tasks.store import Store
 from tests.ports import free_port

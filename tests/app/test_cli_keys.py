@@ -6,8 +6,8 @@ import pytest
 from click.testing import Result
 from flask import Flask
 
-from app import create_app
 from app.api_keys import key_id_of
+from app.factory import create_app
 from app.key_records import KeyRecord, read_keys
 from app.principal import Scope
 from tasks.settings import Settings

@@ -12,10 +12,10 @@ import pytest
 from flask import Flask
 from flask.testing import FlaskClient
 
-from app import create_app
 from app.console.access import OWN_HEADER
 from app.console.latest import Latest
 from app.console.routes import ASSETS
+from app.factory import create_app
 from app.principal import Scope
 from app.services import EXTENSION
 from tasks.settings import Settings

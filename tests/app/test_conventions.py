@@ -10,7 +10,7 @@ from flask import Flask
 from flask.testing import FlaskClient
 from werkzeug.test import TestResponse
 
-from app import create_app
+from app.factory import create_app
 from tasks.settings import Settings
 from tests.app.answers import NULL_JOB, job_in
 from tests.app.conftest import client_of

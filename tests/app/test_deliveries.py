@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from flask.testing import FlaskClient
 
-from app import create_app
+from app.factory import create_app
 from tasks import keys
 from tasks.deliveries import Result
 from tasks.settings import Settings

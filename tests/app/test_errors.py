@@ -7,7 +7,7 @@ from flask import Flask
 from flask.testing import FlaskClient
 from structlog.testing import capture_logs
 
-from app import create_app
+from app.factory import create_app
 from tasks.settings import Settings
 from tests.app.answers import NULL_JOB, problem_in, stored
 from tests.app.conftest import client_of

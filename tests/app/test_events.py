@@ -12,7 +12,7 @@ from flask.testing import FlaskClient
 from redis import RedisError
 
 import app.events
-from app import create_app
+from app.factory import create_app
 from tasks import keys
 from tasks.leases import LaneWorker
 from tasks.settings import Settings

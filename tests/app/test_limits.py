@@ -12,7 +12,8 @@ from flask import Flask
 from flask.testing import FlaskClient
 from werkzeug.test import TestResponse
 
-from app import auth, create_app
+from app import auth
+from app.factory import create_app
 from app.limiter import ITEMS_WINDOW_S, Limiter
 from app.principal import Limits
 from app.services import EXTENSION

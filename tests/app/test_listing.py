@@ -8,7 +8,7 @@ import pytest
 from flask import Flask
 from flask.testing import FlaskClient
 
-from app import create_app
+from app.factory import create_app
 from app.listing import cursor_behind
 from tasks.jobs import Status
 from tasks.settings import Settings

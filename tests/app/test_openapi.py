@@ -69,7 +69,7 @@ def test_it_describes_every_route_and_no_other(app: Flask, described: dict[str, 
 
 
 def test_a_route_that_nobody_described_is_named(app: Flask) -> None:
-    from app import create_app  # noqa: PLC0415
+    from app.factory import create_app  # noqa: PLC0415
     from app.services import EXTENSION  # noqa: PLC0415
 
     another = create_app(app.extensions[EXTENSION].settings)

@@ -8,7 +8,7 @@ import pytest
 from flask import Flask
 from flask.testing import FlaskClient
 
-from app import create_app
+from app.factory import create_app
 from tasks.settings import Settings
 from tasks.store import Store
 from tests.app.answers import NULL_JOB, job_in, problem_in

@@ -11,7 +11,7 @@ import pytest
 from flask import Flask
 from flask.testing import FlaskClient
 
-from app import create_app
+from app.factory import create_app
 from tasks.scrub import WITHHELD
 from tasks.settings import Settings
 from tests.app.answers import NULL_JOB

@@ -10,7 +10,7 @@ import pytest
 from flask import Flask
 from flask.testing import FlaskClient
 
-from app import create_app
+from app.factory import create_app
 from app.services import Services
 from tasks.lanes import Payload
 from tasks.reads import read_job

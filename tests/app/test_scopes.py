@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 from flask import Flask
 
-from app import create_app
+from app.factory import create_app
 from app.principal import Scope
 from tasks.settings import Settings
 from tasks.store import Store

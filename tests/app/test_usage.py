@@ -12,7 +12,7 @@ from flask import Flask
 from flask.testing import FlaskClient
 from prometheus_client.parser import text_string_to_metric_families
 
-from app import create_app
+from app.factory import create_app
 from app.openapi.document import document
 from app.principal import Scope
 from tasks import keys

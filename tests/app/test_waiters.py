@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 from flask import Flask
 
-from app import create_app
+from app.factory import create_app
 from app.services import EXTENSION
 from app.waiting import Waiting
 from tasks.settings import Settings

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from flask.testing import FlaskClient
 
-from app import create_app
+from app.factory import create_app
 from app.principal import Scope
 from tasks import endpoints, keys
 from tasks.deliveries import Result

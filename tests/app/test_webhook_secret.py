@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from flask.testing import FlaskClient
 
-from app import create_app
+from app.factory import create_app
 from tasks.job_secrets import job_secrets
 from tasks.sealing import new_secret
 from tasks.settings import Settings

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from flask.testing import FlaskClient
 
-from app import create_app
+from app.factory import create_app
 from tasks.deliveries import deliveries_of
 from tasks.endpoints import EVENTS
 from tasks.reads import read_job
