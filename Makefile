@@ -41,7 +41,7 @@ fmt: $(DEV) ## Format the code and mend what lint can
 	$(BIN)/ruff check --fix .
 
 openapi: $(RUNTIME) ## Write docs/openapi.json anew, from the routes and schemas
-	$(BIN)/python -m app.openapi > docs/openapi.json
+	$(BIN)/python -m app.commands.openapi > docs/openapi.json
 
 bench-autoscale: $(DEV) ## Simulate autoscaling beside Celery's rule and KEDA's; writes docs/img/autoscale-*.png
 	$(BIN)/python -m bench.autoscale --plots docs/img

@@ -9,9 +9,9 @@ from granian import Granian
 from granian.constants import HTTPModes, Interfaces
 from granian.http import HTTP1Settings
 
-from app.crowding import SPARE_THREADS
-from tasks.metrics_folder import open_folder
-from tasks.settings import Settings, SettingsError
+from app.middleware.concurrency_limit import SPARE_THREADS
+from tasks.config.settings import Settings, SettingsError
+from tasks.telemetry.metrics.multiprocess import open_folder
 
 STOP_S = 20  # what is under way then is cut, well before the supervisor's grace of 30 s ends
 OTHER_FILES = 256  # that a web process has open beside its clients' connections
@@ -26,7 +26,7 @@ def main() -> int:
         print(error, file=sys.stderr)  # noqa: T201
         return 2
     Granian(
-        "app.served:app",
+        "app.server.process:app",
         address=settings.host,
         port=settings.port,
         interface=Interfaces.WSGI,

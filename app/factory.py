@@ -4,32 +4,30 @@ from __future__ import annotations
 
 from flask import Flask
 
-from app import (
-    access,
-    bodies,
-    cli,
+from app.access_control import rate_limits
+from app.commands import jobs as commands
+from app.console.routes import console
+from app.http import errors, query_params, request_body
+from app.middleware import (
+    access_log,
+    concurrency_limit,
     cors,
-    crowding,
-    errors,
-    limits,
-    queries,
-    request_ids,
+    request_id,
     request_metrics,
     security_headers,
-    uploads,
+    slow_bodies,
 )
-from app.console.routes import console
-from app.deliveries import deliveries
-from app.docs import docs
-from app.jobs import jobs
-from app.lanes import lanes
-from app.ops import ops
-from app.pipelines import pipelines
+from app.routes.api_docs import docs
+from app.routes.deliveries import deliveries
+from app.routes.jobs.views import jobs
+from app.routes.lanes import lanes
+from app.routes.operations import ops
+from app.routes.pipelines import pipelines
+from app.routes.usage import usage
+from app.routes.webhook_endpoints import webhook_endpoints
+from app.routes.webhook_secret import webhook_secret
 from app.services import EXTENSION, Services
-from app.usage import usage
-from app.webhook_endpoints import webhook_endpoints
-from app.webhook_secret import webhook_secret
-from tasks.settings import Settings
+from tasks.config.settings import Settings
 
 BLUEPRINTS = (
     *(jobs, deliveries, webhook_endpoints, webhook_secret, pipelines, usage, lanes),
@@ -43,16 +41,16 @@ def create_app(settings: Settings) -> Flask:
     app.config["MAX_CONTENT_LENGTH"] = settings.max_body_bytes
     app.extensions[EXTENSION] = services = Services.build(settings)
     request_metrics.install(app)
-    request_ids.install(app)
-    access.install(app, services.tracer)
-    limits.install(app)
+    request_id.install(app)
+    access_log.install(app, services.tracer)
+    rate_limits.install(app)
     security_headers.install(app)
-    uploads.install(app, settings)
-    crowding.install(app, settings.web_threads)
+    slow_bodies.install(app, settings)
+    concurrency_limit.install(app, settings.web_threads)
     errors.install(app)
-    bodies.install(app)
-    cli.install(app)
-    queries.install(app)
+    request_body.install(app)
+    commands.install(app)
+    query_params.install(app)
     cors.install(app, settings.cors_origins)
     for blueprint in BLUEPRINTS:
         app.register_blueprint(blueprint)

@@ -11,28 +11,28 @@ from typing import TYPE_CHECKING, cast
 from celery import Celery
 from flask import current_app
 
-from app.addresses import Network, networks
-from app.events import Events
-from app.key_ring import KeyRing
-from app.limiter import Limiter
-from app.schemas import JobReader
-from app.waiting import Waiting
-from app.windows import Windows
-from app.wrong_keys import WrongKeys
+from app.api_keys.cache import KeyRing
+from app.api_keys.failed_attempts import WrongKeys
+from app.http.client_address import Network, networks
+from app.job_updates.event_stream import Events
+from app.job_updates.long_poll import Waiting
+from app.rate_limiting.limiter import Limiter
+from app.rate_limiting.sliding_window import Windows
+from app.schemas.job import JobReader
 from ml.catalog import load_pipelines
 from ml.pipeline import Pipeline
 from tasks.celery import make_celery
-from tasks.flower_events import flower_sinks
-from tasks.job_log import JobLog
-from tasks.publish import Waker
-from tasks.queue_spans import QueueSpans
-from tasks.reports import Reporter, Sink
-from tasks.settings import Settings
-from tasks.store import Store, connect
-from tasks.tracing import start_tracing
+from tasks.config.settings import Settings
+from tasks.queue.wakeups import Waker
+from tasks.store.client import Store, connect
+from tasks.telemetry.flower.job_events import flower_sinks
+from tasks.telemetry.job_log import JobLog
+from tasks.telemetry.sinks import Reporter, Sink
+from tasks.telemetry.tracing.context import start_tracing
+from tasks.telemetry.tracing.job_spans import QueueSpans
 
 if TYPE_CHECKING:
-    from tasks.spans import Tracer
+    from tasks.telemetry.tracing.tracer import Tracer
 
 EXTENSION = "penstock"
 

@@ -3,16 +3,16 @@
 import gc
 import os
 
-from app import reporting
 from app.factory import create_app
-from tasks.logs import configure_logs
-from tasks.misspelt import warn_of_misspelt
-from tasks.settings import Settings
+from app.http import error_reports
+from tasks.config.settings import Settings
+from tasks.config.unknown_variables import warn_of_misspelt
+from tasks.telemetry.logs import configure_logs
 
 settings = Settings.from_env()
 configure_logs(settings)
 warn_of_misspelt(os.environ)
-reporting.start(settings)
+error_reports.start(settings)
 app = create_app(settings)
 
 # Requests make many short-lived containers and hardly a cycle; what is loaded now stays for good.

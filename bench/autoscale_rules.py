@@ -7,7 +7,7 @@ from collections import deque
 from dataclasses import dataclass, field
 
 from bench.autoscale_sim import Setup, View
-from tasks.autoscale import LaneLoad, Limits, Memory, desired
+from tasks.autoscaling.policy import LaneLoad, Limits, Memory, desired
 
 CELERY_KEEPALIVE_S = 30  # AUTOSCALE_KEEPALIVE
 CELERY_PREFETCH = 4  # worker_prefetch_multiplier
@@ -20,7 +20,7 @@ KEDA_COOL_DOWN_S = 300  # cooldownPeriod, before there is no pod
 
 @dataclass(slots=True)
 class Penstock:
-    """tasks.autoscale."""
+    """tasks.autoscaling.policy."""
 
     setup: Setup
     memory: Memory = field(default_factory=Memory)

@@ -10,7 +10,7 @@ from typing import Protocol
 
 import numpy as np
 
-from tasks.autoscale import Limits
+from tasks.autoscaling.policy import Limits
 
 HOUR = 3_600
 DRAIN_OVER_S = 10  # what a lane's drain rate is measured over

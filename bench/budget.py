@@ -20,9 +20,9 @@ from bench import machine
 from bench.fleet import ROOT
 from ml.moderation.pipeline import pipeline
 from ml.pipeline import Item
-from ml.runtime import Prepared, Runtime
+from ml.serving.runtime import Prepared, Runtime
 from ml.text import clean
-from ml.training.data import read
+from ml.training.data.rows import read
 
 BUDGETS = (64, 128, 256, 512, 1_024, 2_048, 4_096)
 TEXTS = {"transformer": 512, "cnn": 4_096}

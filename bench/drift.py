@@ -22,13 +22,13 @@ import torch
 from bench import machine
 from bench.fleet import ROOT
 from bench.languages import LATIN, OTHER_SCRIPTS
-from ml.drift import DRIFT, compare
-from ml.drift_reference import Reference, Row, row
+from ml.drift.comparison import DRIFT, compare
+from ml.drift.reference import Reference, Row, row
 from ml.moderation.pipeline import Moderation, pipeline
 from ml.pipeline import Item
 from ml.text import clean
-from ml.training import measure
-from ml.training.data import Split, read
+from ml.training.data.rows import Split, read
+from ml.training.evaluation import measure
 
 MIX = 0.2  # share of texts in other languages
 AT = 1_000  # rows of production in which a shift must be found

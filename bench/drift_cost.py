@@ -1,7 +1,7 @@
 """`python -m bench.drift_cost`: what sampling for drift costs a worker, per item and over an hour.
 
-Features of random texts are made once; then what `tasks.reservoir` does with them is timed beside
-what the cheapest tier takes for the same items, both on one thread.
+Features of random texts are made once; then what `tasks.drift.sampler` does with them is timed
+beside what the cheapest tier takes for the same items, both on one thread.
 """
 
 from __future__ import annotations
@@ -19,12 +19,12 @@ import torch
 from bench import machine
 from bench.fleet import ROOT
 from ml.moderation.pipeline import pipeline
-from ml.outcomes import Outcome
 from ml.pipeline import Item
-from ml.runtime import Runtime
+from ml.serving.outcomes import Outcome
+from ml.serving.runtime import Runtime
 from ml.text import clean
-from ml.training.data import read
-from tasks.reservoir import Reservoir
+from ml.training.data.rows import read
+from tasks.drift.sampler import Reservoir
 
 ITEMS = 2_000
 KEPT = 2_000  # PENSTOCK_DRIFT_SAMPLES

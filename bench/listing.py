@@ -31,11 +31,11 @@ from bench import machine
 from bench.fleet import free_port
 from bench.measure import quantile
 from deploy.local.redis_server import find_server, write_config
-from tasks import keys
-from tasks.jobs import Spec, Status
-from tasks.listing import MOST_LOOKED_AT, OPEN
-from tasks.settings import Settings
-from tasks.store import connect
+from tasks.config.settings import Settings
+from tasks.jobs.listing import MOST_LOOKED_AT, OPEN
+from tasks.jobs.model import Spec, Status
+from tasks.store import keys
+from tasks.store.client import connect
 
 OWNER = "default"
 PAGE = 100

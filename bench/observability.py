@@ -100,7 +100,7 @@ def observed(fsync: str, *, flower: bool = True) -> System:
     }
     also: dict[str, tuple[str, ...]] = {"sink": (sys.executable, "-m", "bench.sink", str(sink))}
     if flower:
-        also["flower"] = (sys.executable, "-m", "tasks.flower")
+        also["flower"] = (sys.executable, "-m", "tasks.telemetry.flower")
     return _with(penstock(fsync, ON), env, also)
 
 

@@ -30,7 +30,7 @@ from bench import machine
 from bench.fleet import ROOT, FleetError
 from bench.systems import Running, System, penstock, started
 from ml.moderation.pipeline import pipeline
-from ml.training.data import Split, read
+from ml.training.data.rows import Split, read
 from ml.training.metrics import macro_f1
 
 MODES = ("quality", "balanced", "cheap")

@@ -20,16 +20,16 @@ from bench.fleet import ROOT, Fleet, FleetError, free_port
 from deploy.local.dev_env import DEVELOPMENT, SECRETS
 from deploy.local.redis_server import find_server, write_config
 from tasks.celery import make_celery
-from tasks.deliveries import deliveries_of
-from tasks.jobs import Spec
-from tasks.lanes import Lane, Priority, Settled
-from tasks.leases import LaneWorker
-from tasks.orders import body_of
-from tasks.publish import wake
-from tasks.reads import read_job
-from tasks.settings import Settings
-from tasks.store import Store, connect
-from tasks.submit import Submission, new_job_id, submit
+from tasks.config.settings import Settings
+from tasks.jobs.lanes import Lane, Priority, Settled
+from tasks.jobs.model import Spec
+from tasks.jobs.read import read_job
+from tasks.jobs.submit import Submission, new_job_id, submit
+from tasks.queue.consumer import LaneWorker
+from tasks.queue.wakeups import wake
+from tasks.store.client import Store, connect
+from tasks.webhooks.deliveries import deliveries_of
+from tasks.webhooks.delivery.request import body_of
 
 WITHIN_S = 120.0
 OUTCOME = {"output": {"label": "allow", "confidence": 1.0, "tier": "null"}, "error": None}

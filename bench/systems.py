@@ -19,7 +19,7 @@ from bench.client import ClientError, Conversation, Driver
 from bench.fleet import ROOT, Fleet, FleetError, free_port
 from bench.traffic import Target, single
 from deploy.local.redis_server import find_server, write_config
-from tasks.settings import Settings
+from tasks.config.settings import Settings
 
 READY_WITHIN_S = 90.0
 
@@ -66,7 +66,7 @@ def flower_variants(fsync: str) -> list[System]:
     secret = {"FLOWER_USER": "bench", "FLOWER_PASSWORD": secrets.token_hex(16)}
     shown = replace(
         penstock(fsync, "events and Flower"),
-        workers={**told.workers, "flower": _python("tasks.flower")},
+        workers={**told.workers, "flower": _python("tasks.telemetry.flower")},
         env={**told.env, **secret},
     )
     return [told, untold, shown]

@@ -14,11 +14,11 @@ from pathlib import Path
 
 import torch
 
-from ml.budget import KEY, Limits, Sweep, calibrate, device_name, knee
 from ml.catalog import load_pipelines
 from ml.pipeline import Pipeline
 from ml.registry import MANIFEST, Artifacts
-from ml.runtime import Runtime
+from ml.serving.runtime import Runtime
+from ml.serving.token_budget import KEY, Limits, Sweep, calibrate, device_name, knee
 
 
 def table(sweep: Sweep) -> str:

@@ -17,8 +17,8 @@ import torch
 
 from ml.moderation.policy import Policy
 from ml.registry import MODELS, Artifacts
-from ml.training import measure
-from ml.training.data import Columns, Split, read
+from ml.training.data.rows import Columns, Split, read
+from ml.training.evaluation import measure
 from ml.training.metrics import Floats
 
 

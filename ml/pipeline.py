@@ -11,7 +11,7 @@ imported by workers only:
 
     pipeline = Sentiment()
 
-`PENSTOCK_PIPELINES=sentiment:pipeline` serves it. `ml.runtime.Runtime` runs it:
+`PENSTOCK_PIPELINES=sentiment:pipeline` serves it. `ml.serving.runtime.Runtime` runs it:
 
     features -> packed batches -> tier, or the next one below (cascade) -> postprocess
 """
@@ -26,7 +26,7 @@ from typing import Any, ClassVar, Protocol, Self
 
 from marshmallow import Schema
 
-from ml.drift_reference import REFERENCE, Reference
+from ml.drift.reference import REFERENCE, Reference
 from ml.registry import Artifacts
 
 

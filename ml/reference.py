@@ -12,11 +12,11 @@ from pathlib import Path
 
 import torch
 
-from ml.drift_reference import REFERENCE
+from ml.drift.reference import REFERENCE
 from ml.registry import MODELS, Artifacts
-from ml.training import measure
-from ml.training.data import Columns, read
-from ml.training.drift import reference
+from ml.training.data.rows import Columns, read
+from ml.training.evaluation import measure
+from ml.training.evaluation.drift_reference import reference
 from ml.training.release import renewed
 
 _REPLACED = "reference.json"  # what versions before 2026.11.25.1 had, and nothing read

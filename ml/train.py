@@ -19,13 +19,13 @@ from pathlib import Path
 import torch
 from torch import nn
 
-from ml.moderation.cnn import CnnConfig
-from ml.moderation.transformer import EncoderConfig
-from ml.quantized import compress, restore
+from ml.moderation.models.cnn import CnnConfig
+from ml.moderation.models.transformer import EncoderConfig
+from ml.quantization.weights import compress, restore
 from ml.registry import MODELS
 from ml.training import config as configuration
-from ml.training.calibrate import calibration
-from ml.training.evidence import add_evidence
+from ml.training.evaluation.evidence import add_evidence
+from ml.training.fitting.confidence import calibration
 from ml.training.release import Release
 from ml.training.stages import Stages, model_logits, teaching_logits
 

@@ -12,8 +12,8 @@ from celery import Celery
 from celery.app.amqp import AMQP
 from kombu import Connection, Queue
 
-from tasks.lanes import Lane
-from tasks.settings import Settings
+from tasks.config.settings import Settings
+from tasks.jobs.lanes import Lane
 
 RUN_BATCHES = "penstock.run_batches"
 

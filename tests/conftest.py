@@ -12,8 +12,8 @@ import pytest
 from redis import Redis, RedisError
 
 from deploy.local.redis_server import find_server, write_config
-from tasks.settings import Settings
-from tasks.store import Store, connect
+from tasks.config.settings import Settings
+from tasks.store.client import Store, connect
 from tests.ports import free_port
 
 API_KEY = "test-key-0123456789"

@@ -16,9 +16,9 @@ from typing import Any
 
 import sentry_sdk
 
-from tasks import sentry
-from tasks.allowance import Allowance
-from tasks.settings import Settings
+from tasks.config.settings import Settings
+from tasks.telemetry.sentry import client as sentry
+from tasks.telemetry.sentry.throttle import Allowance
 
 PUBLIC = "public"
 SECRET = "dsn-secret-0123456789"

@@ -7,10 +7,10 @@ from typing import Any
 
 from ulid import ULID
 
-from tasks import keys
-from tasks.jobs import Spec, Status
-from tasks.listing import OPEN
-from tasks.store import Store
+from tasks.jobs.listing import OPEN
+from tasks.jobs.model import Spec, Status
+from tasks.store import keys
+from tasks.store.client import Store
 
 BEGUN_MS = 1_767_225_600_000  # 2026-01-01T00:00:00Z
 

@@ -19,9 +19,9 @@ import psutil
 from redis import Redis, RedisError
 
 from deploy.local.redis_server import find_server, write_config
-from tasks import keys
-from tasks.settings import Settings
-from tasks.store import Store, connect
+from tasks.config.settings import Settings
+from tasks.store import keys
+from tasks.store.client import Store, connect
 from tests.conftest import RedisServer
 from tests.eventually import LOOK_AGAIN_S, eventually
 from tests.ports import free_port
@@ -33,7 +33,7 @@ COMMANDS = {
     "gpu": ("-m", "tasks.worker", "gpu"),
     "cpu": ("-m", "tasks.worker", "cpu"),
     "webhooks": ("-m", "tasks.worker", "webhooks"),
-    "flower": ("-m", "tasks.flower"),
+    "flower": ("-m", "tasks.telemetry.flower"),
 }
 USUAL = ("web", "gpu", "cpu")
 

@@ -8,32 +8,32 @@ import sys
 
 WORKER_HALF = {
     "aiohttp",
-    "tasks.batch",
-    "tasks.courier",
-    "tasks.crashes",
-    "tasks.devices",
-    "tasks.guard",
-    "tasks.housekeeping",
-    "tasks.inference",
-    "tasks.leases",
-    "tasks.minder",
-    "tasks.orders",
-    "tasks.pool_autoscaler",
-    "tasks.pool_target",
-    "tasks.pulse",
-    "tasks.recorder",
-    "tasks.retiring",
-    "tasks.sender",
-    "tasks.webhooks",
-    "tasks.worker",
+    "tasks.inference.batch",
+    "tasks.webhooks.delivery.dispatcher",
+    "tasks.worker.crash_reports",
+    "tasks.worker.devices",
+    "tasks.webhooks.delivery.ssrf_guard",
+    "tasks.worker.maintenance",
+    "tasks.inference.executor",
+    "tasks.queue.consumer",
+    "tasks.worker.watchdog",
+    "tasks.webhooks.delivery.request",
+    "tasks.autoscaling.pool_autoscaler",
+    "tasks.autoscaling.pool_target",
+    "tasks.worker.heartbeat",
+    "tasks.webhooks.delivery.result_writer",
+    "tasks.worker.graceful_exit",
+    "tasks.webhooks.delivery.http_client",
+    "tasks.webhooks.delivery.executor",
+    "tasks.worker.__main__",
 }
 
 # Not wanted without an endpoint. (redis-py imports opentelemetry.sdk wherever it is installed.)
-TRACES = {"tasks.spans", "opentelemetry.exporter"}
+TRACES = {"tasks.telemetry.tracing.tracer", "opentelemetry.exporter"}
 
 BUILD = """
 from app.factory import create_app
-from tasks.settings import Settings
+from tasks.config.settings import Settings
 
 secrets = dict.fromkeys(("redis_password", "api_key", "key_pepper", "webhook_key"), "x" * 16)
 app = create_app(Settings(redis_port=1, **secrets))
@@ -70,15 +70,15 @@ def test_importing_the_api_loads_neither_torch_nor_the_worker_half() -> None:
 
 def test_the_parent_of_a_worker_has_not_loaded_torch() -> None:
     program = """
-from tasks.lanes import Lane
-from tasks.settings import Settings
-from tasks.worker import build
+from tasks.jobs.lanes import Lane
+from tasks.config.settings import Settings
+from tasks.worker.__main__ import build
 
 secrets = dict.fromkeys(("redis_password", "api_key", "key_pepper", "webhook_key"), "x" * 16)
 build(Settings(**secrets), Lane.GPU)
 """
     loaded = modules_after(program)
-    assert "tasks.worker" in loaded
+    assert "tasks.worker.__main__" in loaded
     assert "aiohttp" not in loaded
     assert "torch" not in loaded
     assert not loaded & TRACES

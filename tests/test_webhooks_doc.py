@@ -13,9 +13,9 @@ from typing import Any
 
 import pytest
 
-from tasks import sender
-from tasks.sealing import new_secret
-from tasks.signing import signed_headers
+from tasks.webhooks.delivery import http_client
+from tasks.webhooks.signing import signed_headers
+from tasks.webhooks.signing_secrets import new_secret
 from tests.stack import ROOT
 
 DOC = (ROOT / "docs" / "webhooks.md").read_text()
@@ -108,9 +108,9 @@ def test_what_is_not_as_we_sent_it_is_refused(program: list[str], what: str) -> 
 def test_every_error_of_an_attempt_is_explained() -> None:
     rows = re.findall(r"^\| `(\w+)` \| .+ \|$", DOC, re.MULTILINE)
     assert rows == sorted(rows)
-    made = {code for _, code in sender._KINDS} | {"internal"}
-    for name in ("sender.py", "orders.py"):
-        text = (ROOT / "tasks" / name).read_text()
+    made = {code for _, code in http_client._KINDS} | {"internal"}
+    for name in ("http_client.py", "request.py"):
+        text = (ROOT / "tasks/webhooks/delivery" / name).read_text()
         made |= set(re.findall(r'(?:Undeliverable\(|error = )"(\w+)"', text))
         made |= {code for two in re.findall(r'"(\w+)" if .+ else "(\w+)"', text) for code in two}
     assert set(rows) == made

@@ -1,0 +1,4 @@
+"""The operators' page at /console.
+
+No other room imports it but the application factory.
+"""

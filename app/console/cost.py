@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from app.cost import any_price, lanes_of, prices_of, tiers_of
-from tasks.settings import Settings
+from tasks.config.settings import Settings
+from tasks.status.cost import any_price, lanes_of, prices_of, tiers_of
 
 
 def cost(series: Mapping[str, str], settings: Settings) -> dict[str, Any]:

@@ -10,15 +10,15 @@ from typing import Final
 from flask import Blueprint, Response, current_app, send_file
 from flask.blueprints import BlueprintSetupState
 
-from app.console.access import CHALLENGE, from_own_page, opened
-from app.console.latest import Latest
-from app.errors import JobNotFound
-from app.jobs import create_from_json
-from app.ops import show_metrics
-from app.responses import NO_STORE, respond
+from app.console.authentication import CHALLENGE, from_own_page, opened
+from app.console.snapshot import Latest
+from app.http.errors import JobNotFound
+from app.http.responses import NO_STORE, respond
+from app.routes.jobs.views import create_from_json
+from app.routes.operations import show_metrics
 from app.services import EXTENSION, Services, services
-from tasks.jobs import Job
-from tasks.reads import read_job, read_results
+from tasks.jobs.model import Job
+from tasks.jobs.read import read_job, read_results
 
 console = Blueprint("console", __name__)
 

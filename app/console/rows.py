@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from tasks.jobs import Job
+from tasks.jobs.model import Job
 
 _SHOWN: Final = ("label", "action", "confidence", "tier", "degraded", "reason")
 LONGEST: Final = 200  # characters of a text that a pipeline made

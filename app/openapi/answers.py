@@ -11,11 +11,11 @@ from typing import Any
 from marshmallow import INCLUDE, Schema, fields
 from marshmallow.validate import OneOf, Range
 
-from tasks.breakers import State
-from tasks.deliveries import A_PING
-from tasks.endpoints import DRIFT_EVENT, EVENTS, FAILING, GONE, OF_OWNER
-from tasks.jobs import Status
-from tasks.lanes import Lane
+from tasks.jobs.lanes import Lane
+from tasks.jobs.model import Status
+from tasks.queue.circuit_breakers import State
+from tasks.webhooks.deliveries import A_PING
+from tasks.webhooks.endpoints import DRIFT_EVENT, EVENTS, FAILING, GONE, OF_OWNER
 
 
 def _text(says: str, **more: Any) -> fields.String:

@@ -12,7 +12,7 @@ import orjson
 from flask import Flask
 from werkzeug.routing import Rule
 
-from app.errors import ApiError
+from app.http.errors import ApiError
 from app.openapi import examples, headers
 from app.openapi.answers import COMPONENTS
 from app.openapi.convert import Shapes

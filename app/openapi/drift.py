@@ -7,10 +7,10 @@ from typing import Any
 from marshmallow import Schema, fields
 from marshmallow.validate import OneOf, Range
 
-from app import errors
+from app.http import errors
 from app.openapi.answers import Shape
 from app.openapi.operation import Answer, Operation
-from tasks.drift import NO_REFERENCE, NOT_ENOUGH
+from tasks.drift.reports import NO_REFERENCE, NOT_ENOUGH
 
 _VERDICTS = ("drift", "ok", NOT_ENOUGH)
 

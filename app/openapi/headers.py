@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from typing import Any
 
-from app.bulk_query import OnError
-from app.listing import USUAL_PAGE
 from app.openapi import examples
 from app.openapi.usage import USAGE_PARAMETERS
+from app.routes.jobs.listing import USUAL_PAGE
+from app.schemas.upload_query import OnError
 from ml.pipeline import Mode
-from tasks.jobs import Status
-from tasks.lanes import Priority
-from tasks.settings import Settings
+from tasks.config.settings import Settings
+from tasks.jobs.lanes import Priority
+from tasks.jobs.model import Status
 
 Described = dict[str, dict[str, Any]]
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 from marshmallow import Schema, fields
 from marshmallow.validate import OneOf, Range
 
-from app import errors
+from app.http import errors
 from app.openapi.answers import Shape
 from app.openapi.operation import Answer, Operation
-from tasks.scaling import LANES
+from tasks.autoscaling.decisions import LANES
 
 
 def _count(says: str) -> fields.Integer:

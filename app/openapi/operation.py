@@ -1,4 +1,4 @@
-"""What the table says of a route; see operations.py and webhooks.py."""
+"""What the table says of a route; see operations.py and executor.py."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from app import errors
+from app.http import errors
 
 JSON = "application/json"
 NDJSON = "application/x-ndjson"

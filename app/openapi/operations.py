@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from app import errors
+from app.http import errors
 from app.openapi import examples, headers
 from app.openapi.drift import DRIFT
 from app.openapi.lanes import LANE

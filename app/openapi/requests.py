@@ -12,13 +12,13 @@ from typing import Any
 
 from marshmallow import Schema
 
-from app.metadata import MAX_KEY
 from app.openapi.convert import Shapes
-from app.schemas import JobSchema, OptionsSchema
-from app.webhook_schemas import EndpointChanges, EndpointSchema, WebhookSchema
+from app.schemas.job import JobSchema, OptionsSchema
+from app.schemas.metadata import MAX_KEY
+from app.schemas.webhook import EndpointChanges, EndpointSchema, WebhookSchema
 from ml.pipeline import Pipeline
-from tasks.addresses import MOST_CHARACTERS
-from tasks.settings import Settings
+from tasks.config.settings import Settings
+from tasks.webhooks.url_policy import MOST_CHARACTERS
 
 _KEYS = {"minLength": 1, "maxLength": MAX_KEY, "pattern": "^[^\\x00-\\x1f\\x7f-\\x9f]*$"}
 _WEBHOOKS: dict[str, Schema] = {

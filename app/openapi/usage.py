@@ -7,12 +7,12 @@ from typing import Any
 from marshmallow import Schema, fields
 from marshmallow.validate import OneOf, Range
 
+from app.api_keys.principal import OWNER_PATTERN
 from app.openapi.answers import Shape
 from app.openapi.operation import Answer, Operation
-from app.principal import OWNER_PATTERN
-from app.usage_query import USUAL_DAYS
-from tasks.lanes import Lane
-from tasks.usage import KEPT_DAYS
+from app.schemas.usage_query import USUAL_DAYS
+from tasks.jobs.lanes import Lane
+from tasks.status.usage import KEPT_DAYS
 
 _NO_PRICE = "null: the lane has no price."
 _NONE_PER_1000 = "null: the lane has no price, or there were none."

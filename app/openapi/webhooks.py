@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from app import errors
+from app.http import errors
 from app.openapi import examples
 from app.openapi.operation import JSON, OF_A_JOB, Answer, Errors, Operation
 

@@ -14,9 +14,9 @@ from deploy.local.errors import RunnerError
 from deploy.local.options import Options, var_folder
 from deploy.local.ports import Address, free_block
 from deploy.local.processes import MARK
-from tasks.lanes import Lane
-from tasks.metrics_server import port_of
-from tasks.settings import Settings, SettingsError
+from tasks.config.settings import Settings, SettingsError
+from tasks.jobs.lanes import Lane
+from tasks.telemetry.metrics.server import port_of
 
 _LOOPBACK = "127.0.0.1"
 _WEBHOOK_DEMO = {"webhook-demo": "python examples/webhook_receiver.py"}

@@ -1,4 +1,4 @@
-"""The runner's own settings; what the processes read is `tasks/settings.py`."""
+"""The runner's own settings; what the processes read is `tasks/config/settings.py`."""
 
 from __future__ import annotations
 

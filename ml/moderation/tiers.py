@@ -10,9 +10,9 @@ from ml.registry import Artifacts
 # The limits are for a CPU whose cores are shared: a budget of 512 tokens takes the int8 transformer
 # about 50 ms on one idle core.
 _ALL: Final = (
-    TierRef("transformer", "ml.moderation.transformer_tier:TransformerTier", timeout_s=5.0),
-    TierRef("cnn", "ml.moderation.cnn:CnnTier", timeout_s=2.0),
-    TierRef("rules", "ml.moderation.rules:RulesTier", timeout_s=2.0),
+    TierRef("transformer", "ml.moderation.models.transformer_tier:TransformerTier", timeout_s=5.0),
+    TierRef("cnn", "ml.moderation.models.cnn:CnnTier", timeout_s=2.0),
+    TierRef("rules", "ml.moderation.models.rules:RulesTier", timeout_s=2.0),
 )
 
 

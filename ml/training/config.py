@@ -8,9 +8,9 @@ from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any, TypeVar
 
-from ml.training.data import Columns
-from ml.training.fit import Schedule
-from ml.training.terms import TermSpec
+from ml.training.data.rows import Columns
+from ml.training.fitting.loop import Schedule
+from ml.training.fitting.terms import TermSpec
 
 T = TypeVar("T")
 
@@ -21,7 +21,7 @@ class ConfigError(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class VocabularySpec:
-    """Tokens kept of the starting tokenizer, see `ml.training.vocabulary.trim`."""
+    """Tokens kept of the starting tokenizer, see `ml.training.data.vocabulary.trim`."""
 
     common: int = 8_000
     seen: int = 2

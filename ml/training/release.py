@@ -17,10 +17,10 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from ml.moderation.features import Featuriser
-from ml.moderation.rules import Rules
+from ml.moderation.models.rules import Rules
 from ml.registry import MANIFEST, Artifacts
 from ml.training.config import Config
-from ml.training.terms import as_json
+from ml.training.fitting.terms import as_json
 
 
 @dataclass(slots=True)
@@ -56,7 +56,7 @@ class Release:
     def add_model(
         self, name: str, packed: Mapping[str, Tensor], sizes: Any, calibration: tuple[float, float]
     ) -> None:
-        """A learned tier: its tensors as `ml.quantized.compress` leaves them."""
+        """A learned tier: its tensors as `ml.quantization.weights.compress` leaves them."""
         file = f"{name}.safetensors"
         save_file(dict(packed), self.path / file)
         self.tiers[name] = {"file": file, "config": asdict(sizes), "calibration": list(calibration)}

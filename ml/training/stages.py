@@ -13,18 +13,19 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
-from ml.moderation.cnn import Cnn, CnnConfig
 from ml.moderation.features import MAX_TOKENS, Featuriser
+from ml.moderation.models.cnn import Cnn, CnnConfig
+from ml.moderation.models.rules import Rules, fold
+from ml.moderation.models.transformer import Encoder, EncoderConfig
 from ml.moderation.normalise import normalise
-from ml.moderation.rules import Rules, fold
 from ml.moderation.tokenizer import WordPiece
-from ml.moderation.transformer import Encoder, EncoderConfig
-from ml.training import checkpoint, vocabulary
-from ml.training.batches import cell_weights
 from ml.training.config import Config
-from ml.training.data import Split, read
-from ml.training.fit import Fit, Rows, Schedule, logits
-from ml.training.terms import Labelled, as_json, fit_rules
+from ml.training.data import vocabulary
+from ml.training.data.batches import cell_weights
+from ml.training.data.rows import Split, read
+from ml.training.fitting import checkpoint
+from ml.training.fitting.loop import Fit, Rows, Schedule, logits
+from ml.training.fitting.terms import Labelled, as_json, fit_rules
 
 log = logging.getLogger(__name__)
 

@@ -6,8 +6,8 @@ from typing import Any
 
 from werkzeug.test import TestResponse
 
-from tasks import keys
-from tasks.store import Store
+from tasks.store import keys
+from tasks.store.client import Store
 
 JOB_MEMBERS = {
     *("id", "pipeline", "status", "created_at", "started_at", "finished_at", "queue_ms", "run_ms"),

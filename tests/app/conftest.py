@@ -11,13 +11,13 @@ from flask.testing import FlaskClient
 
 from app.factory import create_app
 from ml.catalog import load_pipelines
-from ml.runtime import Runtime
-from tasks.inference import Inference
-from tasks.lanes import Lane
-from tasks.leases import LaneWorker
-from tasks.settings import Settings
-from tasks.store import Store
-from tasks.usage import DAY_US
+from ml.serving.runtime import Runtime
+from tasks.config.settings import Settings
+from tasks.inference.executor import Inference
+from tasks.jobs.lanes import Lane
+from tasks.queue.consumer import LaneWorker
+from tasks.status.usage import DAY_US
+from tasks.store.client import Store
 from tests.conftest import API_KEY, PEPPER, WEBHOOK_KEY, RedisServer
 
 PIPELINES = ("ml.null:pipeline", "tests.pipelines:echo")

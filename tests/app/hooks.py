@@ -6,10 +6,10 @@ from typing import Any
 
 from flask.testing import FlaskClient
 
-from tasks.deliveries import Attempt, Result, record
-from tasks.lanes import Lane
-from tasks.leases import LaneWorker
-from tasks.store import Store
+from tasks.jobs.lanes import Lane
+from tasks.queue.consumer import LaneWorker
+from tasks.store.client import Store
+from tasks.webhooks.deliveries import Attempt, Result, record
 
 ENDPOINTS = "/v1/webhook-endpoints"
 URL = "https://example.com/hook?token=t0k3n"

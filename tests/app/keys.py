@@ -5,8 +5,8 @@ from __future__ import annotations
 from flask import Flask
 from flask.testing import FlaskClient
 
-from app.key_changes import Made, Wish, create
-from app.principal import Scope
+from app.api_keys.management import Made, Wish, create
+from app.api_keys.principal import Scope
 from app.services import EXTENSION
 
 

@@ -11,7 +11,7 @@ from flask.testing import FlaskClient
 from werkzeug.test import TestResponse
 
 from app.factory import create_app
-from tasks.settings import Settings
+from tasks.config.settings import Settings
 from tests.app.answers import NULL_JOB, job_in
 from tests.app.conftest import client_of
 

@@ -9,7 +9,7 @@ from typing import Any
 from flask.testing import FlaskClient
 from werkzeug.test import TestResponse
 
-from tasks.store import Store
+from tasks.store.client import Store
 from tests.app.answers import JOB_MEMBERS, job_in, problem_in, stored
 
 Work = Callable[[], int]

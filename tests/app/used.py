@@ -6,9 +6,9 @@ from typing import Any
 
 from flask.testing import FlaskClient
 
-from app.usage_query import day_of
-from tasks import keys
-from tasks.store import Store
+from app.schemas.usage_query import day_of
+from tasks.store import keys
+from tasks.store.client import Store
 
 OWNER = "default"
 

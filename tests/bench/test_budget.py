@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from bench import budget
-from ml.runtime import Runtime
+from ml.serving.runtime import Runtime
 from tests.ml.toys import Toy, item
 
 

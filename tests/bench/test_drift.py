@@ -9,7 +9,7 @@ import numpy as np
 
 from bench.drift import NONE, Case, Pool, doubled, foreign, measured, mixed
 from bench.languages import LATIN, OTHER_SCRIPTS
-from ml.drift_reference import Reference
+from ml.drift.reference import Reference
 from ml.moderation.signals import foreign_share
 from tests.tasks.drifting import traffic
 

@@ -13,10 +13,10 @@ from bench.fleet import ROOT
 from bench.measure import Sample
 from bench.observability import OFF, ON, _verdicts, observed, unobserved
 from bench.rounds import Findings
-from tasks.settings import Settings
+from tasks.config.settings import Settings
 from tests.eventually import eventually
 from tests.ports import free_port
-from tests.tasks.test_settings import KEYS
+from tests.tasks.config.test_settings import KEYS
 
 COSTS = "observability costs"
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from bench.routing import Found, score, table, verdicts
-from ml.training.data import Split
+from ml.training.data.rows import Split
 
 SPLIT = Split(["a", "b", "c", "d"], ["allow", "block", "allow", "block"], ["x", "x", "y", "y"], "")
 PRICES = {"gpu": 3.6, "cpu": 0.36}

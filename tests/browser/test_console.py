@@ -10,7 +10,7 @@ import orjson
 import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, Route, expect
 
-from tasks import keys
+from tasks.store import keys
 from tests.browser.consoles import PASSWORD, USER, options, row_of, watched
 from tests.browser.contrast import CONTRASTS
 from tests.browser.pictures import picture

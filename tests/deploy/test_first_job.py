@@ -17,7 +17,7 @@ from deploy.local.errors import RunnerError
 from deploy.local.instance import Instance
 from deploy.local.options import Options
 from deploy.local.ports import Address
-from tasks.settings import Settings
+from tasks.config.settings import Settings
 
 QUEUED = {"id": "job_1", "status": "queued", "links": {"self": "/v1/jobs/job_1"}}
 OUTPUT = {

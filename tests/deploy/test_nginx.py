@@ -8,8 +8,8 @@ import re
 from pathlib import Path
 from typing import Any
 
-from app.errors import BodyTooLarge, Unavailable
-from tasks.settings import Settings
+from app.http.errors import BodyTooLarge, Unavailable
+from tasks.config.settings import Settings
 
 TEXT = (Path(__file__).parents[2] / "deploy/nginx/penstock.conf").read_text()
 ACTIVE = "\n".join(re.sub(r"(^|\s)#.*", "", line) for line in TEXT.splitlines())

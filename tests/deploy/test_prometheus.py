@@ -10,7 +10,7 @@ from typing import Any
 
 import yaml
 
-from tasks.settings import Settings
+from tasks.config.settings import Settings
 
 FOLDER = Path(__file__).parents[2] / "deploy/prometheus"
 CONFIG: dict[str, Any] = yaml.safe_load((FOLDER / "prometheus.yml").read_text())

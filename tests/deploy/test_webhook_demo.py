@@ -11,7 +11,7 @@ import httpx
 import pytest
 
 from deploy.local import processes
-from tasks.signing import signed_headers
+from tasks.webhooks.signing import signed_headers
 from tests.deploy.installation import PROCESSES, ROOT, Installation, eventually
 from tests.ports import free_port
 

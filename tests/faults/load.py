@@ -16,8 +16,8 @@ from typing import Self
 import httpx
 from redis import RedisError
 
-from tasks.jobs import Job
-from tasks.reads import read_jobs
+from tasks.jobs.model import Job
+from tasks.jobs.read import read_jobs
 from tests.eventually import eventually
 from tests.stack import Stack
 

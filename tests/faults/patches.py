@@ -58,7 +58,7 @@ def set_clock() -> None:
 
 def die_before_wake_up() -> None:
     """Once asked to, the process ends where a job is in Redis and nobody has been told."""
-    from tasks.publish import Waker  # noqa: PLC0415
+    from tasks.queue.wakeups import Waker  # noqa: PLC0415
 
     wake = Waker.wake
 

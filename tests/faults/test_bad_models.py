@@ -13,7 +13,7 @@ from typing import Any
 import psutil
 import pytest
 
-from tasks import keys
+from tasks.store import keys
 from tests.eventually import eventually
 from tests.faults.report import Report
 from tests.stack import Stack

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from tasks.celery import queue_of
-from tasks.lanes import Lane
+from tasks.jobs.lanes import Lane
 from tests.eventually import eventually
 from tests.faults.load import under_load
 from tests.faults.patches import patched

@@ -9,8 +9,8 @@ from concurrent.futures import ThreadPoolExecutor
 import httpx
 import pytest
 
-from tasks.jobs import Status
-from tasks.reads import read_jobs
+from tasks.jobs.model import Status
+from tasks.jobs.read import read_jobs
 from tests.eventually import eventually
 from tests.faults.report import Report
 from tests.stack import Stack

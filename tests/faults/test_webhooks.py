@@ -17,11 +17,11 @@ from dataclasses import replace
 import pytest
 
 from tasks.celery import make_celery
-from tasks.deliveries import Delivery, deliveries_of
-from tasks.lanes import Lane
-from tasks.leases import LaneWorker
-from tasks.publish import wake
-from tasks.submit import new_job_id, submit
+from tasks.jobs.lanes import Lane
+from tasks.jobs.submit import new_job_id, submit
+from tasks.queue.consumer import LaneWorker
+from tasks.queue.wakeups import wake
+from tasks.webhooks.deliveries import Delivery, deliveries_of
 from tests.eventually import eventually
 from tests.faults.report import Report
 from tests.receiver import Behaviour, Flood, Got, Receiver, answer, hang, reset, trickle

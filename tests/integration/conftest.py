@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from tasks.sealing import new_secret
+from tasks.webhooks.signing_secrets import new_secret
 from tests.stack import Stack
 
 

@@ -9,7 +9,7 @@ from typing import Any
 
 from hypothesis import strategies as st
 
-from tests.app.test_any_body import JOBS, JSON
+from tests.app.middleware.test_any_body import JOBS, JSON
 
 VALID: dict[str, Any] = {
     "pipeline": "null",

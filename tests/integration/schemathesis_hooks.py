@@ -4,8 +4,9 @@ That there is a pipeline in the query depends on the media type, a line's schema
 They have tests of their own: tests/app/test_bulk*.py and tests/integration/test_bulk_upload.py.
 
 URLs of webhooks are narrower here than in the document, since no pattern says all that
-tasks/addresses.py asks of them; and they lead nowhere (RFC 2606). What is broken on purpose may
-therefore still be a URL that the service takes: such a case proves nothing and is left out.
+tasks/webhooks/url_policy.py asks of them; and they lead nowhere (RFC 2606). What is broken on
+purpose may therefore still be a URL that the service takes: such a case proves nothing and is left
+out.
 """
 
 from __future__ import annotations

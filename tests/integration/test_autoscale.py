@@ -9,8 +9,8 @@ import httpx
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from tasks.lanes import Lane
-from tasks.reads import read_jobs
+from tasks.jobs.lanes import Lane
+from tasks.jobs.read import read_jobs
 from tests.eventually import eventually
 from tests.stack import Stack
 

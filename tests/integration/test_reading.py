@@ -9,8 +9,8 @@ from typing import Any
 import httpx
 import pytest
 
-from tasks.lanes import Lane
-from tasks.leases import LaneWorker
+from tasks.jobs.lanes import Lane
+from tasks.queue.consumer import LaneWorker
 from tests.eventually import eventually
 from tests.stack import Stack
 from tests.tasks.lanes import claim, done

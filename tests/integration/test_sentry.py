@@ -8,7 +8,7 @@ from typing import Any
 import httpx
 import pytest
 
-from tasks.version import RELEASE
+from tasks.config.version import RELEASE
 from tests.envelopes import SECRET, Envelopes
 from tests.eventually import eventually
 from tests.faults.test_bad_models import gone

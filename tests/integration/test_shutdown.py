@@ -6,7 +6,7 @@ import signal
 
 import pytest
 
-from tasks.reads import read_jobs
+from tasks.jobs.read import read_jobs
 from tests.eventually import eventually
 from tests.integration.texts import texts
 from tests.stack import Stack

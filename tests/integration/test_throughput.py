@@ -11,7 +11,7 @@ import httpx
 import pytest
 
 from ml.pipeline import Item
-from ml.runtime import Runtime
+from ml.serving.runtime import Runtime
 from tests.eventually import eventually
 from tests.integration.texts import texts
 from tests.pipelines import moderation as PIPELINE  # noqa: N812 (a constant here)
@@ -21,8 +21,8 @@ CLIENTS = 32
 SINGLES = 1_960
 BULKS, BULK_ITEMS = 40, 25
 # On a CPU the cnn rounds the activations of a call to int8 with one scale for all of its texts
-# (ml/int8.py), so scores move a little with a text's neighbours: by 0.0045 at most in 400 texts
-# run alone and in batches of 64.
+# (ml/quantization/int8_linear.py), so scores move a little with a text's neighbours: by 0.0045 at
+# most in 400 texts run alone and in batches of 64.
 BATCHING = 0.01
 ENDED = {"succeeded", "failed", "cancelled", "expired"}
 

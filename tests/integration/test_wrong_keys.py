@@ -13,8 +13,8 @@ from dataclasses import dataclass, field
 import httpx
 import pytest
 
-from app import api_keys
-from app.api_keys import key_id_of, new_key
+from app.api_keys import key_format
+from app.api_keys.key_format import key_id_of, new_key
 from tests.eventually import eventually
 from tests.stack import Stack
 
@@ -46,7 +46,7 @@ def wrong_key(number: int, right: str) -> str:
     other = new_key().text
     forged = f"psk_{key_id_of(right)}_{other.split('_')[2][:43]}"
     swapped = right[:-1] + ("0" if right[-1] != "0" else "1")
-    return (other, forged + api_keys._checksum(forged), swapped, f"guess-{number}")[number % 4]
+    return (other, forged + key_format._checksum(forged), swapped, f"guess-{number}")[number % 4]
 
 
 @dataclass

@@ -11,10 +11,11 @@ from types import SimpleNamespace
 
 import pytest
 
-from ml import budget, calibration
-from ml.budget import End, Limits, Point, Sweep, calibrate, knee, measure
+from ml import calibration
 from ml.pipeline import Features, Item, Prediction
 from ml.registry import Artifacts
+from ml.serving import token_budget
+from ml.serving.token_budget import End, Limits, Point, Sweep, calibrate, knee, measure
 from tests.ml.toys import Scripted, Toy, good
 
 COST = 32
@@ -59,10 +60,10 @@ def test_the_budget_is_where_a_device_is_saturated() -> None:
 
 
 def test_sizes_go_up_to_so_many_items_and_tokens() -> None:
-    assert max(budget.budgets(1)) == budget.MOST_ITEMS
-    assert max(budget.budgets(256)) == budget.MOST_TOKENS
-    assert min(budget.budgets(33)) == 64
-    assert list(budget.budgets(budget.MOST_TOKENS + 1)) == []
+    assert max(token_budget.budgets(1)) == token_budget.MOST_ITEMS
+    assert max(token_budget.budgets(256)) == token_budget.MOST_TOKENS
+    assert min(token_budget.budgets(33)) == 64
+    assert list(token_budget.budgets(token_budget.MOST_TOKENS + 1)) == []
 
 
 def test_memory_that_runs_out_ends_the_calibration_with_what_fits() -> None:
@@ -164,7 +165,7 @@ def test_an_example_that_does_not_grow_is_used_as_it_is() -> None:
         def features(self, items: Sequence[Item]) -> Sequence[Features]:
             return super().features([Item({"text": i.input["text"][:7]}) for i in items])
 
-    assert budget.long_example(Fixed()).cost == 7
+    assert token_budget.long_example(Fixed()).cost == 7
 
 
 def test_cuda_has_finished_before_and_after_each_call(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -181,11 +182,11 @@ def test_cuda_has_finished_before_and_after_each_call(monkeypatch: pytest.Monkey
 
     calibrate(Toy(), Scripted(script), "cuda:0", ENDLESS, Device(saturating).clock)
     assert events[:6] == ["waits for cuda:0", "runs", "waits for cuda:0"] * 2
-    assert budget.device_name("cuda:0") == "the GPU at cuda:0"
+    assert token_budget.device_name("cuda:0") == "the GPU at cuda:0"
 
 
 def test_a_cpu_has_a_name() -> None:
-    assert budget.device_name("cpu")
+    assert token_budget.device_name("cpu")
 
 
 # The command
@@ -210,10 +211,10 @@ def test_a_written_budget_is_known_from_then_on_beside_those_of_others(tmp_path:
         calibration.write(Artifacts.open(path), device, tier, size)
     after = Artifacts.open(path)
     assert after.manifest["classes"] == ["é"]
-    assert budget.known(after, "GPU 7", "a") == 64
-    assert budget.known(after, "GPU 7", "b") == 32
-    assert budget.known(after, "CPU 9", "a") == 16
-    assert budget.known(after, "CPU 9", "c") is None
+    assert token_budget.known(after, "GPU 7", "a") == 64
+    assert token_budget.known(after, "GPU 7", "b") == 32
+    assert token_budget.known(after, "CPU 9", "a") == 16
+    assert token_budget.known(after, "CPU 9", "c") is None
     assert [file.name for file in path.iterdir()] == ["manifest.json"]
 
 

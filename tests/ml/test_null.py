@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from ml.null import pipeline
-from ml.runtime import Runtime
+from ml.serving.runtime import Runtime
 from tests.ml.toys import item
 
 

@@ -14,10 +14,10 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 
-from tasks import keys
-from tasks.jobs import Job, Status
-from tasks.reads import read_jobs
-from tasks.store import Store
+from tasks.jobs.model import Job, Status
+from tasks.jobs.read import read_jobs
+from tasks.store import keys
+from tasks.store.client import Store
 
 AT_ONCE = 500
 SHOWN = 5

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from tasks.lanes import Lane
-from tasks.leases import LaneWorker
-from tasks.reads import read_job
-from tasks.store import Store
+from tasks.jobs.lanes import Lane
+from tasks.jobs.read import read_job
+from tasks.queue.consumer import LaneWorker
+from tasks.store.client import Store
 from tests.soak.__main__ import soak
 from tests.soak.ledger import Kind, Ledger
 from tests.tasks.lanes import claim, done, put

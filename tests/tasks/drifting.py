@@ -6,11 +6,11 @@ import random
 from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar, Self
 
-from ml.drift_reference import Reference, Row, row
-from ml.outcomes import Outcome
+from ml.drift.reference import Reference, Row, row
 from ml.pipeline import Features, Item, Options, Pipeline, Prediction, Tier, TierRef
 from ml.registry import Artifacts
-from ml.runtime import Runtime
+from ml.serving.outcomes import Outcome
+from ml.serving.runtime import Runtime
 from tests.tasks.toys import Length, Text
 
 USUAL = Options()

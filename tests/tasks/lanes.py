@@ -5,13 +5,13 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
-from tasks import keys
-from tasks.jobs import Job, Spec
-from tasks.lanes import Lane, Priority, Settled, Unit
-from tasks.leases import LaneWorker
-from tasks.reads import read_job
-from tasks.store import Store
-from tasks.submit import Receipt, Submission, new_job_id, submit
+from tasks.jobs.lanes import Lane, Priority, Settled, Unit
+from tasks.jobs.model import Job, Spec
+from tasks.jobs.read import read_job
+from tasks.jobs.submit import Receipt, Submission, new_job_id, submit
+from tasks.queue.consumer import LaneWorker
+from tasks.store import keys
+from tasks.store.client import Store
 
 OUTPUT: dict[str, Any] = {"output": {"label": "allow"}, "error": None}
 ERROR: dict[str, Any] = {"output": None, "error": {"code": "model_error", "message": "no"}}

@@ -6,7 +6,7 @@ import pytest
 
 from ml.moderation.features import Featuriser
 from ml.moderation.pipeline import pipeline
-from ml.runtime import Runtime
+from ml.serving.runtime import Runtime
 
 
 @pytest.fixture(scope="session")

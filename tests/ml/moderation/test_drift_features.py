@@ -6,11 +6,11 @@ from typing import Any
 
 import pytest
 
-from ml.cascade import Member
-from ml.drift_reference import REFERENCE
+from ml.drift.reference import REFERENCE
 from ml.moderation.features import Featuriser
 from ml.moderation.pipeline import pipeline
 from ml.pipeline import Item
+from ml.serving.cascade import Member
 
 
 def figures(text: str) -> dict[str, float]:

@@ -14,11 +14,11 @@ from ml.moderation.pipeline import pipeline
 from ml.moderation.tokenizer import WordPiece
 from ml.pipeline import Item, Options
 from ml.registry import ArtifactError
-from ml.runtime import Runtime
+from ml.serving.runtime import Runtime
 from ml.text import clean
 from ml.training.config import Config, PolicySpec
-from ml.training.data import Columns
-from ml.training.fit import Schedule
+from ml.training.data.rows import Columns
+from ml.training.fitting.loop import Schedule
 from ml.training.stages import Stages
 
 

@@ -6,7 +6,7 @@ import pytest
 
 from ml.moderation.pipeline import pipeline
 from ml.pipeline import Item, Options
-from ml.runtime import Runtime
+from ml.serving.runtime import Runtime
 
 
 def ask(runtime: Runtime, text: str, **options: object) -> dict[str, object]:

@@ -1,0 +1,4 @@
+"""The checks before a handler: authentication, rate limits, ownership.
+
+No response bodies.
+"""

@@ -1,0 +1,83 @@
+"""Who is asking: bearer keys, and what they open."""
+
+from __future__ import annotations
+
+import hmac
+from collections.abc import Callable
+from functools import wraps
+from typing import NoReturn, ParamSpec, TypeVar
+
+from flask import g, request
+
+from app.access_control.rate_limits import spend
+from app.api_keys.key_format import key_id_of
+from app.api_keys.principal import Limits, Principal, Scope
+from app.http.client_address import client_address
+from app.http.errors import Forbidden, TooManyWrongKeys, Unauthorized
+from app.services import services
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+OPERATOR = Principal(  # whoever holds the key of the settings; no benchmark reaches its limits
+    owner="default",
+    key_id="operator",
+    scopes=frozenset(Scope),
+    limits=Limits(requests_per_s=100_000, items_per_s=1_000_000, unfinished_items=10_000_000),
+)
+
+
+def requires(scope: Scope) -> Callable[[Callable[P, R]], Callable[P, R]]:
+    """Refuse a request without a valid key of that scope; sets `g.principal`."""
+
+    def guard(view: Callable[P, R]) -> Callable[P, R]:
+        @wraps(view)
+        def checked(*args: P.args, **kwargs: P.kwargs) -> R:
+            g.principal = _principal()
+            spend(requests=1)
+            if not g.principal.may(scope):
+                raise Forbidden(f"This needs a key with the scope '{scope}'.")
+            return view(*args, **kwargs)
+
+        return checked
+
+    return guard
+
+
+def _principal() -> Principal:
+    """Whose key the request shows. A right key is looked at first, so it works in any flood.
+
+    Raises:
+        Unauthorized, TooManyWrongKeys: it shows none that works.
+        redis.RedisError: Redis is out of reach, and it is not the operator's.
+    """
+    scheme, _, key = request.headers.get("Authorization", "").partition(" ")
+    key = key.strip() if scheme.lower() == "bearer" else ""
+    return holder_of(key) or refuse(key, "Give a valid key as 'Authorization: Bearer <key>'.")
+
+
+def holder_of(key: str) -> Principal | None:
+    """Whose key it is; None if it is not valid.
+
+    Raises:
+        redis.RedisError: Redis is out of reach, and it is not the operator's.
+    """
+    here = services()
+    if hmac.compare_digest(key.encode(), here.settings.api_key.encode()):
+        return OPERATOR
+    return here.key_ring.principal_of(key)
+
+
+def refuse(key: str, advice: str) -> NoReturn:
+    """Tell nothing of what is wrong with the key. A request without any is not counted."""
+    here = services()
+    if "Authorization" in request.headers:
+        forwarded_for = request.headers.get("X-Forwarded-For", "")
+        address = client_address(request.remote_addr or "", forwarded_for, here.proxies)
+        wait_s = here.wrong_keys.count(address, key_id_of(key))
+        if wait_s is not None:
+            raise TooManyWrongKeys(
+                "Too many wrong keys from this address or of this key's id. A right key works.",
+                wait_s,
+            )
+    raise Unauthorized(advice)

@@ -1,0 +1,69 @@
+"""What a key may spend, and what its answers say of it.
+
+The header fields are those of draft-ietf-httpapi-ratelimit-headers-11, "RateLimit header fields for
+HTTP": lists of structured fields (RFC 9651). Items are no unit that is registered there, so their
+policy's name says what it counts.
+"""
+
+from __future__ import annotations
+
+from flask import Flask, Response, g
+
+from app.http.errors import BadRequest, RateLimited, Unavailable
+from app.rate_limiting.limiter import ITEMS_WINDOW_S, Standing
+from app.rate_limiting.sliding_window import Policy, StoreSilent
+from app.services import services
+
+
+def spend(requests: int = 0, items: int = 0) -> None:
+    """Count a request, or the items of one, against the rates of `g.principal`.
+
+    Raises:
+        BadRequest: so many items are more than this key may ever send at once.
+        RateLimited: not now.
+        Unavailable: it cannot be counted, and PENSTOCK_LIMITER_FAIL is "closed".
+    """
+    here, principal = services(), g.principal
+    _check_size(items, principal.limits.items_per_s * ITEMS_WINDOW_S)
+    try:
+        standings = here.limiter.take(principal, requests, items)
+    except StoreSilent:
+        if here.settings.limiter_fail == "closed":
+            raise Unavailable("The rate limiter's store does not answer; try again.") from None
+        return
+    g.standings = [*g.get("standings", ()), *standings]
+    for standing in standings:
+        if standing.refused:
+            raise RateLimited(_refusal(standing.policy), standing.reset_s)
+
+
+def install(app: Flask) -> None:
+    @app.after_request
+    def tell(response: Response) -> Response:
+        if principal := g.get("principal"):
+            policies = services().limiter.accounts(principal).policies
+            response.headers.add("RateLimit-Policy", policies)
+        if standings := g.get("standings"):
+            response.headers.add("RateLimit", ", ".join(map(_field, standings)))
+        return response
+
+
+def _check_size(items: int, most: int) -> None:
+    if items > most:
+        detail = f"Must hold at most {most} inputs: what this key may send in {ITEMS_WINDOW_S} s."
+        raise BadRequest(
+            "The job is larger than this key's rate allows.",
+            [{"pointer": "/inputs", "detail": detail}],
+        )
+
+
+def _refusal(policy: Policy) -> str:
+    span = "second" if policy.window_s == 1 else f"{policy.window_s} seconds"
+    return (
+        f"This key may send {policy.quota} {policy.name} in any {span} (policy "
+        f'"{policy.name}"); nothing was accepted. Try again after Retry-After seconds.'
+    )
+
+
+def _field(standing: Standing) -> str:
+    return f'"{standing.policy.name}";r={standing.remaining};t={standing.reset_s}'

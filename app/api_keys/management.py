@@ -1,0 +1,139 @@
+"""Create, rotate and revoke API keys: each is one atomic change, or none.
+
+What a change writes is made from the keys as they were read, and written only if they are still so;
+else it is made again. Hence a change whose reply was lost may be repeated: it finds its own traces.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, replace
+
+from app.api_keys.key_format import ApiKey, digest, new_key
+from app.api_keys.principal import Scope
+from app.api_keys.records import PLACES, KeyRecord, Reading, read_keys
+from tasks.store.client import WRITE_KEYS, Store
+
+US_PER_S = 1_000_000
+
+
+class NoSuchChange(Exception):  # an answer to an operator, not a fault
+    """The key is not there, or cannot be changed so; says why and what can be done."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wish:
+    """A key to be made. lives_s: None for ever. A limit that is None is the settings'."""
+
+    owner: str
+    scopes: tuple[Scope, ...] = (Scope.JOBS,)
+    name: str = ""
+    lives_s: int | None = None
+    requests_per_s: int | None = None
+    items_per_s: int | None = None
+    unfinished_items: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Made:
+    """A new key, to be shown once, and what is kept of it."""
+
+    key: ApiKey
+    record: KeyRecord
+
+
+def create(store: Store, wish: Wish) -> Made:
+    """Make a key.
+
+    Raises:
+        redis.RedisError: Redis is out of reach; there may be a key that nobody knows.
+    """
+    key = new_key()
+
+    def made(now: Reading) -> list[KeyRecord]:
+        return [
+            KeyRecord(
+                id=key.id,
+                owner=wish.owner,
+                scopes=wish.scopes,
+                digest=digest(key.text, store.settings.key_pepper),
+                created=now.now,
+                name=wish.name,
+                expires=None if wish.lives_s is None else now.now + wish.lives_s * US_PER_S,
+                requests_per_s=wish.requests_per_s,
+                items_per_s=wish.items_per_s,
+                unfinished_items=wish.unfinished_items,
+            )
+        ]
+
+    (record,) = _change(store, made)
+    return Made(key, record)
+
+
+def rotate(store: Store, key_id: str, grace_s: int) -> Made:
+    """Make a key that is as the old one was when it was made; the old one lives for `grace_s` more.
+
+    Raises:
+        NoSuchChange: there is no such key, it works no more, or it has a successor already.
+        redis.RedisError: Redis is out of reach.
+    """
+    key = new_key()
+
+    def rotated(now: Reading) -> list[KeyRecord]:
+        old = _found(now, key_id)
+        if old.successor == key.id:  # written by a try whose reply was lost
+            return [old, _found(now, key.id)]
+        if not old.works(now.now):
+            raise NoSuchChange(f"{key_id} is {old.state(now.now)}: create a new key instead.")
+        if old.successor is not None:
+            raise NoSuchChange(f"{key_id} has a successor already: rotate {old.successor} instead.")
+        ends = now.now + grace_s * US_PER_S
+        lives = None if old.expires is None else old.expires - old.created
+        new = replace(
+            old,
+            id=key.id,
+            digest=digest(key.text, store.settings.key_pepper),
+            created=now.now,
+            expires=None if lives is None else now.now + lives,
+        )
+        expires = ends if old.expires is None else min(ends, old.expires)
+        return [replace(old, successor=key.id, expires=expires), new]
+
+    _, record = _change(store, rotated)
+    return Made(key, record)
+
+
+def revoke(store: Store, key_id: str) -> KeyRecord:
+    """End a key at once; revoking it again changes nothing.
+
+    Raises:
+        NoSuchChange: there is no such key.
+        redis.RedisError: Redis is out of reach.
+    """
+
+    def revoked(now: Reading) -> list[KeyRecord]:
+        old = _found(now, key_id)
+        return [old if old.revoked is not None else replace(old, revoked=now.now)]
+
+    (record,) = _change(store, revoked)
+    return record
+
+
+def _change(store: Store, of: Callable[[Reading], list[KeyRecord]]) -> list[KeyRecord]:
+    """Write what `of` makes of the keys; if somebody else was faster, of what they are then."""
+    while True:
+        now = read_keys(store)
+        records = of(now)
+        if store.run(WRITE_KEYS, [now.version, *_flat(records)], PLACES):
+            return records
+
+
+def _flat(records: Iterable[KeyRecord]) -> list[str | bytes]:
+    return [part for record in records for part in (record.id, record.dump())]
+
+
+def _found(now: Reading, key_id: str) -> KeyRecord:
+    record = (now.records or {}).get(key_id)
+    if record is None:
+        raise NoSuchChange(f"There is no key {key_id}; `flask keys list` shows those there are.")
+    return record

@@ -1,0 +1,84 @@
+"""What is stored of an API key, and reading it. The key itself is not."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import orjson
+
+from app.api_keys.principal import Scope
+from tasks.store import keys
+from tasks.store.client import READ_KEYS, Store
+
+NEVER_READ = "none"  # no version of anything
+PLACES = (keys.API_KEYS, keys.API_KEYS_VERSION)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KeyRecord:
+    """A key's record. Times are Redis microseconds since the epoch; None is never, or not yet.
+
+    digest: see `app.api_keys.key_format.digest`. successor: id of the key made to take its place. A
+    limit that is None is the settings'.
+    """
+
+    id: str
+    owner: str
+    scopes: tuple[Scope, ...]
+    digest: str = dataclasses.field(repr=False)
+    created: int
+    name: str = ""
+    expires: int | None = None
+    revoked: int | None = None
+    successor: str | None = None
+    requests_per_s: int | None = None
+    items_per_s: int | None = None
+    unfinished_items: int | None = None
+
+    def state(self, now: int) -> str:
+        """live, rotated (live until it expires, while its successor is too), expired or revoked."""
+        if self.revoked is not None:
+            return "revoked"
+        if self.expires is not None and self.expires <= now:
+            return "expired"
+        return "rotated" if self.successor else "live"
+
+    def works(self, now: int) -> bool:
+        return self.state(now) in ("live", "rotated")
+
+    def dump(self) -> bytes:
+        members = dataclasses.asdict(self)
+        del members["id"]  # the name of the field
+        return orjson.dumps(members)
+
+    @classmethod
+    def load(cls, key_id: str, stored: str) -> KeyRecord:
+        members = orjson.loads(stored)
+        scopes = tuple(Scope(scope) for scope in members.pop("scopes"))
+        return cls(id=key_id, scopes=scopes, **members)
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """The keys at one moment. records: by id; None if they are still those of the version known."""
+
+    now: int
+    version: str
+    records: Mapping[str, KeyRecord] | None
+
+
+def read_keys(store: Store, known: str = NEVER_READ) -> Reading:
+    """All keys, in one round trip; without their records if `known` is their version.
+
+    Raises:
+        redis.RedisError: Redis is out of reach.
+    """
+    now, version, *rest = store.run(READ_KEYS, [known], PLACES)
+    if not rest:
+        return Reading(int(now), version, None)
+    (flat,) = rest
+    stored = zip(flat[::2], flat[1::2], strict=True)
+    records = {key_id: KeyRecord.load(key_id, text) for key_id, text in stored}
+    return Reading(int(now), version, records)

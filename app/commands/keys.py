@@ -1,0 +1,152 @@
+"""Operators' commands: `flask --app app.wsgi keys create|list|rotate|revoke`.
+
+A new key is all that goes to standard output, so that it can be piped to where it is kept.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+from typing import Any
+
+import click
+from flask.cli import AppGroup
+
+from app.api_keys import management
+from app.api_keys.management import Made, NoSuchChange, Wish
+from app.api_keys.principal import OWNER_PATTERN, Limits, Scope
+from app.api_keys.records import KeyRecord, read_keys
+from app.commands.errors import explained
+from app.services import services
+from tasks.jobs.model import timestamp
+
+SECONDS = {"s": 1, "m": 60, "h": 3_600, "d": 86_400, "w": 604_800}
+LONGEST_S = 100 * 366 * 86_400
+LONGEST_NAME = 100
+COLUMNS = ("ID", "OWNER", "SCOPES", "STATE", "CREATED", "EXPIRES", "LIMITS", "NAME")
+
+keys = AppGroup("keys", help="Make, list, rotate and revoke API keys.")
+
+
+class Duration(click.ParamType[int]):
+    """Seconds, given as a number and a unit: 45s, 30m, 24h, 90d, 2w."""
+
+    name = "duration"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
+        if isinstance(value, int):
+            return value
+        found = re.fullmatch(r"(\d{1,10})([smhdw])", value, re.ASCII)
+        seconds = int(found[1]) * SECONDS[found[2]] if found else LONGEST_S + 1
+        if seconds > LONGEST_S:
+            self.fail(f"{value!r} is not a duration such as 90d, 24h, 30m or 45s.", param, ctx)
+        return seconds
+
+
+def _owner(_: click.Context, __: click.Parameter, value: str) -> str:
+    if not re.fullmatch(OWNER_PATTERN, value):
+        raise click.BadParameter("Must be 1 to 64 letters, digits, '_' or '-'.")
+    return value
+
+
+def _name(_: click.Context, __: click.Parameter, value: str) -> str:
+    if len(value) > LONGEST_NAME or not value.isprintable():
+        raise click.BadParameter(f"Must be at most {LONGEST_NAME} characters that can be printed.")
+    return value
+
+
+def _some_time(_: click.Context, __: click.Parameter, value: int | None) -> int | None:
+    if value == 0:
+        raise click.BadParameter("Must be more than no time at all.")
+    return value
+
+
+COUNT = click.IntRange(1, 2**31)
+
+
+@keys.command("create")
+@click.option("--owner", required=True, callback=_owner, help="Whose jobs the key sees.")
+@click.option(
+    "--scope",
+    "scopes",
+    multiple=True,
+    type=click.Choice([str(scope) for scope in Scope]),
+    default=[str(Scope.JOBS)],
+    show_default=True,
+    help="What it opens; may be given again.",
+)
+@click.option("--name", default="", callback=_name, help="For people: what the key is for.")
+@click.option(
+    "--expires-in", type=Duration(), callback=_some_time, help="Such as 90d; default: never."
+)
+@click.option("--requests-per-s", type=COUNT, help="Default: PENSTOCK_REQUESTS_PER_S.")
+@click.option("--items-per-s", type=COUNT, help="Default: PENSTOCK_ITEMS_PER_S.")
+@click.option("--unfinished-items", type=COUNT, help="Default: PENSTOCK_UNFINISHED_ITEMS.")
+@explained(NoSuchChange)
+def create(scopes: tuple[str, ...], expires_in: int | None, **wish: Any) -> None:
+    """Make a key and print it, this once."""
+    asked = tuple(dict.fromkeys(Scope(scope) for scope in scopes))
+    _show(management.create(services().store, Wish(scopes=asked, lives_s=expires_in, **wish)))
+
+
+@keys.command("list")
+@explained(NoSuchChange)
+def list_() -> None:
+    """Show every key there is or was, but neither secrets nor digests."""
+    now = read_keys(services().store)
+    records = sorted((now.records or {}).values(), key=lambda record: record.created)
+    rows = [COLUMNS, *(_row(record, now.now) for record in records)]
+    widths = [max(len(cell) for cell in column) for column in zip(*rows, strict=True)]
+    for row in rows:
+        cells = [cell.ljust(width) for cell, width in zip(row, widths, strict=True)]
+        click.echo("  ".join(cells).rstrip())
+
+
+@keys.command("rotate")
+@click.argument("key_id", metavar="ID")
+@click.option("--grace", type=Duration(), default="24h", show_default=True)
+@explained(NoSuchChange)
+def rotate(key_id: str, grace: int) -> None:
+    """Print a successor of key ID, this once; the old key works until the grace ends."""
+    _show(management.rotate(services().store, key_id, grace))
+
+
+@keys.command("revoke")
+@click.argument("key_id", metavar="ID")
+@explained(NoSuchChange)
+def revoke(key_id: str) -> None:
+    """End key ID; within a second no request with it is answered."""
+    record = management.revoke(services().store, key_id)
+    click.echo(f"Revoked {record.id} of {record.owner}.", err=True)
+
+
+def _show(made: Made) -> None:
+    record = made.record
+    expires = f"expires {timestamp(record.expires)}" if record.expires else "never expires"
+    about = f"Key {record.id} of {record.owner}, scopes {_listed(record)}, {expires}."
+    click.echo(f"{about} It works within a second, and is not shown again:", err=True)
+    click.echo(made.key.text)
+
+
+def _row(record: KeyRecord, now: int) -> tuple[str, ...]:
+    return (
+        record.id,
+        record.owner,
+        _listed(record),
+        record.state(now),
+        str(timestamp(record.created)),
+        str(timestamp(record.expires)) if record.expires else "never",
+        _limits(record),
+        record.name,
+    )
+
+
+def _limits(record: KeyRecord) -> str:
+    """Those of its own; the settings have the rest."""
+    names = [field.name for field in dataclasses.fields(Limits)]
+    own = {name: getattr(record, name) for name in names}
+    return ",".join(f"{name}={value}" for name, value in own.items() if value) or "default"
+
+
+def _listed(record: KeyRecord) -> str:
+    return ",".join(record.scopes)

@@ -1,0 +1,94 @@
+"""Who may see the console: Flower's password, or an admin key as the password of any user.
+
+HTTP Basic (RFC 7617), since a browser asks for it and sends it by itself from then on. What a
+browser sends by itself it also sends when another site's page makes it, so what changes anything
+must come from the console's own page: see `from_own_page`.
+"""
+
+from __future__ import annotations
+
+import hmac
+from collections.abc import Callable
+from functools import wraps
+from typing import ParamSpec, TypeVar
+from urllib.parse import urlsplit
+
+from flask import g, request
+
+from app.access_control.authentication import OPERATOR, holder_of, refuse
+from app.access_control.rate_limits import spend
+from app.api_keys.principal import Principal, Scope
+from app.http.errors import Forbidden
+from app.services import services
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+CHALLENGE = 'Basic realm="Penstock console", charset="UTF-8"'
+OWN_HEADER = "X-Penstock-Console"  # no page of another origin may set it without our leave
+
+_ADVICE = "Log in with Flower's user and password, or with an admin key as the password."
+
+
+def opened(view: Callable[P, R]) -> Callable[P, R]:
+    """Refuse a request that shows neither; sets `g.principal`, and counts against its rates."""
+
+    @wraps(view)
+    def checked(*args: P.args, **kwargs: P.kwargs) -> R:
+        g.principal = _principal()
+        spend(requests=1)
+        if not g.principal.may(Scope.ADMIN):
+            raise Forbidden("The console needs Flower's password or a key with the scope 'admin'.")
+        return view(*args, **kwargs)
+
+    return checked
+
+
+def from_own_page(view: Callable[P, R]) -> Callable[P, R]:
+    """Refuse what a page of another origin sent, with `Forbidden`.
+
+    The header would do alone, as such a page may send it only after a preflight, which fails here
+    (`app.middleware.cors`). Sec-Fetch-Site (W3C Fetch Metadata) and Origin say the same in other
+    words.
+    """
+
+    @wraps(view)
+    def checked(*args: P.args, **kwargs: P.kwargs) -> R:
+        if OWN_HEADER not in request.headers or _is_foreign():
+            raise Forbidden(f"Only the console's own page may do this; it sends {OWN_HEADER}.")
+        return view(*args, **kwargs)
+
+    return checked
+
+
+def _is_foreign() -> bool:
+    if site := request.headers.get("Sec-Fetch-Site"):
+        return site != "same-origin"
+    origin = request.headers.get("Origin")
+    return origin is not None and urlsplit(origin).netloc != request.host
+
+
+def _principal() -> Principal:
+    """Flower's password opens the console as the operator, a key as its holder.
+
+    Raises:
+        Unauthorized, TooManyWrongKeys: it is neither.
+    """
+    shown = request.authorization
+    if shown is None:
+        return refuse("", _ADVICE)
+    user, secret = shown.username or "", shown.password or ""
+    if shown.type == "bearer":
+        secret = shown.token or ""
+    elif _is_flowers(user, secret):
+        return OPERATOR
+    return holder_of(secret) or refuse(secret, _ADVICE)
+
+
+def _is_flowers(user: str, password: str) -> bool:
+    """In a time that tells nothing of either."""
+    settings = services().settings
+    if not settings.flower_user or not settings.flower_password:
+        return False
+    right_user = hmac.compare_digest(user.encode(), settings.flower_user.encode())
+    return hmac.compare_digest(password.encode(), settings.flower_password.encode()) and right_user

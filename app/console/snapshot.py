@@ -1,0 +1,44 @@
+"""What the page shows, made at most once a second in each process, however many browsers ask."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from typing import Final
+
+import orjson
+
+from app.console.view import shape
+from app.services import Services
+from tasks.drift.reports import reports
+from tasks.status.overview import look
+
+FRESH_S: Final = 1.0
+
+
+class Latest:
+    """The answer of `GET /console/data`. clock: seconds, never set back."""
+
+    def __init__(self, services: Services, clock: Callable[[], float] = time.monotonic) -> None:
+        self._services = services
+        self._clock = clock
+        self._lock = threading.Lock()
+        self._text = b""
+        self._made_at = -FRESH_S
+
+    def text(self) -> bytes:
+        """JSON; who comes while it is made waits for it.
+
+        Raises:
+            redis.RedisError: Redis is out of reach.
+        """
+        with self._lock:
+            if not self._text or self._clock() - self._made_at >= FRESH_S:
+                here = self._services
+                seen = look(here.store, here.pipelines.values())
+                shown = shape(seen, here.settings, here.pipelines.values())
+                shown["drift"] = list(reports(here.store, here.pipelines.values()))
+                self._text = orjson.dumps(shown)
+                self._made_at = self._clock()
+            return self._text

@@ -1,0 +1,138 @@
+"""An overview as the page's scripts read it: plain lists, counts since counting began.
+
+Rates, and anything "lately", the page makes itself from two answers. Buckets of histograms are not
+cumulative; the last has no upper bound.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from app.console.cost import cost
+from app.console.rows import row
+from ml.pipeline import Pipeline
+from tasks.config.settings import Settings
+from tasks.jobs.lanes import Lane, Priority
+from tasks.status.overview import Overview
+from tasks.store.series import CONFIDENCE_BOUNDS, SECONDS_BOUNDS, named
+
+_TIMES = ("job", "queue", "inference")
+
+
+def shape(seen: Overview, settings: Settings, pipelines: Iterable[Pipeline]) -> dict[str, Any]:
+    lines = list(pipelines)
+    health, series = seen.health, seen.series
+    return {
+        "at_ms": seen.now / 1000,
+        "reasons": health.missing(),
+        "status": "unready" if not health.could_finish else _status(health.missing()),
+        "flower_port": settings.flower_port,
+        "pipelines": [_pipeline(line) for line in lines],
+        "lanes": [_lane(seen, lane) for lane in Lane],
+        "seconds_bounds": SECONDS_BOUNDS,
+        "confidence_bounds": CONFIDENCE_BOUNDS,
+        "latency": _latency(series),
+        "confidence": _confidence(series),
+        "ended": _pairs(series, "jobs"),
+        "answered": _predictions(series),
+        "cache": _cache(series),
+        "degraded": _pairs(series, "degraded"),
+        "breakers": [
+            {"pipeline": name.partition("/")[0], "tier": name.partition("/")[2], "state": state}
+            for name, state in seen.breakers.items()
+        ],
+        "cost": cost(series, settings),
+        "webhooks": dict(seen.attempts),
+        "dead": {"units": health.dead_units, "webhooks": health.dead_webhooks},
+        "redis": {"bytes": health.redis_bytes, "max_bytes": health.redis_max_bytes},
+        "jobs": [row(job) for job in seen.jobs],
+    }
+
+
+def _status(missing: list[str]) -> str:
+    return "degraded" if missing else "ready"
+
+
+def _pipeline(line: Pipeline) -> dict[str, Any]:
+    """takes_text: whether an input may be a text and nothing else."""
+    fields = line.input_schema().fields
+    others = [name for name, field in fields.items() if field.required and name != "text"]
+    return {"name": line.name, "takes_text": "text" in fields and not others}
+
+
+def _lane(seen: Overview, lane: Lane) -> dict[str, Any]:
+    """jobs: that succeeded or failed there; of webhooks, attempts to deliver."""
+    health = seen.health
+    items = named(seen.series, "items")
+    return {
+        "lane": lane.value,
+        "workers": health.workers.get(lane, 0),
+        "waiting": {priority.value: health.depth[lane, priority] for priority in Priority},
+        "bytes": health.load.get(lane, 0),
+        "oldest_s": seen.ages_s[lane],
+        "drain_rate": health.drain_rate.get(lane, 0),
+        "jobs": sum(seen.attempts.values())
+        if lane is Lane.WEBHOOKS
+        else _jobs_of(seen.series, lane),
+        "items": sum(count for (_, of, _), count in items.items() if of == lane),
+    }
+
+
+def _jobs_of(series: Mapping[str, str], lane: str) -> int:
+    counted = named(series, "job").items()
+    return sum(count for (_, of, *_, part), count in counted if of == lane and part != "sum")
+
+
+def _latency(series: Mapping[str, str]) -> list[dict[str, Any]]:
+    """By pipeline, each with the buckets of its three times, in seconds."""
+    found: dict[str, dict[str, list[int]]] = defaultdict(dict)
+    for name in _TIMES:
+        for (pipeline,), buckets in _buckets(series, name, 1, len(SECONDS_BOUNDS)).items():
+            found[pipeline][name] = buckets
+    return [{"pipeline": pipeline, **times} for pipeline, times in sorted(found.items())]
+
+
+def _confidence(series: Mapping[str, str]) -> list[dict[str, Any]]:
+    found = _buckets(series, "confidence", 2, len(CONFIDENCE_BOUNDS))
+    return [
+        {"pipeline": pipeline, "tier": tier, "buckets": buckets}
+        for (pipeline, tier), buckets in sorted(found.items())
+    ]
+
+
+def _buckets(
+    series: Mapping[str, str], name: str, labels: int, bounds: int
+) -> dict[tuple[str, ...], list[int]]:
+    """A histogram's counts, over all labels but the first ones."""
+    found: dict[tuple[str, ...], list[int]] = defaultdict(lambda: [0] * (bounds + 1))
+    for (*of, part), count in named(series, name).items():
+        if part != "sum":
+            found[tuple(of[:labels])][int(part) - 1] += count
+    return found
+
+
+def _pairs(series: Mapping[str, str], name: str) -> list[dict[str, Any]]:
+    """Of jobs by status, of degraded answers by reason."""
+    counted = sorted(named(series, name).items())
+    return [{"pipeline": pipeline, "of": of, "count": count} for (pipeline, of), count in counted]
+
+
+def _predictions(series: Mapping[str, str]) -> list[dict[str, Any]]:
+    """Items by pipeline and tier, over model versions."""
+    found: dict[tuple[str, str, str], int] = defaultdict(int)
+    for (pipeline, tier, _, status), count in named(series, "predictions").items():
+        found[pipeline, tier, status] += count
+    return [
+        {"pipeline": pipeline, "tier": tier, "status": status, "count": count}
+        for (pipeline, tier, status), count in sorted(found.items())
+    ]
+
+
+def _cache(series: Mapping[str, str]) -> list[dict[str, Any]]:
+    hits, misses = named(series, "cache_hits"), named(series, "cache_misses")
+    return [
+        {"pipeline": of[0], "hits": hits.get(of, 0), "misses": misses.get(of, 0)}
+        for of in sorted(hits.keys() | misses.keys())
+    ]

@@ -1,0 +1,59 @@
+"""Answers: JSON by orjson, never cached by anything between us and the client."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+import orjson
+from flask import Response, g, request
+from redis import RedisError
+
+from app.http import error_reports
+from tasks.telemetry.logs import get_logger
+
+log = get_logger(__name__)
+
+NO_STORE = ("Cache-Control", "no-store")
+
+_CUT_SHORT = {
+    "error": {
+        "code": "unavailable",
+        "message": "The job store stopped answering; the lines that follow are missing. Ask again.",
+    }
+}
+
+
+def respond(document: Any, status: int = 200, media_type: str = "application/json") -> Response:
+    headers = [("Content-Type", media_type), NO_STORE]
+    return Response(orjson.dumps(document), status, headers)
+
+
+def conditional(response: Response) -> Response:
+    """With a strong ETag of its body; 304 if the client has just that (RFC 9110, section 13)."""
+    response.add_etag()
+    response.make_conditional(request)
+    return response
+
+
+def stream_lines(lines: Iterable[Any]) -> Response:
+    """Newline-delimited JSON, produced while it is sent.
+
+    By then the status has gone out, and the server ends even a failed answer as if it were whole.
+    So where Redis fails midway the last line says so; it has no member but `error`.
+    """
+
+    request_id = g.get("request_id", "")
+
+    def encoded() -> Iterator[bytes]:
+        try:
+            for line in lines:
+                yield orjson.dumps(line, option=orjson.OPT_APPEND_NEWLINE)
+        except RedisError as error:
+            log.warning("redis failed while lines were sent", error=str(error))
+            yield orjson.dumps(_CUT_SHORT, option=orjson.OPT_APPEND_NEWLINE)
+        except Exception as error:
+            error_reports.broke_off(error, request_id)
+            raise
+
+    return Response(encoded(), headers=[("Content-Type", "application/x-ndjson"), NO_STORE])

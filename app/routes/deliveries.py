@@ -1,0 +1,81 @@
+"""/v1/jobs/{id}/deliveries: what became of a job's webhooks, attempt by attempt, and replay."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from flask import Blueprint, Response, g
+
+from app.access_control.authentication import requires
+from app.access_control.own_endpoints import enabled_endpoint
+from app.access_control.ownership import own_job
+from app.api_keys.principal import Scope
+from app.http.errors import DeliveryNotFound
+from app.http.responses import respond
+from app.services import services
+from tasks.jobs.lanes import Lane
+from tasks.jobs.model import timestamp
+from tasks.webhooks.deliveries import OF_JOB, Delivery, deliveries_of, read_delivery, redeliver
+
+deliveries = Blueprint("deliveries", __name__, url_prefix="/v1/jobs/<job_id>/deliveries")
+
+
+@deliveries.get("")
+@requires(Scope.JOBS)
+def index(job_id: str) -> Response:
+    """What became of the job's webhooks: a delivery for each endpoint, with all its attempts."""
+    owner = g.principal.owner
+    found = [one for one in deliveries_of(services().store, job_id) if one.owner == owner]
+    if not found:  # they may be kept for longer than the job
+        own_job(job_id)
+    return respond({"deliveries": [view(one) for one in found]})
+
+
+@deliveries.post("/<delivery_id>/retry")
+@requires(Scope.JOBS)
+def retry(job_id: str, delivery_id: str) -> Response:
+    """Try a delivery again now, whether it has ended or waits; one under way is left alone."""
+    here, delivery = services(), own_delivery(delivery_id, job_id)
+    if delivery.endpoint != OF_JOB:
+        enabled_endpoint(delivery.endpoint)
+    if not redeliver(here.store, delivery_id, g.principal.owner):
+        raise DeliveryNotFound("It was kept for long enough and has just gone.")
+    here.waker.wake(Lane.WEBHOOKS, 1)
+    return respond(view(own_delivery(delivery_id, job_id)), 202)
+
+
+def own_delivery(delivery_id: str, job_id: str) -> Delivery:
+    """The owner's delivery of that job; of a ping, that is of none."""
+    delivery = read_delivery(services().store, delivery_id)
+    if delivery is None or (delivery.owner, delivery.job) != (g.principal.owner, job_id):
+        if job_id:
+            own_job(job_id)
+        raise DeliveryNotFound("There is no such delivery.")
+    return delivery
+
+
+def view(delivery: Delivery) -> dict[str, Any]:
+    """A delivery as its owner sees it: nothing of the receiver's answer but its status."""
+    due = delivery.next
+    return {
+        "id": delivery.id,
+        "job_id": delivery.job or None,
+        "endpoint_id": None if delivery.endpoint == OF_JOB else delivery.endpoint,
+        "event": delivery.event,
+        "status": delivery.status,
+        "created_at": timestamp(delivery.created),
+        "finished_at": timestamp(delivery.finished),
+        "next_attempt_at": timestamp(due * 1000) if due else None,
+        "attempts": [_attempt(entry) for entry in delivery.log],
+    }
+
+
+def _attempt(entry: Mapping[str, Any]) -> dict[str, Any]:
+    return {
+        "at": entry.get("at"),
+        "status": entry.get("status"),
+        "error": entry.get("error"),
+        "latency_ms": entry.get("ms"),
+        "trigger": entry.get("trigger"),
+    }

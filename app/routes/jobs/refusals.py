@@ -1,0 +1,54 @@
+"""What the job store refuses, as the answers that clients get."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from app.http.errors import (
+    BodyTooLarge,
+    KeyInFlight,
+    KeyReused,
+    OverQuota,
+    RequestTimeout,
+    Shedding,
+)
+from tasks.jobs.staged_upload import TooLarge
+from tasks.jobs.submit import (
+    IdempotencyMismatch,
+    InFlight,
+    Overloaded,
+    QuotaExceeded,
+    Unstaged,
+)
+
+_SHED = {
+    "full": "The lane is full; nothing was accepted. Try again after Retry-After seconds.",
+    "memory": "The job store is nearly full; nothing was accepted. Try again after Retry-After "
+    "seconds.",
+    "late": "At the rate the lane drains the deadline would pass before this job's turn; "
+    "nothing was accepted. Try again after Retry-After seconds, or allow more time.",
+}
+
+
+@contextmanager
+def explained() -> Iterator[None]:
+    """While it lasts, what submitting and staging raise leaves as an `ApiError`."""
+    try:
+        yield
+    except IdempotencyMismatch:
+        raise KeyReused("This Idempotency-Key was used with another body.") from None
+    except InFlight:
+        raise KeyInFlight("An upload with this Idempotency-Key is under way.") from None
+    except QuotaExceeded as error:
+        raise OverQuota(
+            f"This key may have {error.most} unfinished items and has {error.unfinished}; nothing "
+            "was accepted. Try again after Retry-After seconds, or send fewer at once.",
+            error.retry_after_s,
+        ) from None
+    except Overloaded as error:
+        raise Shedding(_SHED[error.reason], error.retry_after_s) from None
+    except TooLarge as error:
+        raise BodyTooLarge(f"The inputs come to more than {error.most} bytes.") from None
+    except Unstaged:
+        raise RequestTimeout("The body came too slowly; nothing was done. Send it again.") from None

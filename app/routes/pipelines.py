@@ -1,0 +1,85 @@
+"""/v1/pipelines: what is served, and what it wants."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from flask import Blueprint, Response
+
+from app.access_control.authentication import requires
+from app.api_keys.principal import Scope
+from app.http.errors import PipelineNotFound
+from app.http.responses import respond
+from app.openapi.convert import Shapes
+from app.services import services
+from ml.pipeline import Pipeline
+from tasks.drift import reports
+from tasks.jobs.lanes import Lane
+from tasks.queue.circuit_breakers import State, breaker_of, states
+
+pipelines = Blueprint("pipelines", __name__, url_prefix="/v1/pipelines")
+
+
+@pipelines.get("")
+@requires(Scope.JOBS)
+def index() -> Response:
+    """Every pipeline served here."""
+    here = services()
+    breakers = states(here.store, here.pipelines.values())
+    return respond({"pipelines": [card(line, breakers) for line in here.pipelines.values()]})
+
+
+@pipelines.get("/<name>")
+@requires(Scope.JOBS)
+def show(name: str) -> Response:
+    """One pipeline: input schema, tiers, version, and what it says of itself."""
+    pipeline = _served(name)
+    return respond(card(pipeline, states(services().store, [pipeline])))
+
+
+@pipelines.get("/<name>/drift")
+@requires(Scope.JOBS)
+def show_drift(name: str) -> Response:
+    """The latest report on drift: whether what is asked still looks like what the model knows.
+
+    Each feature has its test, effect and verdict, and says in words what has changed.
+    """
+    return respond(reports.latest(services().store, _served(name)))
+
+
+@pipelines.post("/<name>/drift")
+@requires(Scope.ADMIN)
+def compare_drift(name: str) -> Response:
+    """Compare now instead of at the next interval; needs a key with the scope `admin`."""
+    here, pipeline = services(), _served(name)
+    if reports.refresh(here.store, pipeline):
+        here.waker.wake(Lane.WEBHOOKS, 1)
+    return respond(reports.latest(here.store, pipeline))
+
+
+def _served(name: str) -> Pipeline:
+    """The pipeline of that name, or `PipelineNotFound` naming those that there are."""
+    here = services()
+    if name not in here.pipelines:
+        known = ", ".join(sorted(here.pipelines))
+        raise PipelineNotFound(f"There is no such pipeline; there are: {known}.")
+    return here.pipelines[name]
+
+
+def card(pipeline: Pipeline, breakers: Mapping[str, State]) -> dict[str, Any]:
+    return {
+        "name": pipeline.name,
+        "version": pipeline.version,
+        "tiers": [
+            {
+                "name": tier.name,
+                "timeout_ms": tier.timeout_s * 1000,
+                "breaker": breakers[breaker_of(pipeline.name, tier.name)],
+            }
+            for tier in pipeline.tiers
+        ],
+        "input": Shapes().json_schema(pipeline.input_schema()),
+        "example": pipeline.example,
+        **pipeline.describe(),
+    }

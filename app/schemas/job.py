@@ -1,0 +1,209 @@
+"""What `POST /v1/jobs` accepts, as marshmallow schemas; each pipeline brings that of its input."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from marshmallow import Schema, ValidationError, fields
+from marshmallow.exceptions import SCHEMA
+from marshmallow.validate import OneOf, Range, Regexp
+
+from app.http.errors import BadRequest
+from app.http.strict_json import reference
+from app.schemas.fields import StrictFloat, StrictInteger, StrictString
+from app.schemas.metadata import metadata_errors
+from app.schemas.webhook import WebhookSchema, url_errors
+from ml.pipeline import Mode, Options, Pipeline
+from tasks.config.settings import Settings
+from tasks.jobs.lanes import Priority
+
+MAX_ERRORS = 100  # named in one answer; the last entry says how many more there are
+INVALID = "The request is not valid; each error names a field and says what would be right."
+
+
+class OptionsSchema(Schema):
+    """See `ml.pipeline.Options`; an option that is absent takes the default there."""
+
+    error_messages = {  # noqa: RUF012 - marshmallow's own convention
+        "unknown": "Unknown option; there are language, temperature, max_tokens, min_tier "
+        "and mode.",
+        "type": "Must be an object.",
+    }
+
+    language = StrictString(validate=Regexp(r"[a-z]{2,3}\Z", error="Must be a code such as 'en'."))
+    temperature = StrictFloat(validate=Range(0.05, 20.0))
+    max_tokens = StrictInteger(validate=Range(1, 4_096))
+    min_tier = StrictString()
+    mode = StrictString(validate=OneOf(list(Mode)))
+
+
+class JobSchema(Schema):
+    """The envelope of a job. `input` and `inputs` are checked by the pipeline's own schema."""
+
+    error_messages = {  # noqa: RUF012 - marshmallow's own convention
+        "unknown": "Unknown field; there are pipeline, input, inputs, options, priority, "
+        "deadline_ms, webhook and metadata.",
+    }
+
+    pipeline = StrictString(required=True)
+    input = fields.Raw(allow_none=True)
+    inputs = fields.List(fields.Raw(allow_none=True))
+    options = fields.Nested(OptionsSchema, load_default=dict)
+    priority = StrictString(validate=OneOf(list(Priority)), load_default=Priority.NORMAL)
+    deadline_ms = StrictInteger(load_default=None)
+    webhook = fields.Nested(WebhookSchema)
+    metadata = fields.Dict(load_default=dict, error_messages={"invalid": "Must be an object."})
+
+
+@dataclass(frozen=True, slots=True)
+class JobRequest:
+    """A valid body, its inputs as the pipeline's schema leaves them."""
+
+    pipeline: Pipeline
+    inputs: list[Mapping[str, Any]]
+    bulk: bool
+    options: Mapping[str, Any]
+    priority: Priority
+    deadline_ms: int | None
+    webhook: Mapping[str, Any] | None
+    metadata: Mapping[str, Any]
+
+
+class JobReader:
+    """Turns a parsed body into a `JobRequest`. Schemas are built once: building one is slow."""
+
+    def __init__(self, pipelines: Mapping[str, Pipeline], settings: Settings) -> None:
+        self._pipelines = pipelines
+        self._settings = settings
+        self._envelope = JobSchema()
+        self._inputs = {name: line.input_schema() for name, line in pipelines.items()}
+
+    def read(self, body: Mapping[str, Any]) -> JobRequest:
+        """Validate everything, or raise `BadRequest` naming every field that is wrong."""
+        pipeline, envelope, errors = self._load_envelope(body)
+        inputs, input_errors = self._load_inputs(body, envelope, pipeline)
+        for more in (input_errors, self._beyond_limits(envelope, pipeline)):
+            merge(errors, more)
+        if errors:
+            raise BadRequest(INVALID, listed(errors))
+        return _request(pipeline, inputs, envelope, bulk="inputs" in envelope)
+
+    def read_envelope(self, body: Mapping[str, Any]) -> JobRequest:
+        """Likewise a bulk job whose inputs come by themselves (`app.routes.jobs.upload`)."""
+        pipeline, envelope, errors = self._load_envelope(body)
+        merge(errors, self._beyond_limits(envelope, pipeline))
+        if errors:
+            raise BadRequest(INVALID, listed(errors))
+        return _request(pipeline, [], envelope, bulk=True)
+
+    def read_input(self, pipeline: Pipeline, given: Any) -> Mapping[str, Any]:
+        """Likewise such an input."""
+        entry: Mapping[str, Any]
+        entry, errors = attempt(self._inputs[pipeline.name], given)
+        if errors:
+            raise BadRequest(INVALID, listed(errors))
+        return entry
+
+    def _load_envelope(
+        self, body: Mapping[str, Any]
+    ) -> tuple[Pipeline, dict[str, Any], dict[str, Any]]:
+        """The pipeline, the envelope as its schema leaves it, and what is wrong with that."""
+        envelope, errors = attempt(self._envelope, body)
+        pipeline = self._pipelines.get(envelope.get("pipeline", ""))
+        if pipeline is None:
+            names = ", ".join(sorted(self._pipelines))
+            errors["pipeline"] = [f"Must be a string, one of: {names}."]
+            raise BadRequest(INVALID, listed(errors))
+        return pipeline, envelope, errors
+
+    def _beyond_limits(self, envelope: Mapping[str, Any], pipeline: Pipeline) -> dict[str, Any]:
+        """What the settings and the pipeline bound, beside the envelope's own schema."""
+        errors: dict[str, Any] = {}
+        tiers = [tier.name for tier in pipeline.tiers]
+        options = envelope.get("options", {})
+        min_tier = options.get("min_tier")
+        if min_tier is not None and min_tier not in tiers:
+            errors["options"] = {"min_tier": [f"Must be one of: {', '.join(tiers)}."]}
+        elif options.get("mode") == Mode.CHEAP and not pipeline.cpu_may_serve(Options(**options)):
+            text = f"Must not be cheap with the min_tier {min_tier}: the cpu lane has none so good."
+            errors["options"] = {"mode": [text]}
+        deadline, longest = envelope.get("deadline_ms"), self._settings.max_deadline_ms
+        if deadline is not None and not 1 <= deadline <= longest:
+            errors["deadline_ms"] = [f"Must be between 1 and {longest} milliseconds."]
+        if wrong := url_errors(envelope.get("webhook", {}), self._settings):
+            errors["webhook"] = wrong
+        if metadata := envelope.get("metadata"):
+            errors |= metadata_errors(metadata, self._settings.max_metadata_bytes)
+        return errors
+
+    def _load_inputs(
+        self, body: Mapping[str, Any], envelope: Mapping[str, Any], pipeline: Pipeline
+    ) -> tuple[list[Mapping[str, Any]], dict[str, Any]]:
+        """The inputs as the pipeline's schema leaves them, and what is wrong with them."""
+        schema = self._inputs[pipeline.name]
+        if ("input" in body) == ("inputs" in body):
+            return [], {"input": ["Give either 'input' or 'inputs', and only one of them."]}
+        if "input" in body:
+            entry, errors = attempt(schema, envelope["input"])
+            return [entry], {"input": errors} if errors else {}
+        given, most = envelope.get("inputs"), self._settings.max_inputs
+        if given is None:
+            return [], {}  # no list: the envelope's own errors say so
+        if not 1 <= len(given) <= most:
+            return [], {"inputs": [f"Must hold between 1 and {most} inputs, not {len(given)}."]}
+        entries, errors = attempt(schema, given, many=True)
+        return list(entries), {"inputs": errors} if errors else {}
+
+
+def _request(
+    pipeline: Pipeline, inputs: list[Mapping[str, Any]], envelope: Mapping[str, Any], bulk: bool
+) -> JobRequest:
+    return JobRequest(
+        pipeline=pipeline,
+        inputs=inputs,
+        bulk=bulk,
+        options=envelope["options"],
+        priority=Priority(envelope["priority"]),
+        deadline_ms=envelope["deadline_ms"],
+        webhook=envelope.get("webhook"),
+        metadata=envelope["metadata"],
+    )
+
+
+def attempt(schema: Schema, data: Any, many: bool = False) -> tuple[Any, dict[str, Any]]:
+    """What of `data` is valid, and the errors of the rest."""
+    try:
+        return schema.load(data, many=many), {}
+    except ValidationError as error:
+        return error.valid_data, dict(error.normalized_messages())
+
+
+def merge(errors: dict[str, Any], more: Mapping[str, Any]) -> None:
+    for field, messages in more.items():
+        known = errors.get(field)
+        if isinstance(known, dict) and isinstance(messages, dict):
+            known.update(messages)
+        else:
+            errors[field] = messages
+
+
+def listed(messages: Any) -> list[dict[str, str]]:
+    """What an answer says of them, however many inputs of a bulk job are wrong."""
+    found = pointers(messages)
+    if len(found) <= MAX_ERRORS:
+        return found
+    more = f"{len(found) - MAX_ERRORS} more errors are not listed."
+    return [*found[:MAX_ERRORS], {"pointer": "", "detail": more}]
+
+
+def pointers(messages: Any, at: str = "") -> list[dict[str, str]]:
+    """marshmallow's nested messages as a flat list, each naming its field by JSON pointer."""
+    if isinstance(messages, dict):
+        flat = []
+        for key, below in messages.items():
+            here = key == SCHEMA and isinstance(below, list)
+            flat += pointers(below, at if here else f"{at}/{reference(str(key))}")
+        return flat
+    return [{"pointer": at, "detail": str(message)} for message in messages]

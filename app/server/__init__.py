@@ -1,0 +1,4 @@
+"""What is peculiar to the granian server and its processes.
+
+Nothing that another WSGI server would need.
+"""

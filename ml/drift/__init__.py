@@ -1,0 +1,4 @@
+"""Statistics of drift: comparison, reference and wording.
+
+No Redis.
+"""

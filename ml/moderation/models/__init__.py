@@ -1,0 +1,4 @@
+"""The three tiers of the moderation pipeline.
+
+No policy.
+"""

@@ -1,0 +1,4 @@
+"""int8 weights and layers.
+
+No tiers or pipelines.
+"""

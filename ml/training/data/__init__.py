@@ -1,0 +1,4 @@
+"""Training data: rows, batches and the vocabulary.
+
+No models.
+"""

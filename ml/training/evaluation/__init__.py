@@ -1,0 +1,4 @@
+"""Measuring a version and writing its evidence.
+
+Nothing here changes the version.
+"""

@@ -1,0 +1,4 @@
+"""Fitting weights, term lists and confidence.
+
+No measuring of a finished version (evaluation).
+"""

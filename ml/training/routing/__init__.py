@@ -1,0 +1,4 @@
+"""Fitting the router of the balanced mode: `python -m ml.training.routing`.
+
+No serving (ml.moderation.router).
+"""

@@ -1,0 +1,66 @@
+"""How many children a worker's pool should have: read from Redis beside the parent's event loop."""
+
+from __future__ import annotations
+
+import threading
+from collections import Counter
+from typing import Final
+
+from redis import RedisError
+
+from tasks.autoscaling.decisions import limits_of
+from tasks.jobs.lanes import Lane
+from tasks.store import keys
+from tasks.store.client import Store
+from tasks.store.series import join
+from tasks.telemetry.logs import get_logger
+
+log = get_logger(__name__)
+
+LOOK_S: Final = 1.0
+
+
+class PoolTarget(threading.Thread):
+    """A thread of its own: a parent that waits for Redis hands no wake-ups to its children."""
+
+    def __init__(self, store: Store, lane: Lane) -> None:
+        super().__init__(name="pool-target", daemon=True)
+        self._store = store
+        self._lane = lane
+        self._limits = limits_of(store.settings, lane)
+        self._changes: Counter[str] = Counter()  # not counted in Redis yet
+        self._lock = threading.Lock()
+        self._stopping = threading.Event()
+        self.wanted: int | None = None  # None: not known yet. In an outage it stays what it was
+
+    def run(self) -> None:
+        while not self._stopping.is_set():
+            try:
+                self.look()
+            except RedisError as error:
+                log.debug("the lane's decision is not known", error=str(error))
+            self._stopping.wait(LOOK_S)
+
+    def stop(self) -> None:
+        self._stopping.set()
+
+    def look(self) -> None:
+        """Read the last decision and count what was changed since.
+
+        Raises:
+            redis.RedisError: Redis is out of reach.
+        """
+        kept = self._store.redis.hget(keys.scale(self._lane), "desired")
+        if kept is not None:
+            self.wanted = max(self._limits.lowest, min(self._limits.highest, int(kept)))
+        with self._lock:
+            changes, self._changes = self._changes, Counter()
+        for direction, children in changes.items():
+            series = join("pool", self._lane, direction)
+            self._store.redis.hincrby(keys.SERIES, series, children)
+
+    def changed(self, children: int) -> None:
+        """Note that so many were added, or taken away if it is below 0. Never waits."""
+        with self._lock:
+            self._changes["up" if children > 0 else "down"] += abs(children)
+        log.info("pool changes", lane=self._lane, children=children, wanted=self.wanted)

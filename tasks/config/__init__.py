@@ -1,0 +1,4 @@
+"""Settings, read once from the environment, validated and frozen.
+
+Nothing else of ours is imported here, no logging, Redis, Celery or Flask.
+"""

@@ -1,0 +1,78 @@
+"""Dead letters: units that ended the worker on every attempt, kept to be looked at and replayed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import orjson
+
+from tasks.jobs.lanes import Lane, Payload, Priority
+from tasks.jobs.model import Spec
+from tasks.jobs.submit import Submission, new_job_id, submit
+from tasks.store import keys
+from tasks.store.client import Store
+
+
+class NotDead(Exception):  # an answer to an operator, not a fault
+    """No dead letter belongs to this job."""
+
+
+@dataclass(frozen=True, slots=True)
+class DeadLetter:
+    """A quarantined unit. died: Redis milliseconds since the epoch."""
+
+    died: int
+    job: str
+    unit: int
+    lane: Lane
+    priority: Priority
+    spec: Spec
+    payload: Payload
+
+    @classmethod
+    def read(cls, entry: str, fields: dict[str, Any]) -> DeadLetter:
+        lane, priority = fields["stream"].removeprefix(keys.LANE).split(":")
+        return cls(
+            died=int(entry.partition("-")[0]),
+            job=fields["job"],
+            unit=int(fields["unit"]),
+            lane=Lane(lane),
+            priority=Priority(priority),
+            spec=Spec(**orjson.loads(fields["spec"])),
+            payload=Payload.load(fields["payload"]),
+        )
+
+
+def dead_letters(store: Store) -> Iterator[DeadLetter]:
+    """All that are kept, newest first."""
+    found: Any = store.redis.xrevrange(keys.DEAD)
+    for entry, fields in found:
+        yield DeadLetter.read(entry, fields)
+
+
+def requeue(store: Store, job_id: str) -> list[str]:
+    """Submit the job's dead units anew, each as a job of its own; returns the new ids.
+
+    The ended job stays as it ended: terminal is final. The dead letters stay too, as its record.
+
+    Raises:
+        NotDead: the job has no dead unit.
+    """
+    letters = [letter for letter in dead_letters(store) if letter.job == job_id]
+    if not letters:
+        raise NotDead(
+            f"No dead letter belongs to {job_id}; `flask jobs dead` lists those there are."
+        )
+    return [submit(store, _again(letter), new_job_id()).job_id for letter in reversed(letters)]
+
+
+def _again(letter: DeadLetter) -> Submission:
+    return Submission(
+        spec=letter.spec,
+        inputs=letter.payload.inputs,
+        lane=letter.lane,
+        priority=letter.priority,
+        batch_items=1,  # wake a worker for it, however busy the lane is
+    )

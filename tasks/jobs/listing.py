@@ -1,0 +1,95 @@
+"""An owner's jobs, newest first, a page at a time; a page is one round trip.
+
+A job's id begins with the moment it was made, so ids in their own order are in that of time, and a
+page is a range of an index: O(log jobs + page). A filter for queued or running looks through the
+index of open jobs, of which it reads `MOST_LOOKED_AT` a page.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from ulid import ULID
+
+from tasks.jobs.model import Job, Status
+from tasks.store import keys
+from tasks.store.client import LIST, Arg, Store
+
+OPEN = "open"  # the index of jobs that have not ended; each terminal status has its own
+MOST_LOOKED_AT = (
+    1_000  # ids a page; bounds how long Redis is busy with a filter that matches little
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Filter:
+    """Which jobs. after, before: microseconds since the epoch, both exclusive.
+
+    They are compared with the millisecond in a job's id, which is of the clock of the API process
+    that accepted it and a little before `Job.created`.
+    """
+
+    status: Status | None = None
+    after: int | None = None
+    before: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """Some jobs. position: the id behind which the next page begins; None: this was the last."""
+
+    jobs: Sequence[Job]
+    position: str | None
+
+
+def list_jobs(
+    store: Store, owner: str, wanted: Filter, limit: int, position: str | None = None
+) -> Page:
+    """At most `limit` jobs behind `position`, or the newest (list.lua).
+
+    A page may be shorter, even empty, and yet not the last.
+
+    Raises:
+        redis.RedisError: Redis is out of reach.
+    """
+    args = [*_range(wanted, position), limit, MOST_LOOKED_AT, wanted.status or "", *Job.FIELDS]
+    indexes = [keys.jobs(owner, state) for state in _states(wanted.status)]
+    last, *found = store.run(LIST, args, indexes)
+    jobs = [Job.read(job_id, values) for job_id, values in found]
+    return Page([job for job in jobs if job], last or None)
+
+
+def newest_jobs(store: Store, owners: Sequence[str], limit: int) -> list[Job]:
+    """The newest jobs of some owners together; for operators, since owners see their own alone.
+
+    Raises:
+        redis.RedisError: Redis is out of reach.
+    """
+    indexes = [keys.jobs(owner, state) for owner in owners for state in _states(None)]
+    newest, oldest = _range(Filter(), None)
+    args: list[Arg] = [newest, oldest, limit, MOST_LOOKED_AT, "", *Job.FIELDS]
+    _, *found = store.run(LIST, args, indexes) if indexes else ("",)
+    jobs = [Job.read(job_id, values) for job_id, values in found]
+    return [job for job in jobs if job]
+
+
+def _range(wanted: Filter, position: str | None) -> tuple[str, str]:
+    """The newest and the oldest id, as ZRANGE BYLEX takes them."""
+    newest = [position] if position else []
+    if wanted.before is not None:
+        newest.append(_id_at(-(-wanted.before // 1_000)))
+    oldest = "-" if wanted.after is None else f"[{_id_at(wanted.after // 1_000 + 1)}"
+    return (f"({min(newest)}" if newest else "+", oldest)
+
+
+def _states(status: Status | None) -> Sequence[str]:
+    """The indexes that may hold jobs of that status."""
+    if status is None:
+        return [OPEN, *(end for end in Status if end.is_terminal)]
+    return [status if status.is_terminal else OPEN]
+
+
+def _id_at(ms: int) -> str:
+    """The first id of a millisecond; before the epoch there are none."""
+    return f"job_{ULID(max(0, ms).to_bytes(6, 'big') + bytes(10))}"

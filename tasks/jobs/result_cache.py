@@ -1,0 +1,39 @@
+"""The result cache: equal questions to one model version are answered once.
+
+Submit asks for single jobs in the same round trip that would accept them; workers ask again for a
+whole batch, since an answer may have come in between, and run equal items of a batch once. Only
+full answers are kept: no errors, nothing degraded.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import orjson
+from redis import Redis
+
+from ml.pipeline import Item, Pipeline
+from tasks.jobs.submit import new_digest
+from tasks.store import keys
+
+
+def answer_key(pipeline: Pipeline, item: Item) -> str | None:
+    """Where the answer to `item` is kept, or None if the pipeline does not reuse answers."""
+    question = pipeline.cache_key(item)
+    if question is None:
+        return None
+    parts = (pipeline.name, pipeline.version, pipeline.mode_of(item.options), question)
+    return keys.cache(new_digest(*(part.encode() for part in parts)))
+
+
+def look_up(redis: Redis, wanted: Sequence[str]) -> dict[str, Mapping[str, Any]]:
+    """The outcomes that are known, by key."""
+    if not wanted:
+        return {}
+    found = redis.mget(wanted)
+    return {key: orjson.loads(raw)[0] for key, raw in zip(wanted, found, strict=True) if raw}
+
+
+def may_keep(outcome: Mapping[str, Any]) -> bool:
+    return outcome["error"] is None and not outcome["output"].get("degraded")

@@ -1,0 +1,98 @@
+"""An upload: the units of a job too large for one request to Redis, staged one after another.
+
+Nobody sees the job before `tasks.jobs.submit` accepts it whole. A web process that dies on the way
+leaves only what goes by itself when `upload_patience_ms` have passed without another unit.
+"""
+
+from __future__ import annotations
+
+from types import TracebackType
+from typing import Self
+
+from redis import RedisError
+
+from tasks.jobs.hashing import InputHash
+from tasks.jobs.lanes import Entry, Payload
+from tasks.jobs.submit import RETRY_UNKNOWN_S, InFlight, Overloaded
+from tasks.store import keys
+from tasks.store.client import DISCARD, STAGE, Store
+
+ROOM = 2  # bytes staged for each that may be sent: some JSON grows when it is written anew
+
+
+class TooLarge(Exception):  # an answer to the client, not a fault
+    """What was staged comes to more than `most` bytes."""
+
+    def __init__(self, most: int) -> None:
+        super().__init__(f"more than {most} bytes")
+        self.most = most
+
+
+class Upload:
+    """The staged units of one job. entries: what a `Submission` needs to know of them.
+
+    hash: of the inputs that were added, if it is wanted.
+
+    As a context: what fails inside leaves nothing staged, unless the job was accepted before.
+    """
+
+    def __init__(self, store: Store, job_id: str, owner: str, idempotency_key: str | None) -> None:
+        self.entries: list[Entry] = []
+        settings = store.settings
+        self.hash = InputHash(settings.key_pepper) if settings.log_input_hash else None
+        self._store = store
+        self._job_id = job_id
+        self._record = keys.idempotency(owner, idempotency_key) if idempotency_key else ""
+        self._kept = True
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, _: BaseException | None, __: TracebackType | None
+    ) -> None:
+        if kind is not None:
+            self._discard()
+
+    def add(self, payload: Payload, first_number: int = 1) -> bool:
+        """Stage the next unit. False: the idempotency key has its job already, nothing is kept.
+
+        Raises:
+            InFlight: another upload with this idempotency key is under way.
+            Overloaded: Redis has no room for more ("memory").
+            TooLarge: this upload has too much.
+            redis.RedisError: Redis is out of reach.
+        """
+        entry = Entry.of(payload)
+        if self.hash:
+            self.hash.add(payload.inputs)
+        if self._kept:
+            self._kept = self._stage(first_number + len(self.entries), entry.payload)
+        self.entries.append(Entry(entry.items, entry.size, b""))
+        return self._kept
+
+    def _stage(self, number: int, payload: bytes) -> bool:
+        settings = self._store.settings
+        most = ROOM * settings.max_upload_bytes
+        (kind, *_) = self._store.run(
+            STAGE,
+            [
+                *(self._job_id, settings.upload_patience_ms, settings.redis_headroom_percent),
+                *(most, number, payload),
+            ],
+            [self._record],
+        )
+        if kind == "in_flight":
+            raise InFlight
+        if kind == "memory":
+            raise Overloaded(kind, 0, RETRY_UNKNOWN_S)
+        if kind == "full":
+            raise TooLarge(most)
+        return bool(kind == "staged")
+
+    def _discard(self) -> None:
+        """Forget what was staged, and that the idempotency key is taken (discard.lua)."""
+        try:
+            self._store.run(DISCARD, [self._job_id], [self._record])
+        except RedisError:
+            return  # it goes by itself

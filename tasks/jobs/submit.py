@@ -1,0 +1,245 @@
+"""Submit: accept a job in one round trip, or say why its answer is known already."""
+
+from __future__ import annotations
+
+import hashlib
+import math
+import random
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import orjson
+from ulid import ULID
+
+from tasks.jobs.lanes import Entry, Lane, Payload, Priority, split
+from tasks.jobs.model import Job, Spec, Status
+from tasks.store import keys
+from tasks.store.client import SUBMIT, Arg, Store
+
+RETRY_UNKNOWN_S = 5  # before any drain rate was measured
+RETRY_MOST_S = 300
+ANSWER_BYTES = 512  # of Redis's memory set aside for each item that waits; moderation takes 300
+
+
+class IdempotencyMismatch(Exception):
+    """The idempotency key was used before, with another body."""
+
+
+class Overloaded(Exception):  # likewise
+    """No lane can take the job.
+
+    reason: "full" (units or bytes), "late" (its deadline would pass first) or "memory" (Redis's).
+    waiting: units ahead of it. retry_after_s: when to try again.
+    """
+
+    def __init__(self, reason: str, waiting: int, retry_after_s: int) -> None:
+        super().__init__(reason)
+        self.reason = reason
+        self.waiting = waiting
+        self.retry_after_s = retry_after_s
+
+
+class QuotaExceeded(Exception):  # likewise
+    """The owner has as many unfinished items as it may. retry_after_s: when to try again."""
+
+    def __init__(self, unfinished: int, most: int, retry_after_s: int) -> None:
+        super().__init__(f"{unfinished} of {most} items are unfinished")
+        self.unfinished = unfinished
+        self.most = most
+        self.retry_after_s = retry_after_s
+
+
+class InFlight(Exception):  # likewise
+    """An upload with this idempotency key has not come to its end."""
+
+
+class Unstaged(Exception):  # likewise
+    """What was staged for the job is not there any more: its upload took too long."""
+
+
+@dataclass(frozen=True, slots=True)
+class Idempotency:
+    """The client's key and its body, both as digests."""
+
+    key: str
+    body: str
+
+
+@dataclass(frozen=True, slots=True)
+class Submission:
+    """A validated request.
+
+    lane: where it belongs; the cpu lane may have to take it. breaker: of the pipeline's best tier.
+    batch_items: items a worker claims at once. most_unfinished: items that the owner may have under
+    way, this job's too. cache_key: None if answers are not reused.
+    cpu_may_serve: whether the client accepts what the cpu lane can answer. staged: the units, if
+    their payloads are in Redis already (`tasks.jobs.staged_upload`); `inputs` is empty then.
+    """
+
+    spec: Spec
+    inputs: Sequence[Mapping[str, Any]]
+    lane: Lane
+    priority: Priority
+    batch_items: int
+    most_unfinished: int = 2**31
+    breaker: str = ""
+    deadline_ms: int | None = None
+    idempotency: Idempotency | None = None
+    cache_key: str | None = None
+    cpu_may_serve: bool = False
+    staged: Sequence[Entry] = ()
+
+    @property
+    def total(self) -> int:
+        return len(self.inputs) + sum(entry.items for entry in self.staged)
+
+    def entries(self) -> Iterator[Entry]:
+        yield from self.staged
+        if self.inputs:
+            spec = self.spec
+            payload = Payload(
+                spec.pipeline,
+                spec.options,
+                self.inputs,
+                spec.request_id,
+                traceparent=spec.traceparent,
+            )
+            yield from map(Entry.of, split(payload, spec.unit_items))
+
+
+@dataclass(frozen=True, slots=True)
+class Receipt:
+    """What became of a submission.
+
+    job: None if it replays an earlier one, which must be read. lane: to be woken `wake_ups` times.
+    """
+
+    job_id: str
+    job: Job | None
+    wake_ups: int = 0
+    lane: Lane = Lane.GPU
+
+
+def new_job_id() -> str:
+    """An id that sorts by time. It need not be secret: only its owner may read the job.
+
+    Hence `random`: os.urandom gives up the GIL, which under load costs ten times the call itself.
+    """
+    moment = (time.time_ns() // 1_000_000).to_bytes(6, "big")
+    return f"job_{ULID(moment + random.getrandbits(80).to_bytes(10, 'big'))}"
+
+
+def submit(store: Store, submission: Submission, job_id: str) -> Receipt:
+    """Write record, idempotency record and units at once (submit.lua).
+
+    Raises:
+        IdempotencyMismatch: the key is taken by another body.
+        InFlight: the key is taken by an upload under way.
+        Unstaged: the upload must be sent again; nothing was accepted.
+        QuotaExceeded: the owner has too many unfinished items; nothing was accepted.
+        Overloaded: the lane holds too much; nothing was accepted.
+        redis.RedisError: Redis cannot be reached, or its memory is full; nothing was accepted.
+    """
+    kind, *rest = store.run(SUBMIT, _args(store, submission, job_id), _keys(submission, job_id))
+    if kind == "replay":
+        return Receipt(rest[0], None)
+    if kind == "mismatch":
+        raise IdempotencyMismatch
+    if kind == "in_flight":
+        raise InFlight
+    if kind == "unstaged":
+        raise Unstaged
+    if kind == "quota":
+        unfinished, rate = rest[0], rest[1] / 1000
+        raise QuotaExceeded(
+            unfinished, submission.most_unfinished, _retry_after_s(unfinished, rate)
+        )
+    if kind in ("full", "late", "memory"):
+        raise Overloaded(kind, rest[0], _retry_after_s(rest[0], rest[1] / 1000))
+    created = int(rest[0])
+    if kind == "hit":
+        return Receipt(job_id, _answered(submission, job_id, created, rest[1]))
+    lane = Lane(rest[2])
+    return Receipt(job_id, _queued(submission, job_id, created, lane), int(rest[1]), lane)
+
+
+def new_digest(*parts: bytes) -> str:
+    """A short name for a client's key, body or question; 160 bits, so none meets another."""
+    digest = hashlib.blake2b(digest_size=20)
+    for part in parts:
+        digest.update(len(part).to_bytes(8, "big"))
+        digest.update(part)
+    return digest.hexdigest()
+
+
+def _keys(submission: Submission, job_id: str) -> list[str]:
+    idempotency = submission.idempotency
+    return [
+        keys.job(job_id),
+        keys.idempotency(submission.spec.owner, idempotency.key) if idempotency else "",
+        submission.cache_key or "",
+    ]
+
+
+def _args(store: Store, submission: Submission, job_id: str) -> list[Arg]:
+    spec, settings = submission.spec, store.settings
+    return [
+        job_id,
+        submission.lane,
+        spec.dump(),
+        submission.total,
+        submission.deadline_ms or 0,
+        1 if spec.bulk else submission.batch_items,
+        submission.idempotency.body if submission.idempotency else "",
+        settings.idempotency_ttl_s * 1000,
+        settings.result_ttl_s * 1000,
+        1 if spec.bulk else 0,
+        settings.max_lane_units,
+        int(submission.cpu_may_serve),
+        submission.priority,
+        settings.lease_ms,
+        submission.breaker,
+        settings.max_lane_bytes,
+        settings.redis_headroom_percent,
+        ANSWER_BYTES,
+        spec.owner,
+        submission.most_unfinished,
+        submission.spec.hook,
+        *(arg for entry in submission.entries() for arg in entry.args),
+    ]
+
+
+def _retry_after_s(waiting: int, units_per_s: float) -> int:
+    """When a tenth of what waits will have drained, at the rate last measured."""
+    if units_per_s <= 0:
+        return RETRY_UNKNOWN_S
+    return max(1, min(RETRY_MOST_S, math.ceil(waiting / 10 / units_per_s)))
+
+
+def _queued(submission: Submission, job_id: str, created: int, lane: Lane) -> Job:
+    return Job(
+        id=job_id,
+        spec=submission.spec,
+        status=Status.QUEUED,
+        lane=lane,
+        created=created,
+        total=submission.total,
+    )
+
+
+def _answered(submission: Submission, job_id: str, created: int, outcomes: str) -> Job:
+    return Job(
+        id=job_id,
+        spec=submission.spec,
+        status=Status.SUCCEEDED,
+        lane=submission.lane,
+        created=created,
+        started=created,
+        finished=created,
+        total=1,
+        done=1,
+        cached=True,
+        outcome=orjson.loads(outcomes)[0],
+    )

@@ -1,0 +1,122 @@
+"""Circuit breakers: one per pipeline and tier, shared by all processes through Redis.
+
+    closed --failed calls in a row--> open --cool-down--> half-open --success--> closed
+                                       ^                      |
+                                       +-------failure--------+
+
+A call fails if it answers none of its members: one bad item among good ones never counts.
+Half-open lets one call through per cool-down, whichever worker comes first. An open breaker routes
+round its tier: to the tier below, and new jobs to the cpu lane. It never fails a job that cannot go
+elsewhere.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from enum import StrEnum
+from typing import Any
+
+from redis import RedisError
+
+from ml.pipeline import Pipeline
+from ml.serving.outcomes import Verdict
+from tasks.store import keys
+from tasks.store.client import PROBE, VERDICT, Store
+from tasks.telemetry.logs import get_logger
+
+log = get_logger(__name__)
+
+
+class State(StrEnum):
+    CLOSED = "closed"
+    HALF_OPEN = "half_open"
+    OPEN = "open"
+
+
+def breaker_of(pipeline: str, tier: str) -> str:
+    return f"{pipeline}/{tier}"
+
+
+def states(store: Store, pipelines: Iterable[Pipeline]) -> dict[str, State]:
+    """The state of every tier's breaker, by name.
+
+    Raises:
+        redis.RedisError: Redis cannot be reached.
+    """
+    seconds, micros = store.redis.time()
+    known: dict[Any, Any] = store.redis.hgetall(keys.BREAKERS)
+    return states_of(known, seconds * 1000 + micros // 1000, pipelines)
+
+
+def states_of(
+    known: Mapping[str, str], now_ms: int, pipelines: Iterable[Pipeline]
+) -> dict[str, State]:
+    """The same from ps:breakers as it stood at that moment."""
+    return {
+        name: _state(known.get(name), now_ms)
+        for pipeline in pipelines
+        for name in (breaker_of(pipeline.name, tier.name) for tier in pipeline.tiers)
+    }
+
+
+class Breakers:
+    """A worker's side: which tiers to pass over, and what became of those that were called."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self._known: Mapping[str, str] = {}
+
+    def learn(self, known: Mapping[str, str]) -> None:
+        """Take over what a claim brought: breakers with failures, as Redis keeps them."""
+        self._known = known
+
+    def closed_to(self, pipeline: str, tiers: Iterable[str]) -> frozenset[str]:
+        """Which of `tiers` must not be called now; one whose turn it is to be probed may be.
+
+        tiers: those that run here. Asking for another would take its turn from who runs it.
+        """
+        tripped = [tier for tier in tiers if self.has_opened(pipeline, tier)]
+        return frozenset(tier for tier in tripped if not self._may_probe(pipeline, tier))
+
+    def has_opened(self, pipeline: str, tier: str) -> bool:
+        """Whether the tier's breaker was open, or half-open, at the last claim."""
+        known = self._known.get(breaker_of(pipeline, tier))
+        return known is not None and not known.endswith(" 0")
+
+    def record(self, pipeline: str, verdicts: Iterable[Verdict]) -> None:
+        """Report calls of tiers, in order.
+
+        Best effort: a batch's answers matter more than a count of failures.
+        """
+        failing = {name for name in self._known if name.startswith(f"{pipeline}/")}
+        for verdict in verdicts:
+            name = breaker_of(pipeline, verdict.tier)
+            if verdict.answered and name not in failing:
+                continue
+            (failing.discard if verdict.answered else failing.add)(name)
+            self._count(name, verdict.answered)
+
+    def _count(self, name: str, answered: bool) -> None:
+        settings = self._store.settings
+        limits = (settings.breaker_failures, settings.breaker_cool_down_ms)
+        try:
+            changed = self._store.run(VERDICT, [name, int(answered), *limits])
+        except RedisError as error:
+            log.warning("breaker not told", breaker=name, error=str(error))
+            return
+        if changed:
+            log.warning("breaker closed" if answered else "breaker opened", breaker=name)
+
+    def _may_probe(self, pipeline: str, tier: str) -> bool:
+        name, cool_down_ms = breaker_of(pipeline, tier), self._store.settings.breaker_cool_down_ms
+        try:
+            return bool(self._store.run(PROBE, [name, cool_down_ms]))
+        except RedisError as error:
+            log.warning("breaker not asked", breaker=name, error=str(error))
+            return False
+
+
+def _state(known: str | None, now_ms: int) -> State:
+    if known is None or known.endswith(" 0"):
+        return State.CLOSED
+    return State.OPEN if now_ms < int(known.partition(" ")[2]) else State.HALF_OPEN

@@ -1,0 +1,153 @@
+"""A worker's side of a lane: claim units, keep their leases, commit what became of them."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import socket
+import threading
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+import orjson
+
+from tasks.jobs.finished import Ended
+from tasks.jobs.lanes import Lane, Settled, Unit
+from tasks.queue.counters import NONE, Tally, lines
+from tasks.store import keys
+from tasks.store.client import CLAIM, COMMIT, LEAVE, RELEASE, RENEW, Arg, Store
+from tasks.store.series import join
+from tasks.telemetry.metrics.process import process_metrics
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """What a claim brought.
+
+    waiting: units left in the lane for others, or for the next claim. breakers: those that have
+    something to tell, by name (see `tasks.queue.circuit_breakers`). ended: jobs that the claim
+    itself ended.
+    """
+
+    units: Sequence[Unit]
+    waiting: int
+    breakers: Mapping[str, str]
+    ended: Sequence[Ended] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Committed:
+    """stale: units that had been lost to another worker. wake: lanes whose workers wait for it."""
+
+    stale: int
+    wake: Sequence[Lane]
+    ended: Sequence[Ended] = ()
+
+
+class LaneWorker:
+    """One process's standing in one lane. Thread-safe: the housekeeper renews while others run."""
+
+    def __init__(self, store: Store, lane: Lane) -> None:
+        self.store = store
+        self.lane = lane
+        self.name = f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(3)}"
+        self._held: dict[str, Unit] = {}
+        self._lock = threading.Lock()
+        self._claim_s = process_metrics().claim.labels(lane)
+        self._commit_s = process_metrics().commit.labels(lane)
+
+    def claim(self, most_items: int, awake_ms: int, suspects: bool = True) -> Claim:
+        """Lease up to `most_items`, or one suspect alone if `suspects` may come.
+
+        awake_ms: how soon this worker claims again; 0: it sleeps.
+        """
+        settings = self.store.settings
+        args: list[Arg] = [
+            *(self.lane, self.name, most_items, settings.lease_ms, settings.max_attempts),
+            *(settings.result_ttl_s * 1000, awake_ms, settings.max_dead, int(suspects)),
+        ]
+        with self._claim_s.time():
+            raw, waiting, breakers, more, ended = self.store.run(CLAIM, args)
+        while more and not raw:  # so far it met only units to be dropped
+            raw, waiting, breakers, more, also = self.store.run(CLAIM, args)
+            ended += also
+        units = [Unit.read(unit) for unit in raw]
+        with self._lock:
+            self._held.update((unit.entry, unit) for unit in units)
+        states = dict(zip(breakers[::2], breakers[1::2], strict=True))
+        return Claim(units, waiting, states, [Ended.read(raw) for raw in ended])
+
+    def wait_for_bell(self, seconds: float) -> bool:
+        """Wait until somebody rings for this lane; False if it stayed silent."""
+        seconds = max(seconds, 0.002)  # Redis 6 takes a millisecond for ever
+        return self.store.redis.blpop([keys.bell(self.lane)], timeout=seconds) is not None
+
+    def commit(self, batch: Sequence[Settled], spent: Mapping[str, int] | None = None) -> Committed:
+        """Store outcomes. spent: microseconds devices ran for them, see `tasks.queue.counters`."""
+        settings = self.store.settings
+        args: list[Arg] = [
+            *(self.lane, self.name, settings.lease_ms, settings.result_ttl_s * 1000),
+            *(settings.cache_ttl_s * 1000, len(batch), lines(spent or {})),
+            *(arg for settled in batch for arg in _commit_args(settled)),
+            *(arg for settled in batch for arg in _cache_args(settled)),
+        ]
+        with self._commit_s.time():
+            stale, wake, ended = self.store.run(COMMIT, args)
+        self.forget(settled.unit for settled in batch)
+        return Committed(stale, [Lane(lane) for lane in wake], _read_ended(ended, batch))
+
+    def release(self, units: Sequence[Unit]) -> None:
+        """Hand units back unrun, so that another worker takes them at once."""
+        places = [arg for u in units for arg in u.place]
+        lease_ms = self.store.settings.lease_ms
+        self.store.run(RELEASE, [self.lane, self.name, lease_ms, *places])
+        self.forget(units)
+
+    def let_go(self) -> int:
+        """Renew nothing that is still held, so that its leases run out; returns how many units."""
+        with self._lock:
+            held = len(self._held)
+            self._held.clear()
+        return held
+
+    def renew(self) -> list[str]:
+        """Say that this worker lives and keeps what it holds; returns the entries it has lost."""
+        with self._lock:
+            held = list(self._held.values())
+        places = [arg for unit in held for arg in (unit.stream, unit.entry)]
+        member = f"{self.lane}/{self.name}"
+        lease_ms = self.store.settings.lease_ms
+        lost: list[str] = self.store.run(RENEW, [member, self.name, lease_ms, *places])
+        return lost
+
+    def leave(self) -> None:
+        """Take this worker off the lists, at the end of a process in good order."""
+        self.store.run(LEAVE, [self.lane, self.name])
+
+    def forget(self, units: Iterable[Unit]) -> None:
+        """Renew them no more: they have been settled, or handed back."""
+        with self._lock:
+            for unit in units:
+                self._held.pop(unit.entry, None)
+
+
+def _read_ended(ended: Sequence[Sequence[str | None]], batch: Sequence[Settled]) -> list[Ended]:
+    alone = {s.unit.job: s.outcomes[0] for s in batch if len(s.outcomes) == 1}
+    return [Ended.read(raw, alone) for raw in ended]
+
+
+def _commit_args(settled: Settled) -> Iterator[Arg]:
+    unit = settled.unit
+    yield from (*unit.place, unit.items, unit.bytes)
+    yield from (settled.failed, orjson.dumps(settled.outcomes), int(settled.cached))
+    tally = settled.tally or Tally(join(unit.payload.pipeline, NONE, NONE))
+    yield from (tally.from_cache, tally.device_us, tally.answered, tally.counts)
+    if onward := settled.onward:
+        yield from (onward.payload.dump(), onward.left, onward.breaker)
+    else:
+        yield from (b"", 0, "")
+
+
+def _cache_args(settled: Settled) -> Iterator[str | bytes]:
+    for key, outcome in settled.answers.items():
+        yield from (key, orjson.dumps([outcome]))

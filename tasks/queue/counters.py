@@ -1,0 +1,139 @@
+"""What a batch adds to the counts in Redis, written by the script that commits it (series.lua)."""
+
+from __future__ import annotations
+
+import re
+from bisect import bisect_left
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any, NamedTuple
+
+from ml.serving.outcomes import Verdict
+from tasks.store.series import CONFIDENCE_BOUNDS, join
+
+_WORD = re.compile(r"[a-z][a-z0-9_]{0,39}")
+NONE, MIXED, OTHER = "none", "mixed", "other"
+
+Answer = Mapping[str, Any]  # {"output": ..., "error": ...}
+
+
+@dataclass(frozen=True, slots=True)
+class Tally:
+    """What one unit adds, if its commit is taken.
+
+    answered: pipeline|tier|model version of its answers, for the durations of its job. counts: a
+    line per series. from_cache: items whose answer was known. device_us: its share of the batch's.
+    """
+
+    answered: str
+    counts: str = ""
+    from_cache: int = 0
+    device_us: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Counted:
+    """One item's answer, as it is counted.
+
+    cached: it was known. asked: it was looked up among the known ones, but had to be computed.
+    """
+
+    answer: Answer
+    cached: bool = False
+    asked: bool = False
+
+
+def tally(pipeline: str, lane: str, items: Sequence[Counted], device_us: int) -> Tally:
+    """Count a unit's answers."""
+    counts: Counter[str] = Counter()
+    for kind, number in Counter(map(_kind, items)).items():
+        for series in _series(pipeline, lane, kind):
+            counts[series] += number
+    _add_confidences(counts, pipeline, items)
+    known = {(_tier(item), _version(item)) for item in items if item.answer["output"]}
+    tier, version = known.pop() if len(known) == 1 else (MIXED if known else NONE,) * 2
+    return Tally(
+        join(pipeline, tier, version),
+        lines(counts),
+        sum(item.cached for item in items),
+        device_us,
+    )
+
+
+def device_time(pipeline: str, lane: str, verdicts: Iterable[Verdict]) -> Counter[str]:
+    """Microseconds that each tier ran, by series."""
+    spent: Counter[str] = Counter()
+    for verdict in verdicts:
+        spent[join("device", pipeline, lane, verdict.tier)] += round(verdict.seconds * 1e6)
+    return spent
+
+
+def lines(counts: Mapping[str, int]) -> str:
+    """As series.lua reads them."""
+    return "\n".join(f"{series} {amount}" for series, amount in counts.items() if amount > 0)
+
+
+class _Kind(NamedTuple):
+    """What is to be counted of an answer.
+
+    bucket: of its confidence; 0 if it has none. looked_up: the series of the cache, if it was.
+    """
+
+    tier: str
+    version: str
+    status: str
+    reasons: str
+    bucket: int
+    looked_up: str
+
+
+def _kind(item: Counted) -> _Kind:
+    output = item.answer["output"]
+    looked_up = "cache_hits" if item.cached else "cache_misses" if item.asked else ""
+    if output is None:
+        return _Kind(NONE, NONE, "failed", "", 0, looked_up)
+    degraded = bool(output.get("degraded"))
+    status = "cached" if item.cached else "degraded" if degraded else "succeeded"
+    reasons = str(output.get("reason")) if status == "degraded" else ""
+    confidence = output.get("confidence")
+    bucket = 0
+    if isinstance(confidence, float | int):
+        bucket = bisect_left(CONFIDENCE_BOUNDS, confidence) + 1
+    return _Kind(_tier(item), _version(item), status, reasons, bucket, looked_up)
+
+
+@lru_cache(maxsize=4_096)
+def _series(pipeline: str, lane: str, kind: _Kind) -> tuple[str, ...]:
+    """The series to which an answer of that kind adds one each."""
+    tier, version, status, reasons, bucket, looked_up = kind
+    found = [join("predictions", pipeline, tier, version, status)]
+    if status in ("succeeded", "degraded"):
+        found.append(join("items", pipeline, lane, tier))
+    if bucket:
+        found.append(join("confidence", pipeline, tier, version, str(bucket)))
+    if looked_up:
+        found.append(join(looked_up, pipeline))
+    words = (word if _WORD.fullmatch(word) else OTHER for word in reasons.split("; ") if word)
+    found += [join("degraded", pipeline, word) for word in words]
+    return tuple(found)
+
+
+def _add_confidences(counts: Counter[str], pipeline: str, items: Sequence[Counted]) -> None:
+    """In millionths, as all sums that are no whole numbers."""
+    sums: dict[tuple[str, str], float] = defaultdict(float)
+    for item in items:
+        confidence = (item.answer["output"] or {}).get("confidence")
+        if isinstance(confidence, float | int):
+            sums[_tier(item), _version(item)] += confidence
+    for (tier, version), total in sums.items():
+        counts[join("confidence", pipeline, tier, version, "sum")] += max(0, round(total * 1e6))
+
+
+def _tier(item: Counted) -> str:
+    return str(item.answer["output"].get("tier", NONE))
+
+
+def _version(item: Counted) -> str:
+    return str(item.answer["output"].get("model_version", NONE))

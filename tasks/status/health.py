@@ -1,0 +1,111 @@
+"""What the service can do right now, as far as Redis knows."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from redis.client import Pipeline
+
+from tasks.jobs.lanes import Lane, Priority
+from tasks.store import keys
+from tasks.store.client import AGES, Store
+
+_INFERENCE = (Lane.GPU, Lane.CPU)
+_PLACES = [(lane.value, priority.value) for lane in Lane for priority in Priority]
+
+
+@dataclass(frozen=True, slots=True)
+class Health:
+    """As Redis keeps it.
+
+    workers: live worker children by lane. depth: units by lane and priority, held ones too.
+    load: bytes of input by lane. drain_rate: units per second by lane, while it was last busy.
+    """
+
+    workers: dict[str, int]
+    depth: dict[tuple[str, str], int]
+    load: dict[str, int]
+    drain_rate: dict[str, float]
+    redis_bytes: int
+    redis_max_bytes: int
+    dead_units: int
+    dead_webhooks: int
+
+    @property
+    def could_finish(self) -> bool:
+        """Whether a job submitted now could finish, if need be with a degraded answer."""
+        return any(self.workers.get(lane) for lane in _INFERENCE)
+
+    def missing(self) -> list[str]:
+        """What keeps jobs from being served as they should be; empty if nothing does."""
+        return [
+            f"no worker of the {lane} lane is alive"
+            for lane in _INFERENCE
+            if not self.workers.get(lane)
+        ]
+
+
+def examine(store: Store) -> Health:
+    """One round trip.
+
+    Raises:
+        redis.RedisError: Redis cannot be reached.
+    """
+    pipe = store.redis.pipeline(transaction=False)
+    ask(pipe)
+    return health_of(pipe.execute(), store.settings.lease_ms)
+
+
+def ask(pipe: Pipeline) -> None:
+    """Add the questions whose answers `health_of` takes."""
+    pipe.time()
+    pipe.zrange(keys.WORKERS, 0, -1, withscores=True)
+    pipe.info("memory")
+    pipe.xlen(keys.DEAD)
+    pipe.xlen(keys.DEAD_WEBHOOKS)
+    for place in _PLACES:
+        pipe.xlen(keys.stream(*place))
+    for lane in Lane:
+        pipe.hgetall(keys.load(lane))
+    for lane in Lane:
+        pipe.hget(keys.rate(lane), "per_s")
+
+
+def health_of(answers: Sequence[Any], lease_ms: int) -> Health:
+    """lease_ms: as long after its last word a worker counts as alive."""
+    (seconds, micros), told, memory, dead_units, dead_webhooks, *rest = answers
+    alive_since = seconds * 1000 + micros // 1000 - lease_ms
+    alive = [member for member, ms in told if ms >= alive_since]
+    lengths, loads, rates = _parted(rest, len(_PLACES))
+    return Health(
+        workers=dict(Counter(member.split("/")[0] for member in alive)),
+        depth={
+            (lane, priority): length + int(loads[lane].get(f"parked:{priority}", 0))
+            for (lane, priority), length in zip(_PLACES, lengths, strict=True)
+        },
+        load={lane: int(load.get("bytes", 0)) for lane, load in loads.items()},
+        drain_rate={lane: float(rate or 0) for lane, rate in rates.items()},
+        redis_bytes=int(memory["used_memory"]),
+        redis_max_bytes=int(memory["maxmemory"]),
+        dead_units=int(dead_units),
+        dead_webhooks=int(dead_webhooks),
+    )
+
+
+def ages_s(store: Store) -> dict[str, float]:
+    """By lane, the seconds that its oldest waiting unit has waited; 0 if none waits.
+
+    Raises:
+        redis.RedisError: Redis cannot be reached.
+    """
+    ages: list[int] = store.run(AGES, list(Lane))
+    return {lane.value: ms / 1000 for lane, ms in zip(Lane, ages, strict=True)}
+
+
+def _parted(rest: list[Any], places: int) -> tuple[list[int], dict[str, Any], dict[str, Any]]:
+    lanes = [lane.value for lane in Lane]
+    loads, rates = rest[places : places + len(lanes)], rest[places + len(lanes) :]
+    return rest[:places], dict(zip(lanes, loads, strict=True)), dict(zip(lanes, rates, strict=True))

@@ -1,0 +1,70 @@
+"""All that an operator's page shows of the service, in two round trips however much there is."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+from ml.pipeline import Pipeline
+from tasks.jobs.lanes import Lane
+from tasks.jobs.listing import newest_jobs
+from tasks.jobs.model import Job
+from tasks.queue.circuit_breakers import State, states_of
+from tasks.status.health import Health, ask, health_of
+from tasks.store import keys
+from tasks.store.client import AGES, Store
+
+MOST_OWNERS: Final = 50  # whose jobs are looked through; those with the most unfinished items first
+MOST_JOBS: Final = 40
+
+
+@dataclass(frozen=True, slots=True)
+class Overview:
+    """As Redis had it at `now`, microseconds since the epoch by its clock.
+
+    ages_s: of each lane's oldest waiting unit. series: ps:series. attempts: to deliver webhooks, by
+    outcome. breakers: by "pipeline/tier". jobs: the newest, of several owners.
+    """
+
+    now: int
+    health: Health
+    ages_s: Mapping[str, float]
+    series: Mapping[str, str]
+    attempts: Mapping[str, int]
+    breakers: Mapping[str, State]
+    jobs: Sequence[Job]
+
+
+def look(store: Store, pipelines: Iterable[Pipeline]) -> Overview:
+    """One round trip for the counts and gauges, one for the jobs.
+
+    Raises:
+        redis.RedisError: Redis cannot be reached.
+    """
+    pipe = store.redis.pipeline(transaction=False)
+    pipe.eval(AGES.text, 0, *Lane)  # EVAL: in a pipeline there is no way back from NOSCRIPT
+    for key in (keys.SERIES, keys.WEBHOOKS_COUNTS, keys.BREAKERS, keys.UNFINISHED):
+        pipe.hgetall(key)
+    ask(pipe)
+    ages, series, attempts, breakers, unfinished, *rest = pipe.execute()
+    now = _micros(rest[0])
+    return Overview(
+        now=now,
+        health=health_of(rest, store.settings.lease_ms),
+        ages_s={lane.value: ms / 1000 for lane, ms in zip(Lane, ages, strict=True)},
+        series=series,
+        attempts={outcome: int(count) for outcome, count in attempts.items()},
+        breakers=states_of(breakers, now // 1000, pipelines),
+        jobs=newest_jobs(store, _busiest(unfinished), MOST_JOBS),
+    )
+
+
+def _busiest(unfinished: Mapping[str, str]) -> list[str]:
+    owners = sorted(unfinished, key=lambda owner: (-int(unfinished[owner]), owner))
+    return owners[:MOST_OWNERS]
+
+
+def _micros(time: Any) -> int:
+    seconds, micros = time
+    return int(seconds) * 1_000_000 + int(micros)

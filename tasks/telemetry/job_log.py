@@ -1,0 +1,48 @@
+"""A line for each job that has ended, with its times. Its inputs are never in it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from tasks.jobs.finished import Ended
+from tasks.telemetry.logs import JOBS, get_logger
+from tasks.telemetry.tracing.context import trace_id
+
+log = get_logger(JOBS)
+
+
+class JobLog:
+    """A sink of `tasks.telemetry.sinks`. worker: who says so."""
+
+    def __init__(self, worker: str) -> None:
+        self._worker = worker
+
+    def __call__(self, jobs: Sequence[Ended]) -> None:
+        for job in jobs:
+            log.info("job ended", worker=self._worker, **_facts(job))
+
+
+def _facts(job: Ended) -> dict[str, Any]:
+    """The fields of the line; those that are not known are left out."""
+    spec = job.spec
+    facts = {
+        "job": job.job,
+        "status": job.status,
+        "pipeline": spec.pipeline,
+        "owner": spec.owner,
+        "request_id": spec.request_id,
+        "trace_id": trace_id(spec.traceparent),
+        "lane": job.lane or None,
+        "tier": job.tier,
+        "model_version": job.model_version,
+        "items": job.total,
+        "failed": job.failed,
+        "attempts": job.attempts,
+        "cached": job.cached,
+        "queue_ms": job.queue_ms,
+        "run_ms": job.run_ms,
+        "total_ms": job.total_ms,
+        "input_hash": spec.input_hash,
+    }
+    return {name: value for name, value in facts.items() if value is not None}

@@ -1,0 +1,35 @@
+"""Who is told of jobs that have ended, beside their clients: logs, Flower."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from tasks.jobs.finished import Ended
+from tasks.telemetry.logs import get_logger
+
+log = get_logger(__name__)
+
+Sink = Callable[[Sequence[Ended]], None]
+
+
+class Reporter:
+    """Tells every sink. None may keep a worker from its work: one that fails is named, once."""
+
+    def __init__(self, sinks: Sequence[Sink]) -> None:
+        self._sinks = tuple(sinks)
+        self._failed: set[Sink] = set()
+
+    def ended(self, jobs: Sequence[Ended]) -> None:
+        """Pass on what a script, or a handler of requests, has ended."""
+        if not jobs:
+            return
+        for sink in self._sinks:
+            try:
+                sink(jobs)
+            except Exception:
+                self._complain(sink)
+
+    def _complain(self, sink: Sink) -> None:
+        if sink not in self._failed:
+            self._failed.add(sink)
+            log.exception("jobs are not reported", sink=repr(sink))

@@ -1,0 +1,187 @@
+"""One POST of a webhook: to addresses that were checked, within a deadline, and what came of it.
+
+    URL -> name -> all its addresses checked -> connection to one of those -> POST -> status
+
+A name is resolved once for a connection, which then goes to what was resolved, with the name in SNI
+and Host: an answer that changes afterwards changes nothing. Redirects are not followed, proxies and
+.netrc of the environment are not used, and cookies are not kept.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import ssl
+import time
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from email.utils import parsedate_to_datetime
+from typing import Any
+
+import aiohttp
+from yarl import URL
+
+from tasks.config.settings import Settings
+from tasks.telemetry.logs import get_logger
+from tasks.telemetry.sentry import failures
+from tasks.webhooks.delivery.ssrf_guard import ForbiddenAddress, Guard, Lookup, Names
+from tasks.webhooks.url_policy import ForbiddenURL, check_url
+
+log = get_logger(__name__)
+
+MOST_REPLY_BYTES = 65_536
+DRAIN_S = 1.0  # to read an answer's body, for the sake of its connection
+KEEP_ALIVE_S = 5.0
+
+_KINDS: tuple[tuple[type[Exception], str], ...] = (
+    (ForbiddenURL, "forbidden_url"),
+    (ForbiddenAddress, "forbidden_address"),
+    (TimeoutError, "timeout"),
+    (ssl.SSLError, "tls_failed"),
+    (aiohttp.ClientSSLError, "tls_failed"),
+    (aiohttp.ClientConnectorDNSError, "dns_failed"),
+    (ConnectionRefusedError, "connection_refused"),
+    (ConnectionError, "connection_reset"),
+    (aiohttp.ClientConnectorError, "connection_failed"),
+    (aiohttp.ClientOSError, "connection_reset"),  # after it was made
+    (aiohttp.ServerDisconnectedError, "connection_reset"),
+    (OSError, "connection_failed"),
+    (aiohttp.ClientError, "bad_response"),
+    (ValueError, "bad_response"),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """What came of a POST. ms: until the status came, or the failure.
+
+    status: None if none came. error: None after a 2xx, else a short code that tells its owner what
+    was wrong, never what was in the answer nor which address it came from.
+    """
+
+    status: int | None
+    error: str | None
+    ms: float
+    retry_after_s: float | None = None
+
+
+class Sender:
+    """The HTTP client of one event loop, in which it must be made."""
+
+    def __init__(
+        self, settings: Settings, lookup: Lookup | None = None, tls: ssl.SSLContext | None = None
+    ) -> None:
+        self._settings = settings
+        guard = Guard(settings, lookup or Names(settings.webhook_concurrency))
+        connector = aiohttp.TCPConnector(
+            resolver=guard,
+            use_dns_cache=False,
+            socket_factory=guard.socket,
+            limit=0,  # tasks.webhooks.delivery.concurrency limits
+            keepalive_timeout=KEEP_ALIVE_S,
+            ssl=tls or True,
+        )
+        tracing = aiohttp.TraceConfig()
+        tracing.on_connection_reuseconn.append(_note_reuse)
+        self._session = aiohttp.ClientSession(
+            connector=connector,
+            cookie_jar=aiohttp.DummyCookieJar(),
+            timeout=aiohttp.ClientTimeout(total=None),
+            auto_decompress=False,
+            trust_env=False,
+            skip_auto_headers=("Accept-Encoding",),
+            headers={"Content-Type": "application/json", "User-Agent": "Penstock-Webhooks"},
+            trace_configs=[tracing],
+        )
+
+    async def close(self) -> None:
+        await self._session.close()
+
+    async def send(self, url: str, body: bytes, headers: Mapping[str, str]) -> Reply:
+        """POST `body`; whatever goes wrong is in the reply."""
+        started = time.monotonic()
+        limit_s = self._settings.webhook_timeout_ms / 1000
+        try:
+            checked = check_url(url, self._settings)
+            async with asyncio.timeout(limit_s):
+                response = await self._post(checked, body, headers)
+        except Exception as error:
+            return Reply(None, _code(error), _ms_since(started))
+        reply = _reply(response, _ms_since(started))
+        await _drain(response, min(DRAIN_S, limit_s))
+        return reply
+
+    async def _post(
+        self, url: URL, body: bytes, headers: Mapping[str, str]
+    ) -> aiohttp.ClientResponse:
+        """A kept connection may have been closed by its server just now: then a new one is made."""
+        reused: list[bool] = []
+        while True:
+            try:
+                return await self._session.post(
+                    url,
+                    data=body,
+                    headers=headers,
+                    allow_redirects=False,
+                    trace_request_ctx=reused,
+                )
+            except (aiohttp.ServerDisconnectedError, aiohttp.ClientOSError):
+                if not reused:
+                    raise
+                reused.clear()
+
+
+def _reply(response: aiohttp.ClientResponse, ms: float) -> Reply:
+    status = response.status
+    error = "bad_status"
+    if 200 <= status < 300:
+        return Reply(status, None, ms)
+    if 300 <= status < 400:
+        error = "redirected"
+    elif status == 410:
+        error = "gone"
+    return Reply(status, error, ms, _retry_after_s(response.headers))
+
+
+async def _drain(response: aiohttp.ClientResponse, limit_s: float) -> None:
+    """Read what there is of a short body, so that the connection can be used again."""
+    left = MOST_REPLY_BYTES
+    with suppress(aiohttp.ClientError, OSError, ValueError):
+        async with asyncio.timeout(limit_s):
+            while left > 0 and (chunk := await response.content.read(left)):
+                left -= len(chunk)
+    response.release()  # closes it unless the body has come to its end
+
+
+def _retry_after_s(headers: Mapping[str, str]) -> float | None:
+    """RFC 9110, 10.2.3; a date counts from the server's own."""
+    value = headers.get("Retry-After", "").strip()
+    if value.isascii() and value.isdigit():
+        return float(value[:9])
+    try:
+        wait = parsedate_to_datetime(value) - parsedate_to_datetime(headers.get("Date", ""))
+    except (ValueError, TypeError):
+        return None
+    return max(0.0, wait.total_seconds())
+
+
+def _code(error: Exception) -> str:
+    cause = getattr(error, "os_error", error)  # of a connection that failed
+    if isinstance(cause, OSError) and cause.errno in (errno.EMFILE, errno.ENFILE):
+        log.error("too many connections for this process's limit of open files")
+        return "internal"
+    for kind, code in _KINDS:
+        if isinstance(cause, kind) or isinstance(error, kind):
+            return code
+    log.error("a webhook was not sent", exc_info=error)
+    failures.unexpected(error, "sender")
+    return "internal"
+
+
+async def _note_reuse(_: object, context: Any, __: object) -> None:
+    context.trace_request_ctx.append(True)
+
+
+def _ms_since(started: float) -> float:
+    return round((time.monotonic() - started) * 1000, 1)

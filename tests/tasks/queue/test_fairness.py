@@ -1,0 +1,180 @@
+"""Owners take turns within a priority, and none may have more under way than its quota."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from tasks.jobs.lanes import Lane, Priority, Unit
+from tasks.jobs.submit import QuotaExceeded, Submission
+from tasks.queue.consumer import LaneWorker
+from tasks.store import keys
+from tasks.store.client import CANCEL, SWEEP, Store
+from tests.listed import add
+from tests.tasks.lanes import SINGLE, bulk, claim, done, job_of, put
+
+BATCH = 64
+AHEAD = 16  # items of an owner that may stand before a newcomer (units.lua)
+
+
+def of(owner: str, submission: Submission = SINGLE, unfinished: int = 10_000) -> Submission:
+    spec = replace(submission.spec, owner=owner)
+    return replace(submission, spec=spec, most_unfinished=unfinished)
+
+
+def owners(units: list[Unit], store: Store) -> Counter[str]:
+    found = store.redis.hmget
+    return Counter(str(found(keys.job(unit.job), "owner")[0]) for unit in units)
+
+
+@pytest.fixture
+def worker(store: Store) -> LaneWorker:
+    return LaneWorker(store, Lane.GPU)
+
+
+def test_who_comes_after_a_flood_waits_for_a_few_of_its_items(
+    store: Store, worker: LaneWorker
+) -> None:
+    for _ in range(200):
+        put(store, of("flood"))
+    late = {put(store, of("late")).job_id for _ in range(3)}
+    claimed = claim(worker, AHEAD + len(late))
+    assert late == {unit.job for unit in claimed if unit.job in late}
+
+
+def test_two_floods_share_a_batch(store: Store, worker: LaneWorker) -> None:
+    for _ in range(100):
+        put(store, of("ann"))
+    for _ in range(100):
+        put(store, of("bob"))
+    claim(worker, BATCH)
+    shares = owners(claim(worker, BATCH), store)
+    assert shares.total() == BATCH
+    assert max(shares.values()) - min(shares.values()) <= AHEAD
+
+
+def test_a_flood_alone_fills_its_batches_in_its_order(store: Store, worker: LaneWorker) -> None:
+    ids = [put(store, of("flood")).job_id for _ in range(150)]
+    sizes, got = [], []
+    while units := claim(worker, BATCH):
+        sizes.append(len(units))
+        got += [unit.job for unit in units]
+        worker.commit([done(unit) for unit in units])
+    assert got == ids
+    assert sizes == [64, 64, 22]
+
+
+def test_an_owner_with_a_long_line_yields_to_one_with_a_short_one(
+    store: Store, worker: LaneWorker
+) -> None:
+    for _ in range(500):
+        put(store, of("flood"))
+    for _ in range(100):
+        put(store, of("ann"))
+    claim(worker, 2 * AHEAD)  # what stood there before the line was long
+    assert owners(claim(worker, 50), store)["ann"] >= 35
+
+
+def test_one_large_unit_of_each_owner_stands_before_a_newcomer(
+    store: Store, worker: LaneWorker
+) -> None:
+    put(store, of("bulky", bulk(640, unit_items=BATCH)))
+    late = put(store, of("late")).job_id
+    assert [unit.items for unit in claim(worker, BATCH)] == [BATCH]
+    assert late in {unit.job for unit in claim(worker, BATCH)}
+
+
+def test_priorities_are_kept_apart(store: Store, worker: LaneWorker) -> None:
+    for _ in range(40):
+        put(store, of("ann", replace(SINGLE, priority=Priority.LOW)))
+    urgent = put(store, of("ann", replace(SINGLE, priority=Priority.HIGH))).job_id
+    assert urgent in {unit.job for unit in claim(worker, AHEAD + 1)}
+
+
+def test_a_cancelled_flood_leaves_nothing_behind(store: Store, worker: LaneWorker) -> None:
+    ids = [put(store, of("flood")).job_id for _ in range(100)]
+    for job_id in ids:
+        store.run(CANCEL, [job_id, 60_000], [keys.job(job_id)])
+    assert claim(worker, BATCH) == []
+    assert store.redis.keys("ps:lane:gpu:normal*") == ["ps:lane:gpu:normal"]
+    assert store.redis.hget(keys.UNFINISHED, "flood") == "0"
+
+
+def test_a_flood_that_waits_in_vain_moves_to_the_cpu_lane(store: Store) -> None:
+    cpu = LaneWorker(store, Lane.CPU)
+    cpu.renew()
+    ids = {put(store, replace(of("flood"), cpu_may_serve=True)).job_id for _ in range(100)}
+    served: set[str] = set()
+    while len(served) < len(ids):
+        store.redis.delete(keys.SWEEP)
+        lease_ms = store.settings.lease_ms
+        store.run(SWEEP, ["test", 1_000, lease_ms, 60_000, 10_000, *Lane])
+        units = claim(cpu, BATCH)
+        assert {unit.reason for unit in units} <= {"no_gpu_worker"}
+        cpu.commit([done(unit) for unit in units])
+        served |= {unit.job for unit in units}
+    assert served == ids
+    assert store.redis.keys("ps:lane:gpu:normal:*") == []
+
+
+@pytest.mark.parametrize("cpu_may_serve", [True, False])
+def test_a_flood_that_stays_in_its_lane_does_not_end_the_sweep(
+    store: Store, worker: LaneWorker, cpu_may_serve: bool
+) -> None:
+    for alive in (worker, LaneWorker(store, Lane.CPU)):
+        alive.renew()
+    for _ in range(100):
+        put(store, replace(of("flood"), cpu_may_serve=cpu_may_serve))
+    patience_ms = 3_600_000 if cpu_may_serve else 0
+    lanes, _ = store.run(SWEEP, ["test", 1, store.settings.lease_ms, 60_000, patience_ms, *Lane])
+    assert "cpu" not in lanes
+    assert store.redis.hget(keys.load("gpu"), "parked:normal") == str(100 - AHEAD)
+
+
+def test_a_quota_counts_what_has_not_ended(store: Store, worker: LaneWorker) -> None:
+    put(store, of("ann", bulk(8), unfinished=10))
+    with pytest.raises(QuotaExceeded) as caught:
+        put(store, of("ann", bulk(3), unfinished=10))
+    assert (caught.value.unfinished, caught.value.most) == (8, 10)
+    assert caught.value.retry_after_s > 0
+    put(store, of("bob", bulk(3), unfinished=10))
+    (first, *_) = claim(worker, 4)
+    worker.commit([done(first)])
+    assert put(store, of("ann", bulk(3), unfinished=10)).wake_ups >= 0
+
+
+def test_a_job_that_ends_early_frees_its_quota(store: Store) -> None:
+    receipt = put(store, of("ann", bulk(8), unfinished=10))
+    store.run(CANCEL, [receipt.job_id, 60_000], [keys.job(receipt.job_id)])
+    assert job_of(store, put(store, of("ann", bulk(10), unfinished=10))).total == 10
+
+
+def test_lists_forget_jobs_whose_records_have_gone(store: Store, worker: LaneWorker) -> None:
+    kept, gone = put(store), put(store)
+    worker.commit([done(unit) for unit in claim(worker)])
+    store.redis.delete(keys.job(gone.job_id))
+    assert store.redis.zcard(keys.jobs("o", "succeeded")) == 2
+    store.run(SWEEP, ["test", 1_000, store.settings.lease_ms, -60_000, 10_000, *Lane])
+    assert store.redis.zrange(keys.jobs("o", "succeeded"), 0, -1) == [kept.job_id]
+
+
+@pytest.mark.parametrize(("owners", "jobs"), [(1, 4_000), (16, 50)])
+def test_one_sweep_forgets_as_many_as_come_between_two(
+    store: Store, owners: int, jobs: int
+) -> None:
+    for owner in map(str, range(owners)):
+        add(store, range(jobs), owner=owner, kept=False)
+        store.redis.hset(keys.UNFINISHED, owner, 0)
+    store.run(SWEEP, ["test", 1_000, store.settings.lease_ms, 60_000, 10_000, *Lane])
+    assert store.redis.keys("ps:jobs:*") == []
+    assert store.redis.exists(keys.UNFINISHED) == 0
+
+
+def test_the_number_of_items_ahead_is_that_of_the_script() -> None:
+    assert (
+        f"local MOST_AHEAD, LONG_LINE, MOST_AHEAD_OF_LONG = {AHEAD}, "
+        in Path("tasks/lua/includes/units.lua").read_text()
+    )

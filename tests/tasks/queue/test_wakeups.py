@@ -1,0 +1,69 @@
+from __future__ import annotations
+
+import threading
+from dataclasses import replace
+from typing import Any
+
+from tasks.celery import make_celery
+from tasks.config.settings import Settings
+from tasks.jobs.lanes import Lane
+from tasks.queue.wakeups import MOST_AT_ONCE, Waker, wake
+from tasks.store.client import Store
+from tests.eventually import eventually
+from tests.ports import free_port
+
+
+class Recorder:
+    """Stands in for the Celery application and notes what is sent."""
+
+    def __init__(self) -> None:
+        self.sent: list[str] = []
+        self.seen = threading.Event()
+
+    def send_task(self, _: str, **message: Any) -> None:
+        self.sent.append(message["queue"])
+        self.seen.set()
+
+
+def test_a_wake_up_lands_in_the_queue_of_its_lane(settings: Settings, store: Store) -> None:
+    celery = make_celery(settings)
+    wake(celery, Lane.GPU, 2)
+    assert store.redis.llen("penstock.gpu") == 2
+    celery.close()
+
+
+def test_a_broker_that_is_down_is_no_error_for_the_caller(settings: Settings) -> None:
+    celery = make_celery(replace(settings, redis_port=free_port()))
+    wake(celery, Lane.GPU)
+    celery.close()
+
+
+def test_no_more_wake_ups_are_sent_than_can_be_of_use() -> None:
+    recorder = Recorder()
+    wake(recorder, Lane.GPU, 10_000)  # type: ignore[arg-type]
+    assert len(recorder.sent) == MOST_AT_ONCE
+
+
+def test_the_waker_publishes_from_its_own_thread() -> None:
+    recorder = Recorder()
+    Waker(recorder).wake(Lane.CPU, 1)  # type: ignore[arg-type]
+    assert recorder.seen.wait(10)
+    assert recorder.sent == ["penstock.cpu"]
+
+
+class Broken(Recorder):
+    """Fails once."""
+
+    def send_task(self, _: str, **message: Any) -> None:
+        super().send_task(_, **message)
+        if len(self.sent) == 1:
+            raise ZeroDivisionError
+
+
+def test_the_waker_goes_on_after_whatever_went_wrong() -> None:
+    broken = Broken()
+    waker = Waker(broken)  # type: ignore[arg-type]
+    waker.wake(Lane.CPU, 1)
+    assert broken.seen.wait(10)
+    waker.wake(Lane.GPU, 1)
+    eventually(lambda: broken.sent == ["penstock.cpu", "penstock.gpu"], "the next wake-up")

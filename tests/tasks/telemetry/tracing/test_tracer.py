@@ -1,0 +1,212 @@
+"""Spans reach a collector that takes them, and one that does not costs spans alone."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+from dataclasses import replace
+
+import pytest
+from structlog.testing import capture_logs
+
+from ml.serving.outcomes import Verdict
+from tasks.config.settings import Settings
+from tasks.inference.batch_report import BatchLog, BatchStory
+from tasks.jobs.finished import Ended
+from tasks.jobs.lanes import Lane
+from tasks.jobs.model import Spec, Status
+from tasks.queue.consumer import LaneWorker
+from tasks.store.client import Store
+from tasks.telemetry.tracing import tracer as spans
+from tasks.telemetry.tracing.context import Kind, start_tracing, trace_id
+from tasks.telemetry.tracing.job_spans import QueueSpans
+from tasks.telemetry.tracing.rate_limit import TraceRate
+from tasks.telemetry.tracing.tracer import Tracer
+from tests.collector import Collector
+from tests.eventually import eventually
+from tests.tasks.lanes import SINGLE, claim, done, put
+
+TRACE = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
+PLACE = (TRACE[3:35], TRACE[36:52])
+
+
+@pytest.fixture
+def collector() -> Iterator[Collector]:
+    with Collector() as found:
+        yield found
+
+
+@pytest.fixture
+def tracer(collector: Collector) -> Iterator[Tracer]:
+    level = logging.getLogger("opentelemetry").level
+    tracer = Tracer(collector.url, "gpu", "host-1", 1_000)
+    yield tracer
+    tracer.stop()
+    logging.getLogger("opentelemetry").setLevel(level)
+
+
+def test_without_an_endpoint_there_is_no_tracer(settings: Settings) -> None:
+    assert start_tracing(settings, "web", "host-1") is None
+
+
+def test_a_span_continues_the_trace_it_is_told_and_names_itself_to_its_children(
+    collector: Collector, tracer: Tracer
+) -> None:
+    parent = tracer.begin("request", Kind.SERVER, TRACE, {"a": 1, "unknown": None})
+    child = tracer.begin("child", parent=parent.traceparent, start_ns=5_000)
+    child.end(error="no luck", end_ns=7_000)
+    parent.end({"b": "two"})
+    tracer.stop()
+    (above,), (below,) = collector.named("request"), collector.named("child")
+    assert (above.trace_id, above.parent_id) == PLACE
+    assert (below.trace_id, below.parent_id) == above.place
+    assert trace_id(parent.traceparent) == PLACE[0]
+    assert (above.attributes, above.failed) == ({"a": 1, "b": "two"}, False)
+    assert (below.start, below.end, below.failed) == (5_000, 7_000, True)
+    assert above.service == "penstock-gpu"
+
+
+def test_without_a_parent_a_trace_begins(collector: Collector, tracer: Tracer) -> None:
+    traces = set()
+    for _ in range(2):
+        span = tracer.begin("request")
+        span.end()
+        traces.add(trace_id(span.traceparent))
+    tracer.stop()
+    assert {span.trace_id for span in collector.spans} == traces
+    assert len(traces) == 2
+    assert {span.parent_id for span in collector.spans} == {""}
+
+
+def test_what_the_client_does_not_want_recorded_is_not_but_its_trace_goes_on(
+    collector: Collector, tracer: Tracer
+) -> None:
+    span = tracer.begin("request", parent=TRACE[:-2] + "00")
+    span.end()
+    tracer.stop()
+    assert collector.spans == []
+    assert trace_id(span.traceparent) == PLACE[0]
+    assert span.traceparent.endswith("-00")
+
+
+def test_a_process_begins_so_many_traces_a_second_and_what_others_began_goes_on(
+    collector: Collector, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = [0.0]
+    monkeypatch.setattr(spans, "TraceRate", lambda per_s: TraceRate(per_s, lambda: now[0]))
+    tracer = Tracer(collector.url, "web", "host-1", 2)
+    for second in range(3):
+        now[0] = float(second)
+        for _ in range(5):
+            span = tracer.begin("request")
+            tracer.begin("queue", parent=span.traceparent).end()
+            span.end()
+    tracer.begin("theirs", parent=TRACE).end()
+    tracer.stop()
+    begun = {span.trace_id for span in collector.named("request")}
+    assert len(begun) == 6
+    assert {span.trace_id for span in collector.named("queue")} == begun
+    assert len(collector.named("theirs")) == 1
+
+
+def test_a_sampler_of_opentelemetry_decides_instead(
+    collector: Collector, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("OTEL_TRACES_SAMPLER", "parentbased_always_on")
+    tracer = Tracer(collector.url, "web", "host-1", 0)
+    tracer.begin("request").end()
+    tracer.stop()
+    assert len(collector.named("request")) == 1
+
+
+def test_a_batch_is_recorded_if_one_of_its_jobs_is(collector: Collector, tracer: Tracer) -> None:
+    silent = TRACE[:-2] + "00"
+    for links in ([], [silent], [silent, TRACE]):
+        if span := tracer.begin_for(links, "batch", Kind.CONSUMER):
+            span.end()
+    tracer.stop()
+    (batch,) = collector.named("batch")
+    assert PLACE in batch.links
+
+
+def test_a_batch_links_to_its_jobs_and_holds_its_tiers_and_its_commit(
+    store: Store, collector: Collector, tracer: Tracer
+) -> None:
+    spec = replace(SINGLE.spec, request_id="r", traceparent=TRACE)
+    job_id = put(store, replace(SINGLE, spec=spec)).job_id
+    worker = LaneWorker(store, Lane.GPU)
+    units = claim(worker)
+    story = BatchStory(1_000_000, commit_ns=9_000_000)
+    story.add("null", [Verdict("big", False, 0.001, (), 2_000_000), Verdict("small", True, 0.002)])
+    BatchLog(worker, tracer).tell(story, [done(unit) for unit in units], 0)
+    tracer.stop()
+    (batch,), (commit,) = collector.named("batch"), collector.named("commit")
+    assert batch.links == {PLACE}
+    assert batch.trace_id != PLACE[0]
+    assert batch.attributes["penstock.jobs"] == [job_id]
+    assert batch.attributes["penstock.request_ids"] == ["r"]
+    big, small = collector.named("tier")
+    assert (big.start, big.end, big.failed) == (2_000_000, 3_000_000, True)
+    assert (small.attributes["penstock.tier"], small.failed) == ("small", False)
+    assert {span.parent_id for span in (commit, big, small)} == {batch.span_id}
+    assert (batch.start, batch.end) == (1_000_000, commit.end)
+
+
+def test_a_batch_has_a_line_for_who_debugs_and_none_else(store: Store) -> None:
+    put(store, replace(SINGLE, spec=replace(SINGLE.spec, request_id="r")))
+    debugging = Store(store.redis, replace(store.settings, log_level="DEBUG"))
+    worker = LaneWorker(debugging, Lane.GPU)
+    settled = [done(unit) for unit in claim(worker)]
+    with capture_logs() as logs:
+        BatchLog(LaneWorker(store, Lane.GPU), None).tell(BatchStory(1), settled, 0)
+        BatchLog(worker, None).tell(BatchStory(1), settled, 0)
+    (line,) = logs
+    assert (line["event"], line["log_level"]) == ("batch committed", "debug")
+    assert (line["jobs"], line["request_ids"]) == ([settled[0].unit.job], ["r"])
+    assert "hello" not in repr(line)
+
+
+def test_a_jobs_wait_is_a_span_by_the_clock_of_redis(collector: Collector, tracer: Tracer) -> None:
+    spec = Spec("null", "o", request_id="r", traceparent=TRACE)
+    ran = Ended("job_1", spec, Status.SUCCEEDED, "gpu", 1_000, 2_500, 6_000, 1)
+    never_ran = replace(ran, job="job_2", status=Status.CANCELLED, started=None)
+    from_cache = replace(ran, job="job_3", started=1_000, finished=1_000)
+    QueueSpans(tracer)([ran, never_ran, from_cache])
+    tracer.stop()
+    waits = {span.attributes["penstock.job"]: (span.start, span.end) for span in collector.spans}
+    assert waits == {"job_1": (1_000_000, 2_500_000), "job_2": (1_000_000, 6_000_000)}
+    assert {(span.trace_id, span.parent_id) for span in collector.spans} == {PLACE}
+
+
+@pytest.mark.parametrize("status", [400, 503])
+def test_a_collector_that_refuses_is_complained_of_once(
+    collector: Collector, monkeypatch: pytest.MonkeyPatch, status: int
+) -> None:
+    monkeypatch.setattr(spans, "EXPORT_S", 0.2)
+    collector.status = status
+    exporter = spans._Exporter(collector.url)
+    with capture_logs() as logs:
+        exporter.export([])
+        exporter.export([])
+        collector.status = 200
+        exporter.export([])
+        collector.status = status
+        exporter.export([])
+    assert [line["log_level"] for line in logs] == ["warning", "warning"]
+    assert collector.requests >= 4
+
+
+def test_a_collector_that_hangs_holds_nobody_up_and_only_so_many_spans_wait_for_it(
+    collector: Collector, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(spans, "FLUSH_S", 0.1)
+    monkeypatch.setenv("OTEL_BSP_MAX_QUEUE_SIZE", "64")
+    monkeypatch.setenv("OTEL_BSP_MAX_EXPORT_BATCH_SIZE", "32")
+    tracer = Tracer(collector.url, "gpu", "host-1", 1_000)
+    with collector.hanging():
+        for _ in range(1_000):
+            tracer.begin("request").end()
+        tracer.stop()
+        assert collector.spans == []
+    eventually(lambda: collector.spans, "what was on its way")
+    assert len(collector.spans) <= 32 + 64

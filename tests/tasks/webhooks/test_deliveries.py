@@ -1,0 +1,395 @@
+"""Deliveries of webhooks: queued by what ends a job, tried again by Redis's clock, never lost."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from tasks.jobs.lanes import Lane, Unit
+from tasks.jobs.submit import Submission, new_job_id, submit
+from tasks.queue.consumer import LaneWorker
+from tasks.store import keys
+from tasks.store.client import CANCEL, SWEEP, Store
+from tasks.webhooks.deliveries import (
+    Attempt,
+    Delivery,
+    Failing,
+    Result,
+    deliveries_of,
+    ping,
+    read_delivery,
+    record,
+    redeliver,
+)
+from tests.tasks.lanes import SINGLE, claim, claim_until, done, put
+
+HOUR_MS = 3_600_000
+ALL = "job.succeeded job.failed job.cancelled job.expired"
+
+
+def hooked(*events: str, url: str = "https://example.com/hook") -> Submission:
+    return replace(SINGLE, spec=replace(SINGLE.spec, webhook={"url": url, "events": list(events)}))
+
+
+@pytest.fixture
+def gpu(store: Store) -> LaneWorker:
+    return LaneWorker(store, Lane.GPU)
+
+
+@pytest.fixture
+def hooks(store: Store) -> LaneWorker:
+    return LaneWorker(store, Lane.WEBHOOKS)
+
+
+def finished(store: Store, gpu: LaneWorker, submission: Submission) -> str:
+    receipt = put(store, submission)
+    gpu.commit([done(unit) for unit in claim(gpu)])
+    return receipt.job_id
+
+
+def sweep(store: Store) -> list[str] | None:
+    store.redis.delete(keys.SWEEP)
+    settings = store.settings
+    found = store.run(SWEEP, ["test", 1_000, settings.lease_ms, 60_000, HOUR_MS, *Lane])
+    return found[0] if found else None
+
+
+def only(store: Store, job_id: str) -> Delivery:
+    (delivery,) = deliveries_of(store, job_id)
+    return delivery
+
+
+def tried(unit: Unit, result: Result, wait_ms: int = 0, **entry: Any) -> Attempt:
+    return Attempt(unit, result, wait_ms, entry, body="the body")
+
+
+def test_the_end_of_a_job_queues_its_webhook(
+    store: Store, gpu: LaneWorker, hooks: LaneWorker
+) -> None:
+    job_id = finished(store, gpu, hooked("job.succeeded"))
+    delivery = only(store, job_id)
+    assert (delivery.event, delivery.endpoint, delivery.status) == (
+        "job.succeeded",
+        "job",
+        "queued",
+    )
+    assert delivery.id == f"msg_{job_id.removeprefix('job_')}_job"
+    assert delivery.line == "o@example.com"
+    (unit,) = claim(hooks)
+    assert (unit.job, unit.attempt) == (delivery.id, 1)
+
+
+@pytest.mark.parametrize(
+    ("events", "queued"),
+    [(["job.failed"], 0), (["job.succeeded", "job.failed"], 1), ([], 0)],
+)
+def test_only_the_events_asked_for_are_told(
+    store: Store, gpu: LaneWorker, events: list[str], queued: int
+) -> None:
+    job_id = finished(store, gpu, hooked(*events))
+    assert len(deliveries_of(store, job_id)) == queued
+
+
+def test_every_endpoint_of_the_owner_is_told_and_no_one_elses(
+    store: Store, gpu: LaneWorker
+) -> None:
+    store.redis.hset(keys.hooks("o"), mapping={"we_1": ALL, "we_2": "job.failed", "we_3": ALL})
+    store.redis.hset(keys.hooks("other"), "we_4", ALL)
+    job_id = finished(store, gpu, hooked("job.succeeded"))
+    endpoints = sorted(delivery.endpoint for delivery in deliveries_of(store, job_id))
+    assert endpoints == ["job", "we_1", "we_3"]
+
+
+def test_a_cancelled_job_an_expired_one_and_a_cached_answer_are_told_too(
+    store: Store, gpu: LaneWorker
+) -> None:
+    store.redis.hset(keys.hooks("o"), "we_1", ALL)
+    cancelled = put(store).job_id
+    store.run(CANCEL, [cancelled, HOUR_MS], [keys.job(cancelled)])
+    expired = put(store, replace(SINGLE, deadline_ms=1)).job_id
+    while not sweep(store) and not deliveries_of(store, expired):
+        pass
+    store.redis.set("ps:cache:x", '[{"output":1,"error":null}]')
+    hit = submit(store, replace(SINGLE, cache_key="ps:cache:x"), new_job_id()).job_id
+    events = [only(store, job_id).event for job_id in (cancelled, expired, hit)]
+    assert events == ["job.cancelled", "job.expired", "job.succeeded"]
+
+
+def test_the_commit_says_whether_the_lane_must_be_woken(
+    store: Store, gpu: LaneWorker, hooks: LaneWorker
+) -> None:
+    put(store, hooked("job.succeeded"))
+    assert gpu.commit([done(unit) for unit in claim(gpu)]).wake == [Lane.WEBHOOKS]
+    put(store)
+    assert gpu.commit([done(unit) for unit in claim(gpu)]).wake == []
+    claim(hooks, awake_ms=10_000)
+    put(store, hooked("job.succeeded"))
+    assert gpu.commit([done(unit) for unit in claim(gpu)]).wake == []
+    assert hooks.wait_for_bell(1) is True
+
+
+def test_a_success_ends_the_delivery_and_keeps_its_log(
+    store: Store, gpu: LaneWorker, hooks: LaneWorker
+) -> None:
+    job_id = finished(store, gpu, hooked("job.succeeded"))
+    (unit,) = claim(hooks)
+    assert record(hooks, [tried(unit, Result.SUCCEEDED, status=200)]) == (0, [])
+    delivery = only(store, job_id)
+    assert (delivery.status, delivery.tries, delivery.log) == ("succeeded", 1, [{"status": 200}])
+    assert 0 < store.redis.pttl(keys.delivery(delivery.id)) <= 7 * 86_400_000
+    assert store.redis.hgetall(keys.WEBHOOKS_COUNTS) == {"succeeded": "1"}
+    assert claim(hooks) == []
+
+
+def test_a_failed_attempt_is_made_again_when_its_time_has_come(
+    store: Store, gpu: LaneWorker, hooks: LaneWorker
+) -> None:
+    job_id = finished(store, gpu, hooked("job.succeeded"))
+    (unit,) = claim(hooks)
+    record(hooks, [tried(unit, Result.RETRY, HOUR_MS, status=500)])
+    sweep(store)
+    assert claim(hooks) == []
+    delivery = only(store, job_id)
+    assert (delivery.status, delivery.tries, delivery.body) == ("queued", 1, "the body")
+    assert delivery.next is not None
+    store.redis.zadd(keys.WEBHOOKS_DUE, {delivery.id: 1})
+    sweep(store)
+    (again,) = claim(hooks)
+    assert (again.job, again.attempt) == (delivery.id, 1)
+    record(hooks, [tried(again, Result.SUCCEEDED, status=204)])
+    assert [entry["status"] for entry in only(store, job_id).log] == [500, 204]
+
+
+def test_what_was_postponed_does_not_count_as_tried(
+    store: Store, gpu: LaneWorker, hooks: LaneWorker
+) -> None:
+    job_id = finished(store, gpu, hooked("job.succeeded"))
+    (unit,) = claim(hooks)
+    record(hooks, [Attempt(unit, Result.POSTPONED, 0)])
+    assert (only(store, job_id).tries, only(store, job_id).log) == (0, [])
+    sweep(store)
+    assert [one.job for one in claim(hooks)] == [only(store, job_id).id]
+
+
+def test_a_worker_that_dies_over_a_delivery_leaves_it_to_another(
+    store: Store, gpu: LaneWorker, hooks: LaneWorker
+) -> None:
+    job_id = finished(store, gpu, hooked("job.succeeded"))
+    (lost,) = claim(hooks)
+    store.redis.xclaim(
+        lost.stream, keys.GROUP, hooks.name, 0, [lost.entry], idle=HOUR_MS, justid=True
+    )
+    other = LaneWorker(store, Lane.WEBHOOKS)
+    (unit,) = claim_until(other, 1)
+    assert (unit.job, unit.attempt) == (lost.job, 2)
+    assert record(hooks, [tried(lost, Result.SUCCEEDED)]) == (1, [])
+    assert record(other, [tried(unit, Result.SUCCEEDED)]) == (0, [])
+    assert only(store, job_id).tries == 1
+
+
+def test_a_delivery_that_ends_its_worker_thrice_is_given_up(
+    store: Store, gpu: LaneWorker, hooks: LaneWorker
+) -> None:
+    job_id = finished(store, gpu, hooked("job.succeeded"))
+    for _ in range(store.settings.max_attempts):
+        (unit,) = claim_until(hooks, 1)
+        store.redis.xclaim(
+            unit.stream, keys.GROUP, hooks.name, 0, [unit.entry], idle=HOUR_MS, justid=True
+        )
+    assert claim(hooks) == []
+    assert only(store, job_id).status == "failed"
+    dead: Any = store.redis.xrange(keys.DEAD_WEBHOOKS)
+    assert [fields["delivery"] for _, fields in dead] == [only(store, job_id).id]
+
+
+def test_an_ended_delivery_can_be_replayed_by_its_owner_alone(
+    store: Store, gpu: LaneWorker, hooks: LaneWorker
+) -> None:
+    job_id = finished(store, gpu, hooked("job.succeeded"))
+    (unit,) = claim(hooks)
+    record(hooks, [tried(unit, Result.FAILED, status=500)])
+    delivery = only(store, job_id)
+    assert delivery.status == "failed"
+    assert redeliver(store, delivery.id, "somebody") is False
+    assert redeliver(store, "msg_nowhere_job", "o") is False
+    assert claim(hooks) == []
+    assert redeliver(store, delivery.id, "o") is True
+    assert store.redis.pttl(keys.delivery(delivery.id)) == -1
+    (again,) = claim(hooks)
+    record(hooks, [tried(again, Result.SUCCEEDED, status=200)])
+    found = read_delivery(store, delivery.id)
+    assert found is not None
+    assert (found.status, found.tries) == ("succeeded", 2)
+
+
+def test_replaying_what_is_under_way_sends_it_once(
+    store: Store, gpu: LaneWorker, hooks: LaneWorker
+) -> None:
+    job_id = finished(store, gpu, hooked("job.succeeded"))
+    delivery = only(store, job_id)
+    assert redeliver(store, delivery.id, "o") is True
+    (unit,) = claim(hooks)
+    assert redeliver(store, delivery.id, "o") is True
+    record(hooks, [tried(unit, Result.SUCCEEDED)])
+    assert claim(hooks) == []
+
+
+def test_an_endpoint_is_known_to_fail_until_it_succeeds(
+    store: Store, gpu: LaneWorker, hooks: LaneWorker
+) -> None:
+    store.redis.hset(keys.hooks("o"), "we_1", ALL)
+    finished(store, gpu, SINGLE)
+    (unit,) = claim(hooks)
+    _, failing = record(hooks, [tried(unit, Result.RETRY)])
+    assert failing == [Failing("we_1", "o", 0)]
+    since, last = str(store.redis.hget(keys.WEBHOOKS_FAILING, "we_1")).split()
+    store.redis.hset(keys.WEBHOOKS_FAILING, "we_1", f"{int(since) - HOUR_MS} {last}")
+    sweep(store)
+    (unit,) = claim(hooks)
+    _, (found,) = record(hooks, [tried(unit, Result.RETRY)])
+    assert found.for_ms >= HOUR_MS
+    sweep(store)
+    (unit,) = claim(hooks)
+    assert record(hooks, [tried(unit, Result.SUCCEEDED)]) == (0, [])
+    assert store.redis.hgetall(keys.WEBHOOKS_FAILING) == {}
+
+
+def test_a_flood_at_one_endpoint_does_not_hold_up_another(
+    store: Store, gpu: LaneWorker, hooks: LaneWorker
+) -> None:
+    flood = hooked("job.succeeded", url="https://dead.example/")
+    for _ in range(100):
+        put(store, flood)
+    while units := claim(gpu):
+        gpu.commit([done(unit) for unit in units])
+    job_id = finished(store, gpu, hooked("job.succeeded", url="https://alive.example/"))
+    assert only(store, job_id).id in {unit.job for unit in claim(hooks, 17)}
+
+
+def test_an_endpoint_that_was_long_not_asked_starts_to_fail_anew(
+    store: Store, gpu: LaneWorker, hooks: LaneWorker
+) -> None:
+    store.redis.hset(keys.hooks("o"), "we_1", ALL)
+    store.redis.hset(keys.WEBHOOKS_FAILING, "we_1", "1000 2000")
+    finished(store, gpu, SINGLE)
+    (unit,) = claim(hooks)
+    assert record(hooks, [tried(unit, Result.RETRY)]) == (0, [Failing("we_1", "o", 0)])
+
+
+def test_what_never_reached_an_endpoint_says_nothing_of_it(
+    store: Store, gpu: LaneWorker, hooks: LaneWorker
+) -> None:
+    store.redis.hset(keys.hooks("o"), "we_1", ALL)
+    finished(store, gpu, SINGLE)
+    (unit,) = claim(hooks)
+    unasked = replace(tried(unit, Result.FAILED), asked=False)
+    assert record(hooks, [unasked]) == (0, [])
+    assert store.redis.exists(keys.WEBHOOKS_FAILING, keys.webhook_breaker("we_1")) == 0
+
+
+def test_failures_in_a_row_open_the_breaker_of_a_line_and_a_success_closes_it(
+    store: Store, gpu: LaneWorker, hooks: LaneWorker
+) -> None:
+    key = keys.webhook_breaker("o@example.com")
+    for failures in range(1, store.settings.breaker_failures + 1):
+        finished(store, gpu, hooked("job.succeeded"))
+        (unit,) = claim(hooks)
+        record(hooks, [tried(unit, Result.RETRY, HOUR_MS)])
+        count, open_until, _ = str(store.redis.get(key)).split()
+        assert int(count) == failures
+        assert (open_until != "0") is (failures == store.settings.breaker_failures)
+    finished(store, gpu, hooked("job.succeeded"))
+    (unit,) = claim(hooks)
+    record(hooks, [tried(unit, Result.SUCCEEDED)])
+    assert store.redis.exists(key) == 0
+
+
+def test_a_line_that_has_failed_for_long_is_probed_rarely(
+    store: Store, gpu: LaneWorker, hooks: LaneWorker
+) -> None:
+    key = keys.webhook_breaker("o@example.com")
+    now_ms = store.now_us() // 1000
+    for failing_ms, most_ms in ((100_000, 50_000), (HOUR_MS, 300_000)):
+        store.redis.set(key, f"9 0 {now_ms - failing_ms}")
+        finished(store, gpu, hooked("job.succeeded"))
+        (unit,) = claim(hooks)
+        record(hooks, [tried(unit, Result.RETRY, HOUR_MS)])
+        open_until = int(str(store.redis.get(key)).split()[1])
+        assert most_ms <= open_until - now_ms <= most_ms + 30_000
+
+
+def test_a_slow_endpoint_keeps_its_own_deliveries_waiting(
+    store: Store, gpu: LaneWorker, hooks: LaneWorker
+) -> None:
+    for _ in range(100):
+        put(store, hooked("job.succeeded", url="https://slow.example/"))
+    while units := claim(gpu):
+        gpu.commit([done(unit) for unit in units])
+    held = []
+    while units := claim(hooks):
+        held += units
+    assert len(held) == 16
+    record(hooks, [tried(unit, Result.SUCCEEDED) for unit in held[:8]])
+    assert len(claim(hooks)) == 8
+    assert claim(hooks) == []
+
+
+def test_every_delivery_of_a_long_line_is_claimed_in_the_end(
+    store: Store, gpu: LaneWorker, hooks: LaneWorker
+) -> None:
+    for _ in range(100):
+        put(store, hooked("job.succeeded"))
+    while units := claim(gpu):
+        gpu.commit([done(unit) for unit in units])
+    seen = []
+    while units := claim(hooks, 7):
+        seen += [unit.job for unit in units]
+        record(hooks, [tried(unit, Result.SUCCEEDED) for unit in units])
+    assert (len(seen), len(set(seen))) == (100, 100)
+    assert store.redis.keys("ps:lane:webhooks:normal:*") == []
+
+
+def test_a_delivery_handed_back_is_claimed_as_if_for_the_first_time(
+    store: Store, gpu: LaneWorker, hooks: LaneWorker
+) -> None:
+    finished(store, gpu, hooked("job.succeeded"))
+    hooks.release(claim(hooks))
+    (unit,) = claim(LaneWorker(store, Lane.WEBHOOKS))
+    assert unit.attempt == 1
+
+
+def test_a_replay_says_that_it_is_one_until_it_was_tried(
+    store: Store, gpu: LaneWorker, hooks: LaneWorker
+) -> None:
+    job_id = finished(store, gpu, hooked("job.succeeded"))
+    (unit,) = claim(hooks)
+    record(hooks, [tried(unit, Result.FAILED)])
+    assert only(store, job_id).trigger is None
+    redeliver(store, only(store, job_id).id, "o")
+    assert only(store, job_id).trigger == "manual"
+    (again,) = claim(hooks)
+    record(hooks, [tried(again, Result.SUCCEEDED)])
+    assert only(store, job_id).trigger is None
+
+
+def test_a_ping_is_a_delivery_of_no_job(store: Store, hooks: LaneWorker) -> None:
+    sent = ping(store, "o", "we_1")
+    assert sent.wake is True
+    found = read_delivery(store, sent.id)
+    assert found is not None
+    assert (found.job, found.event, found.endpoint, found.trigger) == ("", "ping", "we_1", "test")
+    (unit,) = claim(hooks)
+    record(hooks, [tried(unit, Result.FAILED)])
+    assert store.redis.exists(keys.DEAD_WEBHOOKS) == 0
+    assert store.redis.pttl(keys.delivery(sent.id)) > 0
+
+
+def test_a_retry_whose_time_has_come_wakes_the_lane(
+    store: Store, gpu: LaneWorker, hooks: LaneWorker
+) -> None:
+    finished(store, gpu, hooked("job.succeeded"))
+    (unit,) = claim(hooks)
+    record(hooks, [tried(unit, Result.RETRY)])
+    assert sweep(store) == ["webhooks"]

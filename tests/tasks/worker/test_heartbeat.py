@@ -1,0 +1,139 @@
+"""A child without a pulse is ended; one that loads, beats or came back is not."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import signal
+from collections.abc import Iterator
+from dataclasses import replace
+from multiprocessing.connection import Connection
+from multiprocessing.context import ForkProcess
+
+import pytest
+
+from tasks.config.settings import Settings
+from tasks.worker.heartbeat import BEAT_S, GRACE_S, Guard, Pulse
+from tests.envelopes import arrived, installed
+
+fork = multiprocessing.get_context("fork")
+LIMIT_S = 2
+LOOKS = int((LIMIT_S + GRACE_S) / BEAT_S)
+
+
+def live(pulse: Pulse, orders: Connection) -> None:
+    """A child: beats when told to, and says so."""
+    pulse.begin(0)
+    orders.send("begun")
+    while orders.recv():
+        pulse.beat(0)
+        orders.send("beaten")
+
+
+class Child:
+    def __init__(self, pulse: Pulse) -> None:
+        self.orders, theirs = fork.Pipe()
+        self.process: ForkProcess = fork.Process(target=live, args=(pulse, theirs))
+        self.process.start()
+        assert self.orders.recv() == "begun"
+
+    def beat(self) -> None:
+        self.orders.send(True)
+        assert self.orders.recv() == "beaten"
+
+
+@pytest.fixture
+def pulse() -> Pulse:
+    return Pulse(1)
+
+
+@pytest.fixture
+def guard(pulse: Pulse, settings: Settings) -> Guard:
+    return Guard(pulse, replace(settings, hard_limit_s=LIMIT_S))
+
+
+@pytest.fixture
+def child(pulse: Pulse) -> Iterator[Child]:
+    child = Child(pulse)
+    yield child
+    child.process.kill()
+    child.process.join()
+
+
+def test_a_child_that_falls_silent_is_ended_after_the_limit(child: Child, guard: Guard) -> None:
+    child.beat()
+    for _ in range(LOOKS + 1):
+        guard.look()
+    assert child.process.is_alive()
+    guard.look()
+    child.process.join(30)
+    assert child.process.exitcode == -signal.SIGKILL
+
+
+def test_a_child_that_beats_now_and_then_lives(child: Child, guard: Guard) -> None:
+    for _ in range(3 * LOOKS):
+        child.beat()
+        for _ in range(LOOKS):
+            guard.look()
+    child.beat()
+    assert child.process.is_alive()
+
+
+def test_a_child_that_still_loads_is_not_listened_to(child: Child, guard: Guard) -> None:
+    for _ in range(3 * LOOKS):
+        guard.look()
+    child.beat()
+    assert child.process.is_alive()
+
+
+def test_a_childs_successor_begins_anew(child: Child, pulse: Pulse, guard: Guard) -> None:
+    child.beat()
+    for _ in range(LOOKS):
+        guard.look()
+    successor = Child(pulse)
+    successor.beat()
+    for _ in range(LOOKS):
+        guard.look()
+    assert successor.process.is_alive()
+    successor.orders.send(False)
+    successor.process.join(30)
+    assert successor.process.exitcode == 0
+
+
+def test_what_a_child_is_at_can_be_read_until_it_says_goodbye(pulse: Pulse) -> None:
+    pulse.begin(0)
+    assert pulse.doing_of(os.getpid()) == {}
+    pulse.note(0, {"job": "j" * 1_000})
+    pulse.beat(0)
+    assert pulse.doing_of(os.getpid()) == {"job": "j" * 1_000}
+    assert pulse.doing_of(1) is None
+    pulse.note(0, {"job": "j" * 3_000})  # too long for its place
+    assert pulse.doing_of(os.getpid()) == {}
+    pulse.note(0, {"job": "j"})
+    pulse.note(0, {})
+    assert pulse.doing_of(os.getpid()) == {}
+    pulse.end(0)
+    assert pulse.doing_of(os.getpid()) is None
+
+
+def test_a_successor_does_not_begin_with_what_its_predecessor_was_at(pulse: Pulse) -> None:
+    pulse.begin(0)
+    pulse.note(0, {"job": "j"})
+    pulse.begin(0)
+    assert pulse.doing_of(os.getpid()) == {}
+
+
+def test_the_guard_tells_what_a_silent_child_was_at_and_that_it_ended_it(
+    child: Child, guard: Guard, pulse: Pulse, settings: Settings
+) -> None:
+    pulse.note(0, {"job": "j1"})
+    child.beat()
+    with installed(settings) as receiver:
+        for _ in range(LOOKS + 2):
+            guard.look()
+        (event,) = arrived(receiver)
+    assert event["tags"]["job"] == "j1"
+    assert event["extra"]["pid"] == child.process.pid
+    child.process.join(30)
+    assert child.process.pid is not None
+    assert pulse.doing_of(child.process.pid) is None

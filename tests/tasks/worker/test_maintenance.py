@@ -1,0 +1,38 @@
+from __future__ import annotations
+
+import os
+import threading
+from dataclasses import replace
+from typing import Any
+
+from tasks.jobs.lanes import Lane
+from tasks.queue.consumer import LaneWorker
+from tasks.store.client import Store
+from tasks.telemetry.sinks import Reporter
+from tasks.worker.maintenance import Housekeeper
+from tests.tasks.lanes import claim, put
+
+
+class Wakes:
+    def __init__(self) -> None:
+        self.queue = ""
+        self.seen = threading.Event()
+
+    def send_task(self, _: str, **message: Any) -> None:
+        self.queue = message["queue"]
+        self.seen.set()
+
+
+def test_a_housekeeper_beats_renews_and_wakes_lanes_that_wait(store: Store) -> None:
+    quick = Store(store.redis, replace(store.settings, sweep_ms=5, renew_ms=5))
+    worker, wakes = LaneWorker(quick, Lane.GPU), Wakes()
+    put(store)
+    claim(worker)
+    put(store)
+    keeper = Housekeeper(worker, wakes, os.getppid(), Reporter(()))  # type: ignore[arg-type]
+    keeper.start()
+    assert wakes.seen.wait(30)
+    keeper.stop()
+    keeper.join()
+    assert wakes.queue == "penstock.gpu"
+    assert store.redis.zrange("ps:workers", 0, -1) == [f"gpu/{worker.name}"]
