@@ -41,3 +41,13 @@ def test_int8_linear_layers_answer_close_to_the_float_ones() -> None:
         close = model(x)
     assert float((close - exact).abs().mean() / exact.abs().mean()) < 0.03
     assert not torch.equal(close, exact)  # or the layers were not replaced
+
+
+def test_the_largest_products_do_not_overflow() -> None:
+    """As they did, silently, on CPUs without VNNI: 14 % off for usual weights, 50 % for these."""
+    model = nn.Sequential(nn.Linear(64, 8))
+    packed = compress({"0.weight": torch.ones(8, 64), "0.bias": torch.zeros(8)})
+    load_int8(model, packed)
+    with torch.inference_mode():
+        answer = model(torch.ones(4, 64))
+    assert torch.allclose(answer, torch.full((4, 8), 64.0), rtol=0.01)
