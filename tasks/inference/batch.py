@@ -13,11 +13,11 @@ from ml.pipeline import Item, Options, Pipeline
 from ml.serving.outcomes import Outcome, Verdict
 from ml.serving.runtime import Prepared, Runtime
 from tasks.drift.sampler import Sampler
+from tasks.inference import failures
 from tasks.jobs.lanes import Onward, Settled, Unit
 from tasks.jobs.result_cache import answer_key, look_up, may_keep
 from tasks.queue.circuit_breakers import Breakers, breaker_of
 from tasks.queue.counters import Answer, Counted, device_time, tally
-from tasks.telemetry.sentry import failures
 
 
 @dataclass(frozen=True, slots=True)

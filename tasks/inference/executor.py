@@ -23,6 +23,7 @@ from ml.serving.runtime import Runtime
 from tasks.drift.sampler import Sampler
 from tasks.inference.batch import Group, answer, fail, gather
 from tasks.inference.batch_report import BatchLog, BatchStory
+from tasks.inference.failures import tags_of
 from tasks.inference.stopwatch import Stopwatch
 from tasks.jobs.lanes import Settled, Unit
 from tasks.queue.circuit_breakers import Breakers
@@ -31,7 +32,6 @@ from tasks.queue.executor import Work
 from tasks.queue.wakeups import wake
 from tasks.telemetry.logs import get_logger
 from tasks.telemetry.metrics.process import process_metrics
-from tasks.telemetry.sentry.failures import tags_of
 from tasks.telemetry.sinks import Reporter
 
 if TYPE_CHECKING:

@@ -55,7 +55,7 @@ class Work(ABC):
 
     @property
     def doing(self) -> Mapping[str, str]:
-        """`tasks.telemetry.sentry.failures.tags_of` what has been under way for longest."""
+        """`tasks.inference.failures.tags_of` what has been under way for longest."""
         return {}
 
     @abstractmethod

@@ -40,11 +40,11 @@ from tasks.telemetry.metrics.multiprocess import open_folder
 from tasks.telemetry.metrics.process import WORKER, collector_of, process_metrics
 from tasks.telemetry.metrics.server import MetricsServer
 from tasks.telemetry.sentry import client as sentry
-from tasks.telemetry.sentry import failures
+from tasks.telemetry.sentry.failures import redis_failed
 from tasks.telemetry.sinks import Reporter, Sink
 from tasks.telemetry.tracing.context import start_tracing
 from tasks.telemetry.tracing.job_spans import QueueSpans
-from tasks.worker import crash_reports, devices
+from tasks.worker import crash_reports, devices, failures
 from tasks.worker.graceful_exit import Retirer, hold_back
 from tasks.worker.heartbeat import Guard, Pulse
 from tasks.worker.maintenance import Housekeeper
@@ -113,7 +113,7 @@ class Child:
             return self.work.run_batches()
         except RedisError as error:
             log.warning("batch left to its lease", error=str(error))
-            failures.redis_failed(error)
+            redis_failed(error)
         except DeviceLost as error:
             log.critical("device lost: ending this process", error=str(error))
             failures.device_lost(error)

@@ -7,7 +7,7 @@ from typing import Any
 
 from billiard.pool import EX_RECYCLE
 
-from tasks.telemetry.sentry import failures
+from tasks.worker import failures
 from tasks.worker.heartbeat import Pulse
 
 GOOD_ENDS = (0, EX_RECYCLE, -signal.SIGTERM)

@@ -21,7 +21,7 @@ import orjson
 
 from tasks.config.settings import Settings
 from tasks.telemetry.logs import get_logger
-from tasks.telemetry.sentry import failures
+from tasks.worker import failures
 
 log = get_logger(__name__)
 

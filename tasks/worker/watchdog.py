@@ -15,7 +15,7 @@ from tasks.config.settings import Settings
 from tasks.queue.executor import Work
 from tasks.telemetry.logs import get_logger
 from tasks.telemetry.sentry import client as sentry
-from tasks.telemetry.sentry import failures
+from tasks.worker import failures
 from tasks.worker.heartbeat import BEAT_S
 
 log = get_logger(__name__)

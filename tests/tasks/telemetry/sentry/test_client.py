@@ -22,11 +22,13 @@ from ml.serving.outcomes import Failure
 from ml.serving.time_limit import CallTimeout
 from tasks.config.settings import Settings
 from tasks.config.version import RELEASE, VERSION
+from tasks.inference.failures import models_failed, tags_of
 from tasks.jobs.lanes import Payload, Unit
 from tasks.telemetry.sentry import client as sentry
-from tasks.telemetry.sentry import failures as incidents
 from tasks.telemetry.sentry.client import About
+from tasks.telemetry.sentry.failures import redis_failed, unexpected
 from tasks.telemetry.sentry.scrubber import WITHHELD
+from tasks.worker.failures import cannot_start, crashed, device_lost, hung, no_pulse
 from tests.envelopes import SECRET, Envelopes, arrived, forgotten, installed
 
 PYPROJECT = Path(__file__).parents[4] / "pyproject.toml"
@@ -113,7 +115,7 @@ def test_a_failure_that_cannot_be_told_fails_nothing_else(
 
 def test_an_outage_of_redis_is_one_event_whoever_meets_it(receiver: Envelopes) -> None:
     for _ in range(20):
-        incidents.redis_failed(RedisConnectionError("Error 111 connecting to 127.0.0.1:1"))
+        redis_failed(RedisConnectionError("Error 111 connecting to 127.0.0.1:1"))
         sentry_sdk.capture_exception(raised(RedisConnectionError("Error 111 of the broker")))
     (event,) = arrived(receiver)
     assert event["exception"]["values"][0]["value"] == "Error 111 connecting to 127.0.0.1:1"
@@ -145,7 +147,7 @@ def test_breadcrumbs_are_our_own_words_without_their_fields(receiver: Envelopes)
 def test_a_batch_of_like_failures_is_one_event_with_the_first_job(receiver: Envelopes) -> None:
     units = [unit(n) for n in range(64)]
     failures = [Failure(n, "cnn", ValueError("no hidden shape")) for n in range(64)]
-    incidents.models_failed(failures, units.__getitem__, lambda n: units[n].payload.inputs[0])
+    models_failed(failures, units.__getitem__, lambda n: units[n].payload.inputs[0])
     (event,) = arrived(receiver)
     wanted = {"pipeline": "toy", "stage": "cnn", "job": "job-0", "request_id": "req-0"}
     assert wanted.items() <= event["tags"].items()
@@ -162,7 +164,7 @@ def test_failures_of_other_tiers_or_types_are_other_events(receiver: Envelopes) 
         Failure(0, "rules", ValueError()),
         Failure(0, "cnn", slow),
     ]
-    incidents.models_failed(failures, unit, lambda _: {"text": "hidden"})
+    models_failed(failures, unit, lambda _: {"text": "hidden"})
     events = arrived(receiver)
     types = [(e["tags"]["stage"], e["exception"]["values"][-1]["type"]) for e in events]
     assert types == [
@@ -174,8 +176,8 @@ def test_failures_of_other_tiers_or_types_are_other_events(receiver: Envelopes) 
 
 
 def test_of_several_units_none_is_named_as_the_one_to_blame() -> None:
-    assert incidents.tags_of([unit(1), unit(2)]) == {"pipeline": "toy", "jobs": "job-1 job-2"}
-    assert incidents.tags_of([unit(1)]) == {
+    assert tags_of([unit(1), unit(2)]) == {"pipeline": "toy", "jobs": "job-1 job-2"}
+    assert tags_of([unit(1)]) == {
         "pipeline": "toy",
         "job": "job-1",
         "request_id": "req-1",
@@ -185,14 +187,14 @@ def test_of_several_units_none_is_named_as_the_one_to_blame() -> None:
 @pytest.mark.parametrize(
     ("tell", "kind", "text"),
     [
-        (lambda: incidents.crashed(7, -11, {"job": "j"}), "WorkerCrash", "was killed by SIGSEGV"),
-        (lambda: incidents.crashed(7, 3, {}), "WorkerCrash", "ended with status 3"),
-        (lambda: incidents.crashed(7, -99, {}), "WorkerCrash", "was killed by signal 99"),
-        (lambda: incidents.no_pulse(7, {"job": "j"}), "HungProcess", "no Python thread can run"),
-        (lambda: incidents.hung("a batch", 3, {"job": "j"}), "HungModel", "more than 3 s"),
-        (lambda: incidents.device_lost(RuntimeError("CUDA error")), "RuntimeError", "CUDA error"),
-        (lambda: incidents.cannot_start(OSError("no model")), "OSError", "no model"),
-        (lambda: incidents.unexpected(OSError("hidden"), "x"), "OSError", WITHHELD),
+        (lambda: crashed(7, -11, {"job": "j"}), "WorkerCrash", "was killed by SIGSEGV"),
+        (lambda: crashed(7, 3, {}), "WorkerCrash", "ended with status 3"),
+        (lambda: crashed(7, -99, {}), "WorkerCrash", "was killed by signal 99"),
+        (lambda: no_pulse(7, {"job": "j"}), "HungProcess", "no Python thread can run"),
+        (lambda: hung("a batch", 3, {"job": "j"}), "HungModel", "more than 3 s"),
+        (lambda: device_lost(RuntimeError("CUDA error")), "RuntimeError", "CUDA error"),
+        (lambda: cannot_start(OSError("no model")), "OSError", "no model"),
+        (lambda: unexpected(OSError("hidden"), "x"), "OSError", WITHHELD),
     ],
 )
 def test_each_kind_of_incident_says_what_it_is(
@@ -224,6 +226,6 @@ def test_a_receiver_that_is_down_is_no_error_of_ours(forget: None) -> None:
     with closing(socket.create_server(("127.0.0.1", 0))) as gone:
         port = gone.getsockname()[1]
     sentry.install(replace(SETTINGS, sentry_dsn=f"http://a@127.0.0.1:{port}/1"), "test")
-    incidents.redis_failed(RedisError("down"))
+    redis_failed(RedisError("down"))
     sentry.flush()
     assert sentry_sdk.is_initialized()
