@@ -12,7 +12,8 @@ from dataclasses import dataclass, replace
 from app.api_keys.key_format import ApiKey, digest, new_key
 from app.api_keys.principal import Scope
 from app.api_keys.records import PLACES, KeyRecord, Reading, read_keys
-from tasks.store.client import WRITE_KEYS, Store
+from tasks.store.client import Store
+from tasks.store.scripts import WRITE_API_KEYS
 
 US_PER_S = 1_000_000
 
@@ -124,7 +125,7 @@ def _change(store: Store, of: Callable[[Reading], list[KeyRecord]]) -> list[KeyR
     while True:
         now = read_keys(store)
         records = of(now)
-        if store.run(WRITE_KEYS, [now.version, *_flat(records)], PLACES):
+        if store.run(WRITE_API_KEYS, [now.version, *_flat(records)], PLACES):
             return records
 
 

@@ -10,7 +10,8 @@ import orjson
 
 from app.api_keys.principal import Scope
 from tasks.store import keys
-from tasks.store.client import READ_KEYS, Store
+from tasks.store.client import Store
+from tasks.store.scripts import READ_API_KEYS
 
 NEVER_READ = "none"  # no version of anything
 PLACES = (keys.API_KEYS, keys.API_KEYS_VERSION)
@@ -75,7 +76,7 @@ def read_keys(store: Store, known: str = NEVER_READ) -> Reading:
     Raises:
         redis.RedisError: Redis is out of reach.
     """
-    now, version, *rest = store.run(READ_KEYS, [known], PLACES)
+    now, version, *rest = store.run(READ_API_KEYS, [known], PLACES)
     if not rest:
         return Reading(int(now), version, None)
     (flat,) = rest

@@ -18,7 +18,8 @@ from tasks.config.settings import Settings
 from tasks.jobs.lanes import Lane
 from tasks.status.health import ages_s, examine
 from tasks.store import keys
-from tasks.store.client import SCALE, Arg, Store
+from tasks.store.client import Store
+from tasks.store.scripts import SAVE_DECISION, Arg
 from tasks.telemetry.logs import get_logger
 
 log = get_logger(__name__)
@@ -85,7 +86,7 @@ def _keep(store: Store, lane: Lane, before: Decision, after: Decision) -> bool:
     """False if another was kept meanwhile."""
     memory, drain = orjson.dumps(asdict(after.memory)), f"{after.drain_per_s:.6f}"
     args: list[Arg] = [lane, before.decided, memory, after.desired, after.settled, drain]
-    return bool(store.run(SCALE, args))
+    return bool(store.run(SAVE_DECISION, args))
 
 
 def decisions(store: Store) -> dict[Lane, Decision]:

@@ -21,7 +21,8 @@ from ml.pipeline import Pipeline
 from tasks.drift.sampler import recent, window_at
 from tasks.jobs.model import timestamp
 from tasks.store import keys
-from tasks.store.client import DRIFT, Arg, Store
+from tasks.store.client import Store
+from tasks.store.scripts import SAVE_REPORT, Arg
 from tasks.telemetry.logs import get_logger
 from tasks.telemetry.sentry import client as sentry
 from tasks.webhooks.endpoints import DRIFT_EVENT
@@ -81,7 +82,7 @@ def latest(store: Store, pipeline: Pipeline) -> Report:
 
 def kept_of(store: Store, pipeline: Pipeline) -> Kept | None:
     key = keys.drift(pipeline.name, pipeline.version)
-    text, alarm, since = store.link.execute("HMGET", key, "report", "alarm", "since")
+    text, alarm, since = store.execute("HMGET", key, "report", "alarm", "since")
     return Kept(orjson.loads(text), alarm == "1", int(since) if since else None) if text else None
 
 
@@ -110,10 +111,10 @@ def _is_due(store: Store, pipeline: Pipeline, window: int, worker: str) -> bool:
     Should we die over it, another takes it up once the lock has run out.
     """
     place = (pipeline.name, pipeline.version)
-    if store.link.execute("HGET", keys.drift(*place), "window") == str(window):
+    if store.execute("HGET", keys.drift(*place), "window") == str(window):
         return False
     lock = keys.drift_turn(*place, window)
-    return bool(store.link.execute("SET", lock, worker, "NX", "PX", LOCK_MS))
+    return bool(store.execute("SET", lock, worker, "NX", "PX", LOCK_MS))
 
 
 def _headline(store: Store, pipeline: Pipeline) -> dict[str, Any]:
@@ -169,7 +170,7 @@ def _keep(store: Store, report: Report, window: int | None) -> bool:
         *(report["pipeline"], report["model_version"], orjson.dumps(report), alarm),
         *(orjson.dumps(event), f"msg_{ULID()}", KEEP_MS, "" if window is None else window),
     ]
-    changed, wake = store.run(DRIFT, args)
+    changed, wake = store.run(SAVE_REPORT, args)
     if changed:
         _tell(event["data"])
     return bool(wake)

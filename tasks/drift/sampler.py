@@ -27,7 +27,8 @@ from ml.serving.cascade import Member
 from ml.serving.outcomes import Outcome
 from ml.serving.runtime import Prepared
 from tasks.store import keys
-from tasks.store.client import SAMPLE, Arg, Store
+from tasks.store.client import Store
+from tasks.store.scripts import ADD_SAMPLES, Arg
 from tasks.telemetry.logs import get_logger
 
 log = get_logger(__name__)
@@ -80,7 +81,7 @@ class Reservoir:
         args.append(settings.drift_samples)
         for draw, text in rows:
             args += (repr(-draw), text)
-        limit, left_ms = store.run(SAMPLE, args)
+        limit, left_ms = store.run(ADD_SAMPLES, args)
         self._limit, self._until = float(limit), time.monotonic() + left_ms / 1000
 
 
@@ -117,7 +118,7 @@ def recent(store: Store, pipeline: Pipeline) -> list[Row]:
     drawn: list[tuple[float, str]] = []
     for number in (window - 1, window):
         key = keys.drift_sample(pipeline.name, pipeline.version, number)
-        flat: list[Any] = store.link.execute("ZRANGE", key, 0, -1, "WITHSCORES")
+        flat: list[Any] = store.execute("ZRANGE", key, 0, -1, "WITHSCORES")
         drawn += ((float(draw), text) for text, draw in zip(flat[::2], flat[1::2], strict=True))
     chosen = heapq.nsmallest(store.settings.drift_samples, drawn)
     return [orjson.loads(text)[1] for _, text in chosen]

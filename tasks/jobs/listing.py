@@ -14,7 +14,8 @@ from ulid import ULID
 
 from tasks.jobs.model import Job, Status
 from tasks.store import keys
-from tasks.store.client import LIST, Arg, Store
+from tasks.store.client import Store
+from tasks.store.scripts import LIST_JOBS, Arg
 
 OPEN = "open"  # the index of jobs that have not ended; each terminal status has its own
 MOST_LOOKED_AT = (
@@ -55,7 +56,7 @@ def list_jobs(
     """
     args = [*_range(wanted, position), limit, MOST_LOOKED_AT, wanted.status or "", *Job.FIELDS]
     indexes = [keys.jobs(owner, state) for state in _states(wanted.status)]
-    last, *found = store.run(LIST, args, indexes)
+    last, *found = store.run(LIST_JOBS, args, indexes)
     jobs = [Job.read(job_id, values) for job_id, values in found]
     return Page([job for job in jobs if job], last or None)
 
@@ -69,7 +70,7 @@ def newest_jobs(store: Store, owners: Sequence[str], limit: int) -> list[Job]:
     indexes = [keys.jobs(owner, state) for owner in owners for state in _states(None)]
     newest, oldest = _range(Filter(), None)
     args: list[Arg] = [newest, oldest, limit, MOST_LOOKED_AT, "", *Job.FIELDS]
-    _, *found = store.run(LIST, args, indexes) if indexes else ("",)
+    _, *found = store.run(LIST_JOBS, args, indexes) if indexes else ("",)
     jobs = [Job.read(job_id, values) for job_id, values in found]
     return [job for job in jobs if job]
 

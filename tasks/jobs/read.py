@@ -9,17 +9,18 @@ import orjson
 
 from tasks.jobs.model import Job
 from tasks.store import keys
-from tasks.store.client import READ, Store
+from tasks.store.client import Store
+from tasks.store.scripts import READ_JOBS
 
 UNITS_AT_ONCE = 16
 
 
 def read_job(store: Store, job_id: str) -> Job | None:
-    return Job.read(job_id, store.link.execute("HMGET", keys.job(job_id), *Job.FIELDS))
+    return Job.read(job_id, store.execute("HMGET", keys.job(job_id), *Job.FIELDS))
 
 
 def read_jobs(store: Store, job_ids: Sequence[str]) -> list[Job | None]:
-    found = store.run(READ, [len(Job.FIELDS), *Job.FIELDS, *job_ids])
+    found = store.run(READ_JOBS, [len(Job.FIELDS), *Job.FIELDS, *job_ids])
     return [Job.read(job_id, values) for job_id, values in zip(job_ids, found, strict=True)]
 
 
@@ -31,7 +32,7 @@ def read_results(store: Store, job: Job) -> Iterator[dict[str, Any]]:
     for start in range(0, len(units), UNITS_AT_ONCE):
         chunk = units[start : start + UNITS_AT_ONCE]
         fields = [f"r:{unit}" for unit in chunk]
-        for raw in store.link.execute("HMGET", keys.job(job.id), *fields):
+        for raw in store.execute("HMGET", keys.job(job.id), *fields):
             size = min(job.spec.unit_items, job.total - index)
             outcomes = orjson.loads(raw) if raw else [None] * size
             for outcome in outcomes:

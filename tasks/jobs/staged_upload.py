@@ -15,7 +15,8 @@ from tasks.jobs.hashing import InputHash
 from tasks.jobs.lanes import Entry, Payload
 from tasks.jobs.submit import RETRY_UNKNOWN_S, InFlight, Overloaded
 from tasks.store import keys
-from tasks.store.client import DISCARD, STAGE, Store
+from tasks.store.client import Store
+from tasks.store.scripts import DISCARD, STAGE
 
 ROOM = 2  # bytes staged for each that may be sent: some JSON grows when it is written anew
 

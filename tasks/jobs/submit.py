@@ -16,7 +16,8 @@ from ulid import ULID
 from tasks.jobs.lanes import Entry, Lane, Payload, Priority, split
 from tasks.jobs.model import Job, Spec, Status
 from tasks.store import keys
-from tasks.store.client import SUBMIT, Arg, Store
+from tasks.store.client import Store
+from tasks.store.scripts import SUBMIT, Arg
 
 RETRY_UNKNOWN_S = 5  # before any drain rate was measured
 RETRY_MOST_S = 300

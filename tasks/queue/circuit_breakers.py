@@ -21,7 +21,8 @@ from redis import RedisError
 from ml.pipeline import Pipeline
 from ml.serving.outcomes import Verdict
 from tasks.store import keys
-from tasks.store.client import PROBE, VERDICT, Store
+from tasks.store.client import Store
+from tasks.store.scripts import BREAKER_PROBE, BREAKER_RECORD
 from tasks.telemetry.logs import get_logger
 
 log = get_logger(__name__)
@@ -100,7 +101,7 @@ class Breakers:
         settings = self._store.settings
         limits = (settings.breaker_failures, settings.breaker_cool_down_ms)
         try:
-            changed = self._store.run(VERDICT, [name, int(answered), *limits])
+            changed = self._store.run(BREAKER_RECORD, [name, int(answered), *limits])
         except RedisError as error:
             log.warning("breaker not told", breaker=name, error=str(error))
             return
@@ -110,7 +111,7 @@ class Breakers:
     def _may_probe(self, pipeline: str, tier: str) -> bool:
         name, cool_down_ms = breaker_of(pipeline, tier), self._store.settings.breaker_cool_down_ms
         try:
-            return bool(self._store.run(PROBE, [name, cool_down_ms]))
+            return bool(self._store.run(BREAKER_PROBE, [name, cool_down_ms]))
         except RedisError as error:
             log.warning("breaker not asked", breaker=name, error=str(error))
             return False

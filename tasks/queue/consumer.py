@@ -15,7 +15,8 @@ from tasks.jobs.finished import Ended
 from tasks.jobs.lanes import Lane, Settled, Unit
 from tasks.queue.counters import NONE, Tally, lines
 from tasks.store import keys
-from tasks.store.client import CLAIM, COMMIT, LEAVE, RELEASE, RENEW, Arg, Store
+from tasks.store.client import Store
+from tasks.store.scripts import CLAIM, COMMIT, DEREGISTER, RELEASE, RENEW, Arg
 from tasks.store.series import join
 from tasks.telemetry.metrics.process import process_metrics
 
@@ -122,7 +123,7 @@ class LaneWorker:
 
     def leave(self) -> None:
         """Take this worker off the lists, at the end of a process in good order."""
-        self.store.run(LEAVE, [self.lane, self.name])
+        self.store.run(DEREGISTER, [self.lane, self.name])
 
     def forget(self, units: Iterable[Unit]) -> None:
         """Renew them no more: they have been settled, or handed back."""

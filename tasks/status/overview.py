@@ -13,7 +13,8 @@ from tasks.jobs.model import Job
 from tasks.queue.circuit_breakers import State, states_of
 from tasks.status.health import Health, ask, health_of
 from tasks.store import keys
-from tasks.store.client import AGES, Store
+from tasks.store.client import Store
+from tasks.store.scripts import OLDEST_WAITING
 
 MOST_OWNERS: Final = 50  # whose jobs are looked through; those with the most unfinished items first
 MOST_JOBS: Final = 40
@@ -43,7 +44,8 @@ def look(store: Store, pipelines: Iterable[Pipeline]) -> Overview:
         redis.RedisError: Redis cannot be reached.
     """
     pipe = store.redis.pipeline(transaction=False)
-    pipe.eval(AGES.text, 0, *Lane)  # EVAL: in a pipeline there is no way back from NOSCRIPT
+    # EVAL and not EVALSHA: in a pipeline there is no way back from NOSCRIPT
+    pipe.eval(OLDEST_WAITING.text, 0, *Lane)
     for key in (keys.SERIES, keys.WEBHOOKS_COUNTS, keys.BREAKERS, keys.UNFINISHED):
         pipe.hgetall(key)
     ask(pipe)

@@ -1,10 +1,8 @@
-"""The connection to Redis and the scripts that change state in it, one Lua file per operation."""
+"""The Redis client of a process: its connections, its clock, and the running of Lua scripts."""
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 from redis import BlockingConnectionPool, Redis
@@ -15,12 +13,7 @@ from redis.retry import Retry
 
 from tasks.config.settings import Settings
 from tasks.store.multiplexer import Link
-
-LUA = Path(__file__).parents[1] / "lua"
-
-SHARED = ("includes/prelude", "includes/series", "includes/units", "includes/finish")
-
-Arg = str | int | bytes
+from tasks.store.scripts import Arg, Script
 
 
 def connect(settings: Settings, max_connections: int = 16) -> Redis:
@@ -45,52 +38,28 @@ def connect(settings: Settings, max_connections: int = 16) -> Redis:
     return Redis(connection_pool=pool)
 
 
-class Script:
-    """One atomic operation: its Lua file behind those that all share."""
-
-    def __init__(self, name: str) -> None:
-        self.text = "".join((LUA / f"{part}.lua").read_text() for part in (*SHARED, name))
-        self.sha = hashlib.sha1(self.text.encode(), usedforsecurity=False).hexdigest()
-
-
-SUBMIT = Script("jobs/submit")
-STAGE = Script("jobs/stage")
-DISCARD = Script("jobs/discard")
-CLAIM = Script("queue/claim")
-RENEW = Script("queue/renew")
-COMMIT = Script("queue/commit")
-RELEASE = Script("queue/release")
-CANCEL = Script("jobs/cancel")
-SWEEP = Script("queue/sweep")
-LEAVE = Script("queue/deregister")
-READ = Script("jobs/read")
-LIST = Script("jobs/list")
-VERDICT = Script("queue/breaker_record")
-PROBE = Script("queue/breaker_probe")
-DELIVERED = Script("webhooks/record")
-REDELIVER = Script("webhooks/redeliver")
-READ_KEYS = Script("api_keys/read")
-WRITE_KEYS = Script("api_keys/write")
-ENDPOINT = Script("webhooks/put_endpoint")
-PREPARE = Script("webhooks/load")
-PING = Script("webhooks/enqueue")
-SAMPLE = Script("drift/add_samples")
-DRIFT = Script("drift/save_report")
-AGES = Script("status/oldest_waiting")
-SCALE = Script("autoscaling/save_decision")
-
-
 class Store:
-    """Redis as one process uses it: scripts over a shared link, the rest by `redis`."""
+    """Redis as one process uses it: scripts and single commands over one shared connection.
+
+    Pipelines and subscriptions use `redis`, which has a pool of its own connections.
+    """
 
     def __init__(self, redis: Redis, settings: Settings) -> None:
         self.redis = redis
-        self.link = Link(redis)
+        self._multiplexer = Link(redis)
         self.settings = settings
+
+    def execute(self, *command: Arg) -> Any:
+        """The reply to one command, which must be repeatable: see `tasks.store.multiplexer`.
+
+        Raises:
+            redis.RedisError: Redis is out of reach, or refused the command.
+        """
+        return self._multiplexer.execute(*command)
 
     def now_us(self) -> int:
         """Redis's clock, in microseconds since the epoch."""
-        seconds, micros = self.link.execute("TIME")
+        seconds, micros = self.execute("TIME")
         return int(seconds) * 1_000_000 + int(micros)
 
     def run(self, script: Script, args: Sequence[Arg], keys: Sequence[str] = ()) -> Any:
@@ -101,7 +70,7 @@ class Store:
         """
         command = ("EVALSHA", script.sha, len(keys), *keys, *args)
         try:
-            return self.link.execute(*command)
+            return self.execute(*command)
         except NoScriptError:  # a new or flushed Redis
-            self.link.execute("SCRIPT", "LOAD", script.text)
-            return self.link.execute(*command)
+            self.execute("SCRIPT", "LOAD", script.text)
+            return self.execute(*command)

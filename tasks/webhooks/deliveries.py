@@ -21,7 +21,8 @@ from ulid import ULID
 from tasks.jobs.lanes import Unit
 from tasks.jobs.model import timestamp
 from tasks.store import keys
-from tasks.store.client import DELIVERED, PING, REDELIVER, Arg, Store
+from tasks.store.client import Store
+from tasks.store.scripts import ENQUEUE_DELIVERY, RECORD_ATTEMPTS, REDELIVER, Arg
 
 if TYPE_CHECKING:
     from tasks.queue.consumer import LaneWorker
@@ -135,20 +136,20 @@ def record(worker: LaneWorker, attempts: Sequence[Attempt]) -> tuple[int, list[F
         *(settings.breaker_failures, settings.breaker_cool_down_ms),
         *(arg for attempt in attempts for arg in attempt.args),
     ]
-    stale, *failing = worker.store.run(DELIVERED, args)
+    stale, *failing = worker.store.run(RECORD_ATTEMPTS, args)
     worker.forget(attempt.unit for attempt in attempts)
     found = zip(failing[::3], failing[1::3], failing[2::3], strict=True)
     return stale, [Failing(endpoint, owner, int(ms)) for endpoint, owner, ms in found]
 
 
 def read_delivery(store: Store, delivery_id: str) -> Delivery | None:
-    fields = store.link.execute("HGETALL", keys.delivery(delivery_id))
+    fields = store.execute("HGETALL", keys.delivery(delivery_id))
     return Delivery.read(delivery_id, dict(zip(fields[::2], fields[1::2], strict=True)))
 
 
 def deliveries_of(store: Store, job_id: str) -> list[Delivery]:
     """Those of a job, in the order in which they were queued."""
-    ids = store.link.execute("LRANGE", keys.deliveries(job_id), 0, -1)
+    ids = store.execute("LRANGE", keys.deliveries(job_id), 0, -1)
     return [found for one in ids if (found := read_delivery(store, one))]
 
 
@@ -197,5 +198,5 @@ def tell_disabled(store: Store, owner: str, endpoint_id: str, disabled: Mapping[
 def _queue(store: Store, owner: str, endpoint_id: str, event: str, data: Mapping[str, Any]) -> Ping:
     delivery_id = f"msg_{ULID()}_{endpoint_id}"
     body = {"type": event, "timestamp": timestamp(store.now_us()), "data": data}
-    wake = store.run(PING, [delivery_id, owner, endpoint_id, orjson.dumps(body), event])
+    wake = store.run(ENQUEUE_DELIVERY, [delivery_id, owner, endpoint_id, orjson.dumps(body), event])
     return Ping(delivery_id, bool(wake))

@@ -16,7 +16,8 @@ import orjson
 from tasks.config.settings import Settings
 from tasks.jobs.model import Status
 from tasks.store import keys
-from tasks.store.client import ENDPOINT, Arg, Store
+from tasks.store.client import Store
+from tasks.store.scripts import PUT_ENDPOINT, Arg
 from tasks.webhooks.signing_secrets import Sealed, opened, rotated
 
 EVENTS = tuple(f"job.{status}" for status in Status if status.is_terminal)
@@ -108,7 +109,7 @@ def create(
 
 def endpoints_of(store: Store, owner: str) -> list[Endpoint]:
     """All of an owner's, oldest first."""
-    flat = store.link.execute("HGETALL", keys.endpoints(owner))
+    flat = store.execute("HGETALL", keys.endpoints(owner))
     now = store.now_us()
     pairs = zip(flat[::2], flat[1::2], strict=True)
     found = [_read(store, owner, endpoint_id, text, now) for endpoint_id, text in pairs]
@@ -116,7 +117,7 @@ def endpoints_of(store: Store, owner: str) -> list[Endpoint]:
 
 
 def find(store: Store, owner: str, endpoint_id: str) -> Endpoint | None:
-    text = store.link.execute("HGET", keys.endpoints(owner), endpoint_id)
+    text = store.execute("HGET", keys.endpoints(owner), endpoint_id)
     return _read(store, owner, endpoint_id, text, store.now_us()) if text else None
 
 
@@ -157,8 +158,8 @@ def disable(store: Store, owner: str, endpoint_id: str, reason: str) -> Endpoint
 
 def delete(store: Store, owner: str, endpoint_id: str) -> bool:
     """Take it away; False if the owner has no such endpoint."""
-    while text := store.link.execute("HGET", keys.endpoints(owner), endpoint_id):
-        if store.run(ENDPOINT, [owner, endpoint_id, text, "", "", 0, 1]) == "done":
+    while text := store.execute("HGET", keys.endpoints(owner), endpoint_id):
+        if store.run(PUT_ENDPOINT, [owner, endpoint_id, text, "", "", 0, 1]) == "done":
             return True
     return False
 
@@ -171,7 +172,7 @@ def _change(
     fresh: bool = False,
 ) -> Endpoint | None:
     """Read, change and put back, again if somebody else was faster; None if there is none."""
-    while text := store.link.execute("HGET", keys.endpoints(owner), endpoint_id):
+    while text := store.execute("HGET", keys.endpoints(owner), endpoint_id):
         now = store.now_us()
         wanted = changed(_read(store, owner, endpoint_id, text, now), now)
         if wanted is None:
@@ -193,7 +194,7 @@ def _put(store: Store, endpoint: Endpoint, known: str, fresh: bool = False) -> s
         most,
         int(fresh),
     ]
-    answer: str = store.run(ENDPOINT, args)
+    answer: str = store.run(PUT_ENDPOINT, args)
     return answer
 
 

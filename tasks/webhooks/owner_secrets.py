@@ -27,7 +27,7 @@ def job_secrets(store: Store, owner: str) -> tuple[str, ...]:
     Raises:
         redis.RedisError: Redis is out of reach, or too full to keep a new one.
     """
-    text = store.link.execute("HGET", keys.WEBHOOKS_SECRETS, owner)
+    text = store.execute("HGET", keys.WEBHOOKS_SECRETS, owner)
     return signing(store, {owner: text}, store.now_us())[owner]
 
 

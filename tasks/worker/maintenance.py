@@ -17,7 +17,7 @@ from tasks.jobs.lanes import Lane
 from tasks.queue.consumer import LaneWorker
 from tasks.queue.wakeups import wake
 from tasks.store import keys
-from tasks.store.client import SWEEP, Arg
+from tasks.store.scripts import SWEEP, Arg
 from tasks.store.series import join
 from tasks.telemetry.logs import get_logger
 from tasks.telemetry.sentry import failures

@@ -37,7 +37,7 @@ from tasks.jobs.staged_upload import Upload
 from tasks.jobs.submit import Idempotency, Submission, new_digest, new_job_id, submit
 from tasks.queue.circuit_breakers import breaker_of
 from tasks.store import keys
-from tasks.store.client import CANCEL
+from tasks.store.scripts import CANCEL
 
 jobs = Blueprint("jobs", __name__, url_prefix="/v1/jobs")
 

@@ -1,4 +1,4 @@
--- Shared by every script; tasks.store.client puts this, units.lua and finish.lua before each. Keys and fields are explained in tasks/store/keys.py.
+-- Shared by every script; tasks.store.scripts puts this, units.lua and finish.lua before each. Keys and fields are explained in tasks/store/keys.py.
 
 redis.replicate_commands() -- Redis 6 refuses writes after TIME without it; Redis 7 ignores it
 

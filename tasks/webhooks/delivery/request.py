@@ -13,7 +13,8 @@ import orjson
 from tasks.jobs.lanes import Unit
 from tasks.jobs.model import Job, timestamp
 from tasks.queue.consumer import LaneWorker
-from tasks.store.client import PREPARE, Arg, Store
+from tasks.store.client import Store
+from tasks.store.scripts import LOAD_DELIVERIES, Arg
 from tasks.webhooks.deliveries import OF_JOB, Attempt, Delivery, Result
 from tasks.webhooks.endpoints import Endpoint
 from tasks.webhooks.owner_secrets import signing
@@ -103,7 +104,7 @@ def prepare(worker: LaneWorker, units: Sequence[Unit]) -> tuple[list[Order], lis
     store = worker.store
     cool_down_ms = store.settings.breaker_cool_down_ms
     args: list[Arg] = [cool_down_ms, len(Job.FIELDS), *Job.FIELDS, *(unit.job for unit in units)]
-    now_ms, *rows = store.run(PREPARE, args)
+    now_ms, *rows = store.run(LOAD_DELIVERIES, args)
     clock = Clock(now_ms, time.monotonic())
     deliveries = [_delivery(unit, row[0]) for unit, row in zip(units, rows, strict=True)]
     of_owners = _secrets_of_owners(store, clock, deliveries, rows)

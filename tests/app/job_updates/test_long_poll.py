@@ -8,7 +8,8 @@ import app.job_updates.long_poll
 from app.job_updates.long_poll import Waiter, Waiting
 from tasks.jobs.model import Status
 from tasks.store import keys
-from tasks.store.client import CANCEL, Store, connect
+from tasks.store.client import Store, connect
+from tasks.store.scripts import CANCEL
 from tests.eventually import eventually
 from tests.tasks.lanes import put
 

@@ -15,7 +15,8 @@ from tasks.autoscaling.decisions import decide
 from tasks.jobs.lanes import Lane
 from tasks.queue.consumer import LaneWorker
 from tasks.store import keys
-from tasks.store.client import SCALE, Store
+from tasks.store.client import Store
+from tasks.store.scripts import SAVE_DECISION
 from tests.app.answers import NULL_JOB
 
 BACKLOG = 40
@@ -93,7 +94,9 @@ def test_within_a_second_nothing_is_decided_again(store: Store) -> None:
 def test_of_two_who_decide_at_once_one_is_heard(busy: Store) -> None:
     before = busy.redis.hget(keys.scale(Lane.GPU), "decided")
     assert before is not None
-    answers = [busy.run(SCALE, [Lane.GPU, before, "{}", workers, 60, "1.0"]) for workers in (2, 3)]
+    answers = [
+        busy.run(SAVE_DECISION, [Lane.GPU, before, "{}", workers, 60, "1.0"]) for workers in (2, 3)
+    ]
     assert answers == [1, 0]
     assert busy.redis.hget(keys.scale(Lane.GPU), "desired") == "2"
 

@@ -17,7 +17,8 @@ from tasks.jobs.read import read_results
 from tasks.jobs.submit import Receipt
 from tasks.queue.consumer import LaneWorker
 from tasks.store import keys
-from tasks.store.client import CANCEL, VERDICT, Store
+from tasks.store.client import Store
+from tasks.store.scripts import BREAKER_RECORD, CANCEL
 from tests.tasks.inference.test_executor import Wakes
 from tests.tasks.lanes import SINGLE, bulk, claim, counts, crash, done, job_of, put
 from tests.tasks.routed import routed
@@ -172,7 +173,7 @@ def test_with_an_open_breaker_the_answer_stands_and_half_open_is_for_the_gpu_lan
     both.alive(Lane.GPU)
     limits = (store.settings.breaker_failures, store.settings.breaker_cool_down_ms)
     for _ in range(store.settings.breaker_failures):
-        store.run(VERDICT, ["routed/big", 0, *limits])
+        store.run(BREAKER_RECORD, ["routed/big", 0, *limits])
     receipt = ask(store, HARD)
     both.run(Lane.CPU)
     assert output_of(job_of(store, receipt))["reason"] == "breaker_open"

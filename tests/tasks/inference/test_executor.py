@@ -13,7 +13,8 @@ from tasks.jobs.lanes import Lane
 from tasks.jobs.model import Status
 from tasks.jobs.read import read_results
 from tasks.queue.consumer import LaneWorker
-from tasks.store.client import SWEEP, Store
+from tasks.store.client import Store
+from tasks.store.scripts import SWEEP
 from tests.envelopes import arrived, installed
 from tests.tasks.lanes import SINGLE, bulk, counts, job_of, put
 from tests.tasks.toys import Counting, pipeline

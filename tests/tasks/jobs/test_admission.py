@@ -14,7 +14,8 @@ from tasks.jobs.staged_upload import Upload
 from tasks.jobs.submit import Overloaded, new_job_id
 from tasks.queue.consumer import LaneWorker
 from tasks.store import keys
-from tasks.store.client import CANCEL, SWEEP, Store
+from tasks.store.client import Store
+from tasks.store.scripts import CANCEL, SWEEP
 from tests.tasks.lanes import SINGLE, bulk, claim, done, job_of, put
 
 BREAKER = "null/null"

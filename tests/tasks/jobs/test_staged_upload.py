@@ -21,7 +21,8 @@ from tasks.jobs.submit import (
 )
 from tasks.queue.consumer import LaneWorker
 from tasks.store import keys
-from tasks.store.client import CANCEL, Store
+from tasks.store.client import Store
+from tasks.store.scripts import CANCEL
 from tests.tasks.lanes import bulk, claim, done, job_of
 
 KEY = Idempotency("the-key", "digest-of-the-body")

@@ -28,7 +28,8 @@ from tasks.jobs.model import Status
 from tasks.jobs.read import read_job
 from tasks.queue.consumer import LaneWorker
 from tasks.store import keys
-from tasks.store.client import CANCEL, SWEEP, Store
+from tasks.store.client import Store
+from tasks.store.scripts import CANCEL, SWEEP
 from tests.tasks.lanes import ERROR, OUTPUT, SINGLE, bulk, claim, counts, done, put
 
 EXAMPLES = 2_000

@@ -92,6 +92,6 @@ def test_an_unreachable_redis_costs_a_batch_nothing(patient: Store) -> None:
     breakers.learn({NAME: "5 1"})
     patient.redis.connection_pool.disconnect()
     patient.redis.connection_pool.connection_kwargs |= {"port": 1}
-    patient.link.execute = patient.redis.execute_command  # type: ignore[method-assign]
+    patient.execute = patient.redis.execute_command  # type: ignore[method-assign]
     assert breakers.closed_to("moderation", TIERS) == {"cnn"}
     breakers.record("moderation", [FAILED])

@@ -6,7 +6,8 @@ from tasks.jobs.lanes import Lane, Priority
 from tasks.jobs.model import Status
 from tasks.jobs.read import read_results
 from tasks.queue.consumer import LaneWorker
-from tasks.store.client import CANCEL, Store
+from tasks.store.client import Store
+from tasks.store.scripts import CANCEL
 from tests.tasks.lanes import (
     ERROR,
     OUTPUT,

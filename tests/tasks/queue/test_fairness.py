@@ -12,7 +12,8 @@ from tasks.jobs.lanes import Lane, Priority, Unit
 from tasks.jobs.submit import QuotaExceeded, Submission
 from tasks.queue.consumer import LaneWorker
 from tasks.store import keys
-from tasks.store.client import CANCEL, SWEEP, Store
+from tasks.store.client import Store
+from tasks.store.scripts import CANCEL, SWEEP
 from tests.listed import add
 from tests.tasks.lanes import SINGLE, bulk, claim, done, job_of, put
 

@@ -5,7 +5,8 @@ from dataclasses import replace
 from tasks.jobs.lanes import Lane
 from tasks.jobs.model import Status
 from tasks.queue.consumer import LaneWorker
-from tasks.store.client import SWEEP, Arg, Store
+from tasks.store.client import Store
+from tasks.store.scripts import SWEEP, Arg
 from tests.tasks.lanes import SINGLE, claim, counts, done, job_of, put
 
 HOUR_MS = 3_600_000

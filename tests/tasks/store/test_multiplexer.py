@@ -19,7 +19,7 @@ from tests.ports import free_port
 
 @pytest.fixture
 def link(store: Store) -> Link:
-    return store.link
+    return Link(store.redis)
 
 
 def test_each_thread_gets_the_reply_to_its_own_command(link: Link) -> None:

@@ -16,7 +16,8 @@ from tasks.jobs.model import Status
 from tasks.queue.consumer import LaneWorker
 from tasks.queue.counters import Counted, device_time, lines, tally
 from tasks.store import keys
-from tasks.store.client import LUA, Store
+from tasks.store.client import Store
+from tasks.store.scripts import LUA
 from tasks.store.series import SECONDS_BOUNDS, join
 from tasks.telemetry.sinks import Reporter
 from tests.tasks.lanes import SINGLE, bulk, claim, claim_until, put, with_lease

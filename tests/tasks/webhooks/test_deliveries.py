@@ -11,7 +11,8 @@ from tasks.jobs.lanes import Lane, Unit
 from tasks.jobs.submit import Submission, new_job_id, submit
 from tasks.queue.consumer import LaneWorker
 from tasks.store import keys
-from tasks.store.client import CANCEL, SWEEP, Store
+from tasks.store.client import Store
+from tasks.store.scripts import CANCEL, SWEEP
 from tasks.webhooks.deliveries import (
     Attempt,
     Delivery,

@@ -280,12 +280,12 @@ def test_a_batch_is_prepared_in_one_round_trip(
     assert len(units) == 10
     prepare(hooks, [])  # the script is known now
     asked = []
-    execute = store.link.execute
+    execute = store.execute
 
     def noted(*command: Any) -> Any:
         asked.append(command)
         return execute(*command)
 
-    monkeypatch.setattr(store.link, "execute", noted)
+    monkeypatch.setattr(store, "execute", noted)
     orders, _ = prepare(hooks, units)
     assert (len(orders), len(asked)) == (10, 1)
