@@ -21,14 +21,15 @@ from redis import RedisError
 
 from ml.serving.runtime import Runtime
 from tasks.drift.sampler import Sampler
-from tasks.inference.batch import Group, answer, fail, gather
+from tasks.inference import settlement
+from tasks.inference.batch import Group, gather
 from tasks.inference.batch_report import BatchLog, BatchStory
 from tasks.inference.failures import tags_of
 from tasks.inference.stopwatch import Stopwatch
 from tasks.jobs.lanes import Settled, Unit
 from tasks.queue.circuit_breakers import Breakers
 from tasks.queue.consumer import LaneWorker
-from tasks.queue.executor import Work
+from tasks.queue.executor import AWAKE_MARGIN_MS, Work
 from tasks.queue.wakeups import wake
 from tasks.telemetry.logs import get_logger
 from tasks.telemetry.metrics.process import process_metrics
@@ -40,7 +41,6 @@ if TYPE_CHECKING:
 log = get_logger(__name__)
 
 COMMIT_AGAIN_S = 1.0
-AWAKE_MARGIN_MS = 25  # a batch longer than this leaves its lane to be woken for others
 
 
 @dataclass(frozen=True, slots=True)
@@ -196,7 +196,7 @@ class Inference(Work):
                 groups.append(gather(members, runtime, self._worker.store.redis))
             else:
                 text = f"No worker of this lane serves the pipeline {name!r}."
-                settled += fail(members, self._worker.lane, "unknown_pipeline", text)
+                settled += settlement.fail(members, self._worker.lane, "unknown_pipeline", text)
         return Batch(groups, settled, waiting, any(unit.suspect for unit in units), began_ns)
 
     def _predict(self, batch: Batch) -> Answered:
@@ -204,7 +204,7 @@ class Inference(Work):
         story = BatchStory(batch.began_ns)
         with self._timed([unit for group in batch.groups for unit in group.units]):
             for group in batch.groups:
-                answers, took, calls = answer(
+                answers, took, calls = settlement.run(
                     group, self._breakers, self._worker.lane, self.sampler
                 )
                 name, lane = group.runtime.pipeline.name, self._worker.lane

@@ -7,6 +7,8 @@ import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 
+AWAKE_MARGIN_MS = 25  # a batch longer than this leaves its lane to be woken for others
+
 
 class Work(ABC):
     """Drains a lane when it is woken; one thread at a time."""
