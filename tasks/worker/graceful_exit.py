@@ -2,7 +2,7 @@
 
 billiard ends it by SIGTERM, which by billiard's own handler would break off what runs on the main
 thread. It means it for idle children, but takes one for idle to which a wake-up is on its way, or
-that found its work without one (`tasks.worker.watchdog.Rescuer`).
+that found its work without one (`tasks.worker.poller.FallbackPoller`).
 """
 
 from __future__ import annotations

@@ -1,8 +1,4 @@
-"""What looks after a worker child's batches: that they go on, and that they end.
-
-Celery's messages may stop coming (a broker whose memory is full, a consumer that missed a
-reconnect), so an idle child looks at its lane on its own, and ends itself if it hangs.
-"""
+"""Hang watchdog of a worker process: ends the process when a batch or a call hangs."""
 
 from __future__ import annotations
 
@@ -21,27 +17,6 @@ from tasks.worker.heartbeat import BEAT_S
 log = get_logger(__name__)
 
 LOOK_S = BEAT_S
-
-
-class Rescuer(threading.Thread):
-    """Runs batches when Celery asks for none though it should."""
-
-    def __init__(self, work: Work, run_batches: Callable[[], int], settings: Settings) -> None:
-        super().__init__(name="rescuer", daemon=True)
-        self._work = work
-        self._run_batches = run_batches
-        self._settings = settings
-        self._stopping = threading.Event()
-
-    def run(self) -> None:
-        rescue_s = self._settings.rescue_ms / 1000
-        while not self._stopping.wait(min(LOOK_S, rescue_s)):
-            if self._work.idle_s >= rescue_s:
-                while self._run_batches() and not self._stopping.is_set():
-                    log.info("work found without a wake-up")
-
-    def stop(self) -> None:
-        self._stopping.set()
 
 
 class Watchdog(threading.Thread):

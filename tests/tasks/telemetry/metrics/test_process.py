@@ -21,8 +21,7 @@ from tasks.telemetry.metrics.process import (
     WORKER,
     ProcessMetrics,
 )
-from tasks.worker import __main__ as worker
-from tasks.worker import devices
+from tasks.worker import child, devices
 from tests.pipelines import Echo
 
 
@@ -59,9 +58,9 @@ def test_a_worker_shows_the_batch_budget_that_its_device_has(
     monkeypatch.setattr(token_budget, "known", lambda *_: 12_345)
     monkeypatch.setattr(devices, "threads", lambda _: torch.get_num_threads())
     metrics = ProcessMetrics()
-    monkeypatch.setattr(worker, "process_metrics", lambda: metrics)
+    monkeypatch.setattr(child, "process_metrics", lambda: metrics)
     serves_null = replace(settings, pipelines=("ml.null:pipeline",), enable_null=False)
-    runtimes = worker.load_runtimes(serves_null, Lane.CPU, "cpu")
+    runtimes = child.load_runtimes(serves_null, Lane.CPU, "cpu")
     assert runtimes["null"].batch_tokens == 12_345
     registry = CollectorRegistry()
     registry.register(metrics.collector(WORKER))
