@@ -9,7 +9,9 @@ import sys
 WORKER_HALF = {
     "aiohttp",
     "tasks.inference.batch",
+    "tasks.inference.settlement",
     "tasks.webhooks.delivery.dispatcher",
+    "tasks.webhooks.delivery.attempts",
     "tasks.worker.crash_reports",
     "tasks.worker.devices",
     "tasks.webhooks.delivery.ssrf_guard",
@@ -17,6 +19,9 @@ WORKER_HALF = {
     "tasks.inference.executor",
     "tasks.queue.consumer",
     "tasks.worker.watchdog",
+    "tasks.worker.poller",
+    "tasks.worker.child",
+    "tasks.worker.celery_worker",
     "tasks.webhooks.delivery.request",
     "tasks.autoscaling.pool_autoscaler",
     "tasks.autoscaling.pool_target",
@@ -72,13 +77,13 @@ def test_the_parent_of_a_worker_has_not_loaded_torch() -> None:
     program = """
 from tasks.jobs.lanes import Lane
 from tasks.config.settings import Settings
-from tasks.worker.__main__ import build
+from tasks.worker.celery_worker import build
 
 secrets = dict.fromkeys(("redis_password", "api_key", "key_pepper", "webhook_key"), "x" * 16)
 build(Settings(**secrets), Lane.GPU)
 """
     loaded = modules_after(program)
-    assert "tasks.worker.__main__" in loaded
+    assert "tasks.worker.celery_worker" in loaded
     assert "aiohttp" not in loaded
     assert "torch" not in loaded
     assert not loaded & TRACES

@@ -11,21 +11,17 @@ delivery keeps its id over all attempts; receivers use it to drop what they have
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from enum import StrEnum
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import orjson
 from ulid import ULID
 
-from tasks.jobs.lanes import Unit
 from tasks.jobs.model import timestamp
 from tasks.store import keys
 from tasks.store.client import Store
-from tasks.store.scripts import ENQUEUE_DELIVERY, RECORD_ATTEMPTS, REDELIVER, Arg
-
-if TYPE_CHECKING:
-    from tasks.queue.consumer import LaneWorker
+from tasks.store.scripts import ENQUEUE_DELIVERY, REDELIVER
 
 OF_JOB = "job"  # stands for an endpoint's id where the webhook is the job's own
 A_PING = "ping"  # the event of a delivery that is of no job; it is tried once
@@ -91,55 +87,6 @@ class Delivery:
             trigger=fields.get("trigger"),
             log=[orjson.loads(fields[f"l:{n}"]) for n in range(1, tries + 1)],
         )
-
-
-@dataclass(frozen=True, slots=True)
-class Attempt:
-    """One attempt at a claimed delivery. wait_ms: until the next. entry: for its log, JSON.
-
-    body: what was sent, if it is to be kept for the next attempt; likewise url and origin. asked:
-    whether the endpoint was asked, so that the result tells of it.
-    """
-
-    unit: Unit
-    result: Result
-    wait_ms: int = 0
-    entry: Mapping[str, Any] = field(default_factory=dict)
-    body: str = ""
-    url: str = ""
-    origin: str = ""
-    asked: bool = True
-
-    @property
-    def args(self) -> tuple[Arg, ...]:
-        entry = orjson.dumps(self.entry)
-        place = (*self.unit.place, self.unit.bytes)
-        kept = (self.body, self.url, self.origin)
-        return (*place, self.result, self.wait_ms, entry, *kept, int(self.asked))
-
-
-@dataclass(frozen=True, slots=True)
-class Failing:
-    """An endpoint no attempt at which has succeeded for so long."""
-
-    endpoint: str
-    owner: str
-    for_ms: int
-
-
-def record(worker: LaneWorker, attempts: Sequence[Attempt]) -> tuple[int, list[Failing]]:
-    """Note attempts; how many were stale, and the endpoints among them that keep failing."""
-    settings = worker.store.settings
-    args: list[Arg] = [
-        *(worker.lane, worker.name, settings.lease_ms),
-        *(settings.webhook_log_ttl_s * 1000, settings.max_dead),
-        *(settings.breaker_failures, settings.breaker_cool_down_ms),
-        *(arg for attempt in attempts for arg in attempt.args),
-    ]
-    stale, *failing = worker.store.run(RECORD_ATTEMPTS, args)
-    worker.forget(attempt.unit for attempt in attempts)
-    found = zip(failing[::3], failing[1::3], failing[2::3], strict=True)
-    return stale, [Failing(endpoint, owner, int(ms)) for endpoint, owner, ms in found]
 
 
 def read_delivery(store: Store, delivery_id: str) -> Delivery | None:

@@ -9,7 +9,8 @@ from flask.testing import FlaskClient
 from tasks.jobs.lanes import Lane
 from tasks.queue.consumer import LaneWorker
 from tasks.store.client import Store
-from tasks.webhooks.deliveries import Attempt, Result, record
+from tasks.webhooks.deliveries import Result
+from tasks.webhooks.delivery.attempts import Attempt, record
 
 ENDPOINTS = "/v1/webhook-endpoints"
 URL = "https://example.com/hook?token=t0k3n"

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING
 from tasks.config.settings import Settings
 from tasks.telemetry.logs import get_logger
 from tasks.telemetry.sentry import failures
-from tasks.webhooks.deliveries import Attempt, Result
+from tasks.webhooks.deliveries import Result
+from tasks.webhooks.delivery.attempts import Attempt
 from tasks.webhooks.delivery.concurrency import Places
 from tasks.webhooks.delivery.http_client import Reply, Sender
 from tasks.webhooks.delivery.request import Order, spread

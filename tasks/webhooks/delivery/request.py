@@ -15,7 +15,8 @@ from tasks.jobs.model import Job, timestamp
 from tasks.queue.consumer import LaneWorker
 from tasks.store.client import Store
 from tasks.store.scripts import LOAD_DELIVERIES, Arg
-from tasks.webhooks.deliveries import OF_JOB, Attempt, Delivery, Result
+from tasks.webhooks.deliveries import OF_JOB, Delivery, Result
+from tasks.webhooks.delivery.attempts import Attempt
 from tasks.webhooks.endpoints import Endpoint
 from tasks.webhooks.owner_secrets import signing
 from tasks.webhooks.signing import signed_headers

@@ -13,7 +13,8 @@ from tasks.queue.consumer import LaneWorker
 from tasks.telemetry.logs import get_logger
 from tasks.telemetry.sentry import failures
 from tasks.webhooks import endpoints
-from tasks.webhooks.deliveries import OF_JOB, Attempt, Failing, Result, record, tell_disabled
+from tasks.webhooks.deliveries import OF_JOB, Result, tell_disabled
+from tasks.webhooks.delivery.attempts import Attempt, Failing, record
 from tasks.webhooks.delivery.request import Order
 from tasks.webhooks.delivery.retry_policy import GONE
 

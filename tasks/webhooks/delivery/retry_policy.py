@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from tasks.config.settings import Settings
-from tasks.webhooks.deliveries import A_PING, Attempt, Result
+from tasks.webhooks.deliveries import A_PING, Result
+from tasks.webhooks.delivery.attempts import Attempt
 from tasks.webhooks.delivery.http_client import Reply
 from tasks.webhooks.delivery.request import Order, spread
 

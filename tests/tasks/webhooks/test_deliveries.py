@@ -14,16 +14,14 @@ from tasks.store import keys
 from tasks.store.client import Store
 from tasks.store.scripts import CANCEL, SWEEP
 from tasks.webhooks.deliveries import (
-    Attempt,
     Delivery,
-    Failing,
     Result,
     deliveries_of,
     ping,
     read_delivery,
-    record,
     redeliver,
 )
+from tasks.webhooks.delivery.attempts import Attempt, Failing, record
 from tests.tasks.lanes import SINGLE, claim, claim_until, done, put
 
 HOUR_MS = 3_600_000

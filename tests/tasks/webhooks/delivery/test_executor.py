@@ -18,9 +18,9 @@ from tasks.jobs.lanes import Lane
 from tasks.queue.consumer import LaneWorker
 from tasks.store import keys
 from tasks.store.client import Store
-from tasks.webhooks import deliveries, endpoints
+from tasks.webhooks import endpoints
 from tasks.webhooks.deliveries import Delivery, deliveries_of, ping, read_delivery, redeliver
-from tasks.webhooks.delivery import dispatcher, executor, request, result_writer
+from tasks.webhooks.delivery import attempts, dispatcher, executor, request, result_writer
 from tasks.webhooks.delivery.executor import Webhooks
 from tasks.webhooks.delivery.http_client import Reply, Sender
 from tasks.webhooks.owner_secrets import job_secrets
@@ -312,7 +312,7 @@ def test_an_outage_of_redis_while_recording_loses_nothing(
 ) -> None:
     monkeypatch.setattr(result_writer, "AGAIN_S", 0.01)
     failures = iter(range(3))
-    record = deliveries.record
+    record = attempts.record
 
     def flaky(*args: Any) -> Any:
         if next(failures, None) is not None:

@@ -17,15 +17,8 @@ from tasks.queue.consumer import LaneWorker
 from tasks.store import keys
 from tasks.store.client import Store
 from tasks.webhooks import endpoints
-from tasks.webhooks.deliveries import (
-    Attempt,
-    Delivery,
-    Result,
-    deliveries_of,
-    ping,
-    record,
-    redeliver,
-)
+from tasks.webhooks.deliveries import Delivery, Result, deliveries_of, ping, redeliver
+from tasks.webhooks.delivery.attempts import Attempt, record
 from tasks.webhooks.delivery.request import PATIENCE_S, Order, prepare
 from tasks.webhooks.owner_secrets import job_secrets
 from tests.tasks.lanes import SINGLE, claim, done, put

@@ -10,7 +10,8 @@ import pytest
 
 from tasks.config.settings import Settings
 from tasks.jobs.lanes import Payload, Unit
-from tasks.webhooks.deliveries import Attempt, Delivery, Result
+from tasks.webhooks.deliveries import Delivery, Result
+from tasks.webhooks.delivery.attempts import Attempt
 from tasks.webhooks.delivery.http_client import Reply
 from tasks.webhooks.delivery.request import Clock, Order
 from tasks.webhooks.delivery.retry_policy import conclude
