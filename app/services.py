@@ -28,8 +28,8 @@ from tasks.store.client import Store, connect
 from tasks.telemetry.flower.job_events import flower_sinks
 from tasks.telemetry.job_log import JobLog
 from tasks.telemetry.sinks import Reporter, Sink
-from tasks.telemetry.tracing.context import start_tracing
 from tasks.telemetry.tracing.job_spans import QueueSpans
+from tasks.telemetry.tracing.setup import start_tracing
 
 if TYPE_CHECKING:
     from tasks.telemetry.tracing.tracer import Tracer

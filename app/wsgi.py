@@ -6,12 +6,13 @@ import os
 from app.factory import create_app
 from app.http import error_reports
 from tasks.config.settings import Settings
-from tasks.config.unknown_variables import warn_of_misspelt
-from tasks.telemetry.logs import configure_logs
+from tasks.config.unknown_variables import find_unknown_variables
+from tasks.telemetry.logs import configure_logs, get_logger
 
 settings = Settings.from_env()
 configure_logs(settings)
-warn_of_misspelt(os.environ)
+for variable, nearest in find_unknown_variables(os.environ):
+    get_logger(__name__).warning("no such setting: ignored", variable=variable, nearest=nearest)
 error_reports.start(settings)
 app = create_app(settings)
 

@@ -21,11 +21,12 @@ from deploy.local.dev_env import DEVELOPMENT, SECRETS
 from deploy.local.redis_server import find_server, write_config
 from tasks.celery import make_celery
 from tasks.config.settings import Settings
-from tasks.jobs.lanes import Lane, Priority, Settled
+from tasks.jobs.lanes import Lane, Priority
 from tasks.jobs.model import Spec
 from tasks.jobs.read import read_job
 from tasks.jobs.submit import Submission, new_job_id, submit
 from tasks.queue.consumer import LaneWorker
+from tasks.queue.units import Settled
 from tasks.queue.wakeups import wake
 from tasks.store.client import Store, connect
 from tasks.webhooks.deliveries import deliveries_of

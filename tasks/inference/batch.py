@@ -9,9 +9,9 @@ from redis import Redis
 
 from ml.pipeline import Item, Options
 from ml.serving.runtime import Prepared, Runtime
-from tasks.jobs.lanes import Unit
 from tasks.jobs.result_cache import answer_key, look_up
 from tasks.queue.counters import Counted
+from tasks.queue.units import Unit
 
 
 @dataclass(frozen=True, slots=True)

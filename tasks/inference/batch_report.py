@@ -11,8 +11,8 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from ml.serving.outcomes import Verdict
-from tasks.jobs.lanes import Settled, Unit
 from tasks.queue.consumer import LaneWorker
+from tasks.queue.units import Settled, Unit
 from tasks.telemetry.logs import BATCHES, get_logger
 from tasks.telemetry.tracing.context import Attributes, Kind, is_sampled
 

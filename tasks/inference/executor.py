@@ -26,10 +26,10 @@ from tasks.inference.batch import Group, gather
 from tasks.inference.batch_report import BatchLog, BatchStory
 from tasks.inference.failures import tags_of
 from tasks.inference.stopwatch import Stopwatch
-from tasks.jobs.lanes import Settled, Unit
 from tasks.queue.circuit_breakers import Breakers
 from tasks.queue.consumer import LaneWorker
 from tasks.queue.executor import AWAKE_MARGIN_MS, Work
+from tasks.queue.units import Settled, Unit
 from tasks.queue.wakeups import wake
 from tasks.telemetry.logs import get_logger
 from tasks.telemetry.metrics.process import process_metrics

@@ -8,7 +8,7 @@ from typing import Any
 
 from ml.serving.isolation import StopBisecting
 from ml.serving.outcomes import Failure
-from tasks.jobs.lanes import Unit
+from tasks.queue.units import Unit
 from tasks.telemetry.sentry import client as sentry
 from tasks.telemetry.sentry.client import About
 from tasks.telemetry.sentry.scrubber import texts_of

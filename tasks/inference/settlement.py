@@ -12,10 +12,10 @@ from ml.serving.outcomes import Outcome, Verdict
 from tasks.drift.sampler import Sampler
 from tasks.inference import failures
 from tasks.inference.batch import Group
-from tasks.jobs.lanes import Onward, Settled, Unit
 from tasks.jobs.result_cache import may_keep
 from tasks.queue.circuit_breakers import Breakers, breaker_of
 from tasks.queue.counters import Answer, Counted, device_time, tally
+from tasks.queue.units import Onward, Settled, Unit
 
 
 def run(

@@ -8,8 +8,9 @@ from typing import Any
 
 import orjson
 
-from tasks.jobs.lanes import Lane, Payload, Priority
+from tasks.jobs.lanes import Lane, Priority
 from tasks.jobs.model import Spec
+from tasks.jobs.payload import Payload
 from tasks.jobs.submit import Submission, new_job_id, submit
 from tasks.store import keys
 from tasks.store.client import Store

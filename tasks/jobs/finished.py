@@ -13,7 +13,7 @@ from typing import Any, Self
 import orjson
 
 from tasks.jobs.model import Job, Spec, Status
-from tasks.queue.counters import NONE
+from tasks.store.series import NONE
 
 
 @dataclass(frozen=True, slots=True)

@@ -31,3 +31,12 @@ class InputHash:
     def hex(self) -> str:
         """Of all that was added so far; 32 characters."""
         return self._hash.hexdigest()
+
+
+def new_digest(*parts: bytes) -> str:
+    """A short name for a client's key, body or question; 160 bits, so none meets another."""
+    digest = hashlib.blake2b(digest_size=20)
+    for part in parts:
+        digest.update(len(part).to_bytes(8, "big"))
+        digest.update(part)
+    return digest.hexdigest()

@@ -14,7 +14,7 @@ import orjson
 from redis import Redis
 
 from ml.pipeline import Item, Pipeline
-from tasks.jobs.submit import new_digest
+from tasks.jobs.hashing import new_digest
 from tasks.store import keys
 
 

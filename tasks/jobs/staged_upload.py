@@ -12,7 +12,7 @@ from typing import Self
 from redis import RedisError
 
 from tasks.jobs.hashing import InputHash
-from tasks.jobs.lanes import Entry, Payload
+from tasks.jobs.payload import Entry, Payload
 from tasks.jobs.submit import RETRY_UNKNOWN_S, InFlight, Overloaded
 from tasks.store import keys
 from tasks.store.client import Store

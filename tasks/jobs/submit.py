@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import math
 import random
 import time
@@ -13,8 +12,9 @@ from typing import Any
 import orjson
 from ulid import ULID
 
-from tasks.jobs.lanes import Entry, Lane, Payload, Priority, split
+from tasks.jobs.lanes import Lane, Priority
 from tasks.jobs.model import Job, Spec, Status
+from tasks.jobs.payload import Entry, Payload, split
 from tasks.store import keys
 from tasks.store.client import Store
 from tasks.store.scripts import SUBMIT, Arg
@@ -28,7 +28,7 @@ class IdempotencyMismatch(Exception):
     """The idempotency key was used before, with another body."""
 
 
-class Overloaded(Exception):  # likewise
+class Overloaded(Exception):
     """No lane can take the job.
 
     reason: "full" (units or bytes), "late" (its deadline would pass first) or "memory" (Redis's).
@@ -42,7 +42,7 @@ class Overloaded(Exception):  # likewise
         self.retry_after_s = retry_after_s
 
 
-class QuotaExceeded(Exception):  # likewise
+class QuotaExceeded(Exception):
     """The owner has as many unfinished items as it may. retry_after_s: when to try again."""
 
     def __init__(self, unfinished: int, most: int, retry_after_s: int) -> None:
@@ -52,11 +52,11 @@ class QuotaExceeded(Exception):  # likewise
         self.retry_after_s = retry_after_s
 
 
-class InFlight(Exception):  # likewise
+class InFlight(Exception):
     """An upload with this idempotency key has not come to its end."""
 
 
-class Unstaged(Exception):  # likewise
+class Unstaged(Exception):
     """What was staged for the job is not there any more: its upload took too long."""
 
 
@@ -164,15 +164,6 @@ def submit(store: Store, submission: Submission, job_id: str) -> Receipt:
         return Receipt(job_id, _answered(submission, job_id, created, rest[1]))
     lane = Lane(rest[2])
     return Receipt(job_id, _queued(submission, job_id, created, lane), int(rest[1]), lane)
-
-
-def new_digest(*parts: bytes) -> str:
-    """A short name for a client's key, body or question; 160 bits, so none meets another."""
-    digest = hashlib.blake2b(digest_size=20)
-    for part in parts:
-        digest.update(len(part).to_bytes(8, "big"))
-        digest.update(part)
-    return digest.hexdigest()
 
 
 def _keys(submission: Submission, job_id: str) -> list[str]:

@@ -12,12 +12,13 @@ from dataclasses import dataclass
 import orjson
 
 from tasks.jobs.finished import Ended
-from tasks.jobs.lanes import Lane, Settled, Unit
-from tasks.queue.counters import NONE, Tally, lines
+from tasks.jobs.lanes import Lane
+from tasks.queue.counters import Tally, lines
+from tasks.queue.units import Settled, Unit
 from tasks.store import keys
 from tasks.store.client import Store
 from tasks.store.scripts import CLAIM, COMMIT, DEREGISTER, RELEASE, RENEW, Arg
-from tasks.store.series import join
+from tasks.store.series import NONE, join
 from tasks.telemetry.metrics.process import process_metrics
 
 

@@ -11,10 +11,9 @@ from functools import lru_cache
 from typing import Any, NamedTuple
 
 from ml.serving.outcomes import Verdict
-from tasks.store.series import CONFIDENCE_BOUNDS, join
+from tasks.store.series import CONFIDENCE_BOUNDS, MIXED, NONE, OTHER, join
 
 _WORD = re.compile(r"[a-z][a-z0-9_]{0,39}")
-NONE, MIXED, OTHER = "none", "mixed", "other"
 
 Answer = Mapping[str, Any]  # {"output": ..., "error": ...}
 

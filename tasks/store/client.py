@@ -12,7 +12,7 @@ from redis.exceptions import NoScriptError
 from redis.retry import Retry
 
 from tasks.config.settings import Settings
-from tasks.store.multiplexer import Link
+from tasks.store.multiplexer import Multiplexer
 from tasks.store.scripts import Arg, Script
 
 
@@ -46,7 +46,7 @@ class Store:
 
     def __init__(self, redis: Redis, settings: Settings) -> None:
         self.redis = redis
-        self._multiplexer = Link(redis)
+        self._multiplexer = Multiplexer(redis)
         self.settings = settings
 
     def execute(self, *command: Arg) -> Any:

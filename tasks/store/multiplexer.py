@@ -44,7 +44,7 @@ class _Call:
         self._parked.release()
 
 
-class Link:
+class Multiplexer:
     """Send commands from many threads; replies and errors come back to the thread that asked."""
 
     def __init__(self, redis: Redis) -> None:

@@ -12,6 +12,9 @@ from typing import Final
 SECONDS_BOUNDS: Final = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60)
 CONFIDENCE_BOUNDS: Final = tuple(n / 20 for n in range(1, 20))
 
+# Label values: there is no tier or version; there are several; too many to be named.
+NONE, MIXED, OTHER = "none", "mixed", "other"
+
 _UNFIT = str.maketrans({"|": "_", "\n": "_"})
 
 

@@ -12,7 +12,7 @@ import sys
 
 from tasks.celery import queue_of
 from tasks.config.settings import Settings, SettingsError
-from tasks.config.unknown_variables import warn_of_misspelt
+from tasks.config.unknown_variables import find_unknown_variables
 from tasks.jobs.lanes import Lane
 from tasks.telemetry.logs import configure_logs, get_logger
 from tasks.telemetry.metrics.multiprocess import open_folder
@@ -43,7 +43,8 @@ def main(argv: list[str]) -> int:
     try:
         settings = Settings.from_env()
         configure_logs(settings)
-        warn_of_misspelt(os.environ)
+        for variable, nearest in find_unknown_variables(os.environ):
+            log.warning("no such setting: ignored", variable=variable, nearest=nearest)
         show_metrics(settings, lane)
     except SettingsError as error:
         print(error, file=sys.stderr)  # noqa: T201

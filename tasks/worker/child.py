@@ -27,8 +27,8 @@ from tasks.telemetry.logs import get_logger
 from tasks.telemetry.metrics.process import process_metrics
 from tasks.telemetry.sentry.failures import redis_failed
 from tasks.telemetry.sinks import Reporter, Sink
-from tasks.telemetry.tracing.context import start_tracing
 from tasks.telemetry.tracing.job_spans import QueueSpans
+from tasks.telemetry.tracing.setup import start_tracing
 from tasks.worker import devices, failures
 from tasks.worker.graceful_exit import Retirer
 from tasks.worker.heartbeat import Pulse

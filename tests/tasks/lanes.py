@@ -5,11 +5,12 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
-from tasks.jobs.lanes import Lane, Priority, Settled, Unit
+from tasks.jobs.lanes import Lane, Priority
 from tasks.jobs.model import Job, Spec
 from tasks.jobs.read import read_job
 from tasks.jobs.submit import Receipt, Submission, new_job_id, submit
 from tasks.queue.consumer import LaneWorker
+from tasks.queue.units import Settled, Unit
 from tasks.store import keys
 from tasks.store.client import Store
 

@@ -27,7 +27,7 @@ from app.http.strict_json import parse
 from app.schemas.upload_query import BulkQuery, OnError
 from app.services import services
 from tasks.config.settings import Settings
-from tasks.jobs.lanes import Payload
+from tasks.jobs.payload import Payload
 from tasks.jobs.staged_upload import Upload
 
 CHUNK_BYTES = 64 * 1024

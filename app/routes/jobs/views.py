@@ -27,17 +27,16 @@ from app.schemas.upload_query import PARAMETERS as UPLOAD_PARAMETERS
 from app.schemas.upload_query import OnError, read_query
 from app.services import services
 from ml.pipeline import Item, Mode, Options, Pipeline
+from tasks.jobs.cancel import cancel_job
 from tasks.jobs.finished import Ended
-from tasks.jobs.hashing import InputHash
+from tasks.jobs.hashing import InputHash, new_digest
 from tasks.jobs.lanes import Lane
 from tasks.jobs.model import Job, Spec, Status
 from tasks.jobs.read import read_results
 from tasks.jobs.result_cache import answer_key
 from tasks.jobs.staged_upload import Upload
-from tasks.jobs.submit import Idempotency, Submission, new_digest, new_job_id, submit
+from tasks.jobs.submit import Idempotency, Submission, new_job_id, submit
 from tasks.queue.circuit_breakers import breaker_of
-from tasks.store import keys
-from tasks.store.scripts import CANCEL
 
 jobs = Blueprint("jobs", __name__, url_prefix="/v1/jobs")
 
@@ -148,13 +147,11 @@ def events(job_id: str) -> Response:
 def cancel(job_id: str) -> Response:
     """End a job that has not ended; cancelling twice is no error."""
     job = own_job(job_id)
-    store = services().store
-    ttl_ms = store.settings.result_ttl_s * 1000
-    before = store.run(CANCEL, [job.id, ttl_ms], [keys.job(job.id)])
-    if before is not None and Status(before).is_terminal and before != Status.CANCELLED:
+    before = cancel_job(services().store, job.id)
+    if before is not None and before.is_terminal and before != Status.CANCELLED:
         raise AlreadyFinished(f"The job has ended already: it {before}.")
     ended = own_job(job_id)
-    if before is not None and not Status(before).is_terminal:
+    if before is not None and not before.is_terminal:
         services().reporter.ended([Ended.of(ended)])
     return respond(ended.view())
 

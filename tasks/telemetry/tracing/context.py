@@ -13,12 +13,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from enum import Enum
-from typing import TYPE_CHECKING
-
-from tasks.config.settings import Settings
-
-if TYPE_CHECKING:
-    from tasks.telemetry.tracing.tracer import Tracer
 
 Attributes = Mapping[str, str | int | float | bool | Sequence[str] | None]
 
@@ -40,15 +34,3 @@ def trace_id(traceparent: str | None) -> str | None:
 def is_sampled(traceparent: str) -> bool:
     """Whether its spans are recorded, as its flags say."""
     return bool(int(traceparent[53:55], 16) & 1)
-
-
-def start_tracing(settings: Settings, role: str, instance: str) -> Tracer | None:
-    """To be called once in a process, after its fork; None if no spans are wanted.
-
-    role: web or a lane. instance: this process among all of its role.
-    """
-    if not settings.otlp_endpoint:
-        return None
-    from tasks.telemetry.tracing.tracer import Tracer  # noqa: PLC0415 - costs a third of a second
-
-    return Tracer(settings.otlp_endpoint, role, instance, settings.traces_per_s)

@@ -8,8 +8,8 @@ from typing import Any
 
 import orjson
 
-from tasks.jobs.lanes import Unit
 from tasks.queue.consumer import LaneWorker
+from tasks.queue.units import Unit
 from tasks.store.scripts import RECORD_ATTEMPTS, Arg
 from tasks.webhooks.deliveries import Result
 

@@ -16,9 +16,10 @@ from celery import Celery
 from redis import RedisError
 
 from tasks.config.settings import Settings
-from tasks.jobs.lanes import Lane, Unit
+from tasks.jobs.lanes import Lane
 from tasks.queue.consumer import LaneWorker
 from tasks.queue.executor import AWAKE_MARGIN_MS, Work
+from tasks.queue.units import Unit
 from tasks.queue.wakeups import wake
 from tasks.telemetry.logs import get_logger
 from tasks.webhooks.delivery.dispatcher import Courier

@@ -10,9 +10,9 @@ from typing import Any
 
 import orjson
 
-from tasks.jobs.lanes import Unit
 from tasks.jobs.model import Job, timestamp
 from tasks.queue.consumer import LaneWorker
+from tasks.queue.units import Unit
 from tasks.store.client import Store
 from tasks.store.scripts import LOAD_DELIVERIES, Arg
 from tasks.webhooks.deliveries import OF_JOB, Delivery, Result

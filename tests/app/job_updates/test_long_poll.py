@@ -6,10 +6,10 @@ import pytest
 
 import app.job_updates.long_poll
 from app.job_updates.long_poll import Waiter, Waiting
+from tasks.jobs.cancel import cancel_job
 from tasks.jobs.model import Status
 from tasks.store import keys
 from tasks.store.client import Store, connect
-from tasks.store.scripts import CANCEL
 from tests.eventually import eventually
 from tests.tasks.lanes import put
 
@@ -29,7 +29,7 @@ def waiting(store: Store) -> Waiting:
 
 
 def end(store: Store, job_id: str) -> None:
-    store.run(CANCEL, [job_id, 60_000], [keys.job(job_id)])
+    cancel_job(store, job_id)
 
 
 def listening(store: Store) -> bool:

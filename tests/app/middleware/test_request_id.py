@@ -5,7 +5,7 @@ import json
 import pytest
 from flask.testing import FlaskClient
 
-from tasks.jobs.lanes import Payload
+from tasks.jobs.payload import Payload
 from tasks.store.client import Store
 from tests.app.answers import NULL_JOB
 

@@ -13,7 +13,7 @@ from flask.testing import FlaskClient
 from app.factory import create_app
 from app.services import Services
 from tasks.config.settings import Settings
-from tasks.jobs.lanes import Payload
+from tasks.jobs.payload import Payload
 from tasks.jobs.read import read_job
 from tasks.store.client import Store
 from tests.app.answers import NULL_JOB

@@ -11,14 +11,16 @@ import pytest
 from ml.pipeline import Mode
 from ml.serving.runtime import Runtime
 from tasks.inference.executor import Inference
-from tasks.jobs.lanes import Lane, Onward
+from tasks.jobs.cancel import cancel_job
+from tasks.jobs.lanes import Lane
 from tasks.jobs.model import Job, Status
 from tasks.jobs.read import read_results
 from tasks.jobs.submit import Receipt
 from tasks.queue.consumer import LaneWorker
+from tasks.queue.units import Onward
 from tasks.store import keys
 from tasks.store.client import Store
-from tasks.store.scripts import BREAKER_RECORD, CANCEL
+from tasks.store.scripts import BREAKER_RECORD
 from tests.tasks.inference.test_executor import Wakes
 from tests.tasks.lanes import SINGLE, bulk, claim, counts, crash, done, job_of, put
 from tests.tasks.routed import routed
@@ -232,7 +234,7 @@ def test_a_cancelled_job_does_not_go_on(store: Store, both: Both) -> None:
     both.alive(Lane.GPU)
     receipt = ask(store, HARD)
     (unit,) = claim(both.workers[Lane.CPU])
-    store.run(CANCEL, [receipt.job_id, 60_000], [keys.job(receipt.job_id)])
+    cancel_job(store, receipt.job_id)
     settled = replace(done(unit), onward=Onward(unit.payload, "routed/big"))
     both.workers[Lane.CPU].commit([settled])
     assert claim(both.workers[Lane.GPU]) == []

@@ -9,13 +9,16 @@ from typing import Any
 import pytest
 from redis.exceptions import OutOfMemoryError
 
-from tasks.jobs.lanes import Lane, Payload, Unit
+from tasks.jobs.cancel import cancel_job
+from tasks.jobs.lanes import Lane
+from tasks.jobs.payload import Payload
 from tasks.jobs.staged_upload import Upload
 from tasks.jobs.submit import Overloaded, new_job_id
 from tasks.queue.consumer import LaneWorker
+from tasks.queue.units import Unit
 from tasks.store import keys
 from tasks.store.client import Store
-from tasks.store.scripts import CANCEL, SWEEP
+from tasks.store.scripts import SWEEP
 from tests.tasks.lanes import SINGLE, bulk, claim, done, job_of, put
 
 BREAKER = "null/null"
@@ -120,7 +123,7 @@ def test_the_load_of_a_lane_follows_its_units(store: Store, cpu_worker: LaneWork
     assert load(store, "gpu")["bytes"] == held["bytes"] - first.bytes
     worker.commit([done(first)])
     assert load(store, "gpu")["items"] == 11 - first.items
-    store.run(CANCEL, [waiting.job_id, 60_000], [keys.job(waiting.job_id)])
+    cancel_job(store, waiting.job_id)
     worker.commit([done(unit) for unit in (second, *rest)])
     assert load(store, "gpu") == {"items": 0, "bytes": 0}
 
@@ -176,7 +179,7 @@ def test_what_was_accepted_ends_though_redis_is_full(full: Store) -> None:
     limit_memory(full, more=-100_000)
     with pytest.raises(OutOfMemoryError):
         full.redis.set("anything", "x")
-    full.run(CANCEL, [cancelled.job_id, 60_000], [keys.job(cancelled.job_id)])
+    cancel_job(full, cancelled.job_id)
     full.redis.config_set("maxmemory", 0)
     full.redis.hset(keys.job(expired.job_id), "deadline", 1)
     full.redis.zadd(keys.DEADLINES, {expired.job_id: 1})

@@ -8,7 +8,9 @@ from typing import Any
 
 import pytest
 
-from tasks.jobs.lanes import Lane, Payload
+from tasks.jobs.cancel import cancel_job
+from tasks.jobs.lanes import Lane
+from tasks.jobs.payload import Payload
 from tasks.jobs.staged_upload import TooLarge, Upload
 from tasks.jobs.submit import (
     Idempotency,
@@ -22,7 +24,6 @@ from tasks.jobs.submit import (
 from tasks.queue.consumer import LaneWorker
 from tasks.store import keys
 from tasks.store.client import Store
-from tasks.store.scripts import CANCEL
 from tests.tasks.lanes import bulk, claim, done, job_of
 
 KEY = Idempotency("the-key", "digest-of-the-body")
@@ -78,7 +79,7 @@ def test_an_accepted_upload_stays_until_its_job_ends(store: Store) -> None:
     upload.add(part("a"))
     submit(store, whole(upload), job_id)
     assert store.redis.pttl(keys.inputs(job_id)) == -1
-    store.run(CANCEL, [job_id, 60_000], [keys.job(job_id)])
+    cancel_job(store, job_id)
     assert not store.redis.exists(keys.inputs(job_id))
 
 

@@ -23,13 +23,15 @@ from hypothesis.stateful import (
 )
 from redis import ResponseError
 
-from tasks.jobs.lanes import Lane, Onward, Priority, Unit
+from tasks.jobs.cancel import cancel_job
+from tasks.jobs.lanes import Lane, Priority
 from tasks.jobs.model import Status
 from tasks.jobs.read import read_job
 from tasks.queue.consumer import LaneWorker
+from tasks.queue.units import Onward, Unit
 from tasks.store import keys
 from tasks.store.client import Store
-from tasks.store.scripts import CANCEL, SWEEP
+from tasks.store.scripts import SWEEP
 from tests.tasks.lanes import ERROR, OUTPUT, SINGLE, bulk, claim, counts, done, put
 
 EXAMPLES = 2_000
@@ -259,7 +261,7 @@ class Lifecycle(RuleBasedStateMachine):
 
     @rule(job_id=jobs)
     def cancel(self, job_id: str) -> None:
-        before = self.store.run(CANCEL, [job_id, 60_000], [keys.job(job_id)])
+        before = cancel_job(self.store, job_id)
         job = self.model[job_id]
         assert before == job.status
         if not job.status.is_terminal:

@@ -2,12 +2,12 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from tasks.jobs.cancel import cancel_job
 from tasks.jobs.lanes import Lane, Priority
 from tasks.jobs.model import Status
 from tasks.jobs.read import read_results
 from tasks.queue.consumer import LaneWorker
 from tasks.store.client import Store
-from tasks.store.scripts import CANCEL
 from tests.tasks.lanes import (
     ERROR,
     OUTPUT,
@@ -26,10 +26,6 @@ from tests.tasks.lanes import (
 
 def worker_of(store: Store, lane: Lane = Lane.GPU) -> LaneWorker:
     return LaneWorker(store, lane)
-
-
-def cancel(store: Store, job_id: str) -> object:
-    return store.run(CANCEL, [job_id, 60_000], [f"ps:job:{job_id}"])
 
 
 def test_a_claim_marks_the_job_running_and_counts_the_attempt(store: Store) -> None:
@@ -228,7 +224,7 @@ def test_one_unit_that_ends_every_worker_costs_its_batch_mates_nothing(store: St
 
 def test_units_of_a_cancelled_job_are_dropped_when_claimed(store: Store) -> None:
     receipt = put(store)
-    assert cancel(store, receipt.job_id) == "queued"
+    assert cancel_job(store, receipt.job_id) == "queued"
     assert claim(worker_of(store)) == []
     assert store.redis.xlen("ps:lane:gpu:normal") == 0
     assert job_of(store, receipt).attempts == 0
@@ -238,7 +234,7 @@ def test_the_result_of_a_job_cancelled_while_running_is_dropped(store: Store) ->
     receipt = put(store)
     worker = worker_of(store)
     units = claim(worker)
-    assert cancel(store, receipt.job_id) == "running"
+    assert cancel_job(store, receipt.job_id) == "running"
     assert worker.commit([done(unit) for unit in units]).stale == 0
     job = job_of(store, receipt)
     assert (job.status, job.outcome) == (Status.CANCELLED, None)
@@ -249,7 +245,7 @@ def test_cancelling_an_ended_job_changes_nothing(store: Store) -> None:
     receipt = put(store)
     worker = worker_of(store)
     worker.commit([done(unit) for unit in claim(worker)])
-    assert cancel(store, receipt.job_id) == "succeeded"
+    assert cancel_job(store, receipt.job_id) == "succeeded"
     assert job_of(store, receipt).status is Status.SUCCEEDED
 
 
@@ -300,7 +296,7 @@ def test_the_end_of_a_job_is_announced_once_per_commit(store: Store) -> None:
 
 def test_a_lane_full_of_cancelled_units_is_cleared_in_several_short_claims(store: Store) -> None:
     for _ in range(2_100):
-        cancel(store, put(store).job_id)
+        cancel_job(store, put(store).job_id)
     kept = put(store)
     store.redis.config_resetstat()
     (unit,) = claim(worker_of(store))

@@ -8,12 +8,14 @@ from pathlib import Path
 
 import pytest
 
-from tasks.jobs.lanes import Lane, Priority, Unit
+from tasks.jobs.cancel import cancel_job
+from tasks.jobs.lanes import Lane, Priority
 from tasks.jobs.submit import QuotaExceeded, Submission
 from tasks.queue.consumer import LaneWorker
+from tasks.queue.units import Unit
 from tasks.store import keys
 from tasks.store.client import Store
-from tasks.store.scripts import CANCEL, SWEEP
+from tasks.store.scripts import SWEEP
 from tests.listed import add
 from tests.tasks.lanes import SINGLE, bulk, claim, done, job_of, put
 
@@ -98,7 +100,7 @@ def test_priorities_are_kept_apart(store: Store, worker: LaneWorker) -> None:
 def test_a_cancelled_flood_leaves_nothing_behind(store: Store, worker: LaneWorker) -> None:
     ids = [put(store, of("flood")).job_id for _ in range(100)]
     for job_id in ids:
-        store.run(CANCEL, [job_id, 60_000], [keys.job(job_id)])
+        cancel_job(store, job_id)
     assert claim(worker, BATCH) == []
     assert store.redis.keys("ps:lane:gpu:normal*") == ["ps:lane:gpu:normal"]
     assert store.redis.hget(keys.UNFINISHED, "flood") == "0"
@@ -149,7 +151,7 @@ def test_a_quota_counts_what_has_not_ended(store: Store, worker: LaneWorker) -> 
 
 def test_a_job_that_ends_early_frees_its_quota(store: Store) -> None:
     receipt = put(store, of("ann", bulk(8), unfinished=10))
-    store.run(CANCEL, [receipt.job_id, 60_000], [keys.job(receipt.job_id)])
+    cancel_job(store, receipt.job_id)
     assert job_of(store, put(store, of("ann", bulk(10), unfinished=10))).total == 10
 
 

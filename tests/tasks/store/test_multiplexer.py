@@ -12,33 +12,35 @@ from redis.exceptions import ResponseError
 
 from tasks.config.settings import Settings
 from tasks.store.client import Store, connect
-from tasks.store.multiplexer import MOST_AT_ONCE, Link
+from tasks.store.multiplexer import MOST_AT_ONCE, Multiplexer
 from tests.eventually import eventually
 from tests.ports import free_port
 
 
 @pytest.fixture
-def link(store: Store) -> Link:
-    return Link(store.redis)
+def multiplexer(store: Store) -> Multiplexer:
+    return Multiplexer(store.redis)
 
 
-def test_each_thread_gets_the_reply_to_its_own_command(link: Link) -> None:
+def test_each_thread_gets_the_reply_to_its_own_command(multiplexer: Multiplexer) -> None:
     with ThreadPoolExecutor(32) as threads:
-        replies = list(threads.map(lambda n: link.execute("ECHO", n), range(5_000)))
+        replies = list(threads.map(lambda n: multiplexer.execute("ECHO", n), range(5_000)))
     assert replies == [str(n) for n in range(5_000)]
 
 
-def test_concurrent_commands_share_one_connection(link: Link, store: Store) -> None:
+def test_concurrent_commands_share_one_connection(multiplexer: Multiplexer, store: Store) -> None:
     before = store.redis.info("clients")["connected_clients"]
     with ThreadPoolExecutor(MOST_AT_ONCE * 2) as threads:
-        list(threads.map(lambda n: link.execute("ECHO", n), range(1_000)))
+        list(threads.map(lambda n: multiplexer.execute("ECHO", n), range(1_000)))
     assert store.redis.info("clients")["connected_clients"] <= before + 1
 
 
-def test_an_error_reaches_only_the_thread_that_caused_it(link: Link) -> None:
+def test_an_error_reaches_only_the_thread_that_caused_it(multiplexer: Multiplexer) -> None:
     def ask(number: int) -> str:
         try:
-            return str(link.execute("ECHO", number) if number % 2 else link.execute("NOSUCH"))
+            return str(
+                multiplexer.execute("ECHO", number) if number % 2 else multiplexer.execute("NOSUCH")
+            )
         except ResponseError:
             return "refused"
 
@@ -47,17 +49,17 @@ def test_an_error_reaches_only_the_thread_that_caused_it(link: Link) -> None:
     assert replies == [str(n) if n % 2 else "refused" for n in range(1_000)]
 
 
-def test_a_connection_found_dead_is_replaced_unseen(link: Link, store: Store) -> None:
-    own = link.execute("CLIENT", "ID")
+def test_a_connection_found_dead_is_replaced_unseen(multiplexer: Multiplexer, store: Store) -> None:
+    own = multiplexer.execute("CLIENT", "ID")
     store.redis.client_kill_filter(_id=str(own))
-    assert link.execute("ECHO", "still here") == "still here"
-    assert link.execute("CLIENT", "ID") != own
+    assert multiplexer.execute("ECHO", "still here") == "still here"
+    assert multiplexer.execute("CLIENT", "ID") != own
 
 
 def test_a_redis_that_is_down_is_an_error_for_every_thread_and_the_next_call_tries_anew(
     settings: Settings,
 ) -> None:
-    nowhere = Link(connect(replace(settings, redis_port=free_port())))
+    nowhere = Multiplexer(connect(replace(settings, redis_port=free_port())))
 
     def ask(_: int) -> str:
         with pytest.raises(RedisConnectionError):
@@ -69,16 +71,16 @@ def test_a_redis_that_is_down_is_an_error_for_every_thread_and_the_next_call_tri
 
 
 class Held:
-    """A link's lock, which detains the second thread that comes in line until the lead is its own.
+    """A lock that detains the second thread to queue a command until that thread leads.
 
     So a thread stands between coming in line and waiting just when it is given the lead.
     """
 
-    def __init__(self, link: Link, monkeypatch: pytest.MonkeyPatch) -> None:
+    def __init__(self, multiplexer: Multiplexer, monkeypatch: pytest.MonkeyPatch) -> None:
         self.leads, self.in_line, self.handed_over = (threading.Event() for _ in range(3))
         self._lock = threading.Lock()
         self._follower: int | None = None
-        talk, pass_on = link._talk, link._pass_on
+        talk, pass_on = multiplexer._talk, multiplexer._pass_on
 
         def talk_once_followed(calls: Sequence[Any]) -> None:
             self.leads.set()
@@ -89,13 +91,13 @@ class Held:
             pass_on()
             self.handed_over.set()
 
-        monkeypatch.setattr(link, "_lock", self)
-        monkeypatch.setattr(link, "_talk", talk_once_followed)
-        monkeypatch.setattr(link, "_pass_on", pass_on_and_tell)
+        monkeypatch.setattr(multiplexer, "_lock", self)
+        monkeypatch.setattr(multiplexer, "_talk", talk_once_followed)
+        monkeypatch.setattr(multiplexer, "_pass_on", pass_on_and_tell)
 
-    def follow(self, link: Link) -> Any:
+    def follow(self, multiplexer: Multiplexer) -> Any:
         self._follower = threading.get_ident()
-        return link.execute("ECHO", "second")
+        return multiplexer.execute("ECHO", "second")
 
     def __enter__(self) -> None:
         self._lock.acquire()
@@ -108,19 +110,19 @@ class Held:
 
 
 def test_a_thread_may_be_given_the_lead_before_it_has_begun_to_wait(
-    link: Link, monkeypatch: pytest.MonkeyPatch
+    multiplexer: Multiplexer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    held = Held(link, monkeypatch)
+    held = Held(multiplexer, monkeypatch)
     with ThreadPoolExecutor(2) as threads:
-        first = threads.submit(link.execute, "ECHO", "first")
+        first = threads.submit(multiplexer.execute, "ECHO", "first")
         assert held.leads.wait(10)
-        second = threads.submit(held.follow, link)
+        second = threads.submit(held.follow, multiplexer)
         assert (first.result(10), second.result(10)) == ("first", "second")
-    assert link.execute("ECHO", "third") == "third"
+    assert multiplexer.execute("ECHO", "third") == "third"
 
 
 def test_whatever_goes_wrong_nobody_is_left_waiting(
-    link: Link, monkeypatch: pytest.MonkeyPatch
+    multiplexer: Multiplexer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Even what should never fail, such as closing a connection."""
     everybody = 8
@@ -128,17 +130,17 @@ def test_whatever_goes_wrong_nobody_is_left_waiting(
 
     def fail_once_all_are_in_line(calls: Sequence[Any]) -> None:
         if first_to_lead.acquire(blocking=False):
-            eventually(lambda: len(calls) + len(link._line) == everybody, "all in line")
+            eventually(lambda: len(calls) + len(multiplexer._line) == everybody, "all in line")
         raise ZeroDivisionError
 
     def fail() -> None:
         raise ZeroDivisionError
 
     with monkeypatch.context() as broken:
-        broken.setattr(link, "_exchange", fail_once_all_are_in_line)
-        broken.setattr(link, "_hang_up", fail)
+        broken.setattr(multiplexer, "_exchange", fail_once_all_are_in_line)
+        broken.setattr(multiplexer, "_hang_up", fail)
         with ThreadPoolExecutor(everybody) as threads:
-            asked = [threads.submit(link.execute, "ECHO", n) for n in range(everybody)]
+            asked = [threads.submit(multiplexer.execute, "ECHO", n) for n in range(everybody)]
             failures = [call.exception(10) for call in asked]
     assert {type(failure) for failure in failures} == {ZeroDivisionError}
-    assert link.execute("ECHO", "again") == "again"
+    assert multiplexer.execute("ECHO", "again") == "again"

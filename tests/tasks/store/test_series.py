@@ -11,10 +11,11 @@ import pytest
 
 from ml.serving.outcomes import Verdict
 from tasks.jobs.finished import Ended
-from tasks.jobs.lanes import Lane, Settled, Unit
+from tasks.jobs.lanes import Lane
 from tasks.jobs.model import Status
 from tasks.queue.consumer import LaneWorker
 from tasks.queue.counters import Counted, device_time, lines, tally
+from tasks.queue.units import Settled, Unit
 from tasks.store import keys
 from tasks.store.client import Store
 from tasks.store.scripts import LUA

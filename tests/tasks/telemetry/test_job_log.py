@@ -8,10 +8,11 @@ import pytest
 from structlog.testing import capture_logs
 
 from tasks.jobs.finished import Ended
-from tasks.jobs.lanes import Lane, Settled
+from tasks.jobs.lanes import Lane
 from tasks.jobs.model import Spec, Status
 from tasks.queue.consumer import LaneWorker
 from tasks.queue.counters import Counted, tally
+from tasks.queue.units import Settled
 from tasks.store.client import Store
 from tasks.telemetry.job_log import JobLog
 from tests.tasks.lanes import SINGLE, claim, put

@@ -7,12 +7,14 @@ from typing import Any
 
 import pytest
 
-from tasks.jobs.lanes import Lane, Unit
+from tasks.jobs.cancel import cancel_job
+from tasks.jobs.lanes import Lane
 from tasks.jobs.submit import Submission, new_job_id, submit
 from tasks.queue.consumer import LaneWorker
+from tasks.queue.units import Unit
 from tasks.store import keys
 from tasks.store.client import Store
-from tasks.store.scripts import CANCEL, SWEEP
+from tasks.store.scripts import SWEEP
 from tasks.webhooks.deliveries import (
     Delivery,
     Result,
@@ -106,7 +108,7 @@ def test_a_cancelled_job_an_expired_one_and_a_cached_answer_are_told_too(
 ) -> None:
     store.redis.hset(keys.hooks("o"), "we_1", ALL)
     cancelled = put(store).job_id
-    store.run(CANCEL, [cancelled, HOUR_MS], [keys.job(cancelled)])
+    cancel_job(store, cancelled)
     expired = put(store, replace(SINGLE, deadline_ms=1)).job_id
     while not sweep(store) and not deliveries_of(store, expired):
         pass

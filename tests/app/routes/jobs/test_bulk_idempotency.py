@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from flask.testing import FlaskClient
 
-from tasks.jobs.submit import new_digest
+from tasks.jobs.hashing import new_digest
 from tasks.store import keys
 from tasks.store.client import Store
 from tests.app.answers import job_in, problem_in

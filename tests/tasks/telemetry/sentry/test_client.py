@@ -23,7 +23,8 @@ from ml.serving.time_limit import CallTimeout
 from tasks.config.settings import Settings
 from tasks.config.version import RELEASE, VERSION
 from tasks.inference.failures import models_failed, tags_of
-from tasks.jobs.lanes import Payload, Unit
+from tasks.jobs.payload import Payload
+from tasks.queue.units import Unit
 from tasks.telemetry.sentry import client as sentry
 from tasks.telemetry.sentry.client import About
 from tasks.telemetry.sentry.failures import redis_failed, unexpected

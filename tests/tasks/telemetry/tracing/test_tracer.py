@@ -18,9 +18,10 @@ from tasks.jobs.model import Spec, Status
 from tasks.queue.consumer import LaneWorker
 from tasks.store.client import Store
 from tasks.telemetry.tracing import tracer as spans
-from tasks.telemetry.tracing.context import Kind, start_tracing, trace_id
+from tasks.telemetry.tracing.context import Kind, trace_id
 from tasks.telemetry.tracing.job_spans import QueueSpans
 from tasks.telemetry.tracing.rate_limit import TraceRate
+from tasks.telemetry.tracing.setup import start_tracing
 from tasks.telemetry.tracing.tracer import Tracer
 from tests.collector import Collector
 from tests.eventually import eventually

@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 
 from tasks.config.settings import Settings
-from tasks.jobs.lanes import Payload, Unit
+from tasks.jobs.payload import Payload
+from tasks.queue.units import Unit
 from tasks.webhooks.deliveries import Delivery, Result
 from tasks.webhooks.delivery.attempts import Attempt
 from tasks.webhooks.delivery.http_client import Reply

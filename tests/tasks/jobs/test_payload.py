@@ -5,7 +5,7 @@ from __future__ import annotations
 import orjson
 import pytest
 
-from tasks.jobs.lanes import Payload
+from tasks.jobs.payload import Payload
 
 TRACE = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
 INPUTS = [{"text": "hello"}]
