@@ -25,8 +25,8 @@ from tasks.jobs.lanes import Lane, Priority
 from tasks.jobs.model import Spec
 from tasks.jobs.read import read_job
 from tasks.jobs.submit import Submission, new_job_id, submit
-from tasks.queue.consumer import LaneWorker
-from tasks.queue.units import Settled
+from tasks.queue.consumer import Consumer
+from tasks.queue.units import SettledUnit
 from tasks.queue.wakeups import wake
 from tasks.store.client import Store, connect
 from tasks.webhooks.deliveries import deliveries_of
@@ -84,7 +84,7 @@ class Penstock(Sender):
 
     def __init__(self, fleet: Fleet, env: Mapping[str, str], endpoints: int) -> None:
         super().__init__(fleet, env, endpoints)
-        self._gpu = LaneWorker(self.store, Lane.GPU)
+        self._gpu = Consumer(self.store, Lane.GPU)
         self._celery = make_celery(self.settings)
 
     def queue(self, count: int) -> None:
@@ -94,7 +94,7 @@ class Penstock(Sender):
             moment = time.time()
             ids = [f"msg_{unit.job.removeprefix('job_')}_job" for unit in units]
             self.queued |= dict.fromkeys(ids, moment)
-            settled = [Settled(unit, [OUTCOME], {}) for unit in units]
+            settled = [SettledUnit(unit, [OUTCOME], {}) for unit in units]
             if self._gpu.commit(settled).wake:
                 wake(self._celery, Lane.WEBHOOKS)
 

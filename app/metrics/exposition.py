@@ -13,7 +13,7 @@ from app.metrics.cost import costs
 from app.metrics.counters import counts
 from app.metrics.drift import drift_metrics
 from ml.pipeline import Pipeline
-from tasks.queue.circuit_breakers import State, states
+from tasks.queue.circuit_breakers import BreakerState, states
 from tasks.status.cost import prices_of
 from tasks.status.health import Health, ages_s, examine
 from tasks.store import keys
@@ -94,12 +94,12 @@ def _webhook_attempts(attempts: Mapping[str, str]) -> Metric:
     return family
 
 
-def _breaker_states(breakers: Mapping[str, State]) -> Metric:
+def _breaker_states(breakers: Mapping[str, BreakerState]) -> Metric:
     family = GaugeMetricFamily(
         "penstock_breaker_state",
         "0 closed, 1 half-open, 2 open: the tier is passed over.",
         labels=["pipeline", "tier"],
     )
     for name, state in breakers.items():
-        family.add_metric(name.split("/"), list(State).index(state))
+        family.add_metric(name.split("/"), list(BreakerState).index(state))
     return family

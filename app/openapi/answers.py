@@ -13,7 +13,7 @@ from marshmallow.validate import OneOf, Range
 
 from tasks.jobs.lanes import Lane
 from tasks.jobs.model import Status
-from tasks.queue.circuit_breakers import State
+from tasks.queue.circuit_breakers import BreakerState
 from tasks.webhooks.deliveries import A_PING
 from tasks.webhooks.endpoints import DRIFT_EVENT, EVENTS, FAILING, GONE, OF_OWNER
 
@@ -196,7 +196,7 @@ class Deliveries(Shape):
 class Tier(Shape):
     name = _text("As in `options.min_tier` and in outputs.")
     timeout_ms = _ms("How long a batch may take; null: no limit.")
-    breaker = _text("open: the tier is passed over for now.", validate=OneOf(list(State)))
+    breaker = _text("open: the tier is passed over for now.", validate=OneOf(list(BreakerState)))
 
 
 class Pipeline(Shape):

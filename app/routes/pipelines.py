@@ -16,7 +16,7 @@ from app.services import services
 from ml.pipeline import Pipeline
 from tasks.drift import reports
 from tasks.jobs.lanes import Lane
-from tasks.queue.circuit_breakers import State, breaker_of, states
+from tasks.queue.circuit_breakers import BreakerState, breaker_name, states
 
 pipelines = Blueprint("pipelines", __name__, url_prefix="/v1/pipelines")
 
@@ -67,7 +67,7 @@ def _served(name: str) -> Pipeline:
     return here.pipelines[name]
 
 
-def card(pipeline: Pipeline, breakers: Mapping[str, State]) -> dict[str, Any]:
+def card(pipeline: Pipeline, breakers: Mapping[str, BreakerState]) -> dict[str, Any]:
     return {
         "name": pipeline.name,
         "version": pipeline.version,
@@ -75,7 +75,7 @@ def card(pipeline: Pipeline, breakers: Mapping[str, State]) -> dict[str, Any]:
             {
                 "name": tier.name,
                 "timeout_ms": tier.timeout_s * 1000,
-                "breaker": breakers[breaker_of(pipeline.name, tier.name)],
+                "breaker": breakers[breaker_name(pipeline.name, tier.name)],
             }
             for tier in pipeline.tiers
         ],

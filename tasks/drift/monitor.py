@@ -13,7 +13,7 @@ from ml.pipeline import Pipeline
 from tasks.drift.reports import take_turns
 from tasks.drift.sampler import Sampler
 from tasks.jobs.lanes import Lane
-from tasks.queue.consumer import LaneWorker
+from tasks.queue.consumer import Consumer
 from tasks.queue.wakeups import wake
 from tasks.telemetry.logs import get_logger
 
@@ -27,7 +27,7 @@ class DriftWatch(threading.Thread):
     """Beside the housekeeper, which must not wait for a comparison to keep its leases."""
 
     def __init__(
-        self, worker: LaneWorker, celery: Celery, sampler: Sampler, pipelines: Iterable[Pipeline]
+        self, worker: Consumer, celery: Celery, sampler: Sampler, pipelines: Iterable[Pipeline]
     ) -> None:
         super().__init__(name="drift", daemon=True)
         self._worker = worker

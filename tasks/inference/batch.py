@@ -10,7 +10,7 @@ from redis import Redis
 from ml.pipeline import Item, Options
 from ml.serving.runtime import Prepared, Runtime
 from tasks.jobs.result_cache import answer_key, look_up
-from tasks.queue.counters import Counted
+from tasks.queue.counters import CountedAnswer
 from tasks.queue.units import Unit
 
 
@@ -24,7 +24,7 @@ class Group:
 
     units: Sequence[Unit]
     runtime: Runtime
-    places: Sequence[int | Counted]
+    places: Sequence[int | CountedAnswer]
     keys: Sequence[str | None]
     prepared: Prepared
 
@@ -38,7 +38,7 @@ def gather(units: Sequence[Unit], runtime: Runtime, redis: Redis) -> Group:
         for item, answer in zip(items, brought, strict=True)
     ]
     known = look_up(redis, list({key: None for key in keys if key}))
-    places: list[int | Counted] = []
+    places: list[int | CountedAnswer] = []
     asked: dict[str, int] = {}
     questions: list[Item] = []
     question_keys: list[str | None] = []
@@ -46,7 +46,7 @@ def gather(units: Sequence[Unit], runtime: Runtime, redis: Redis) -> Group:
         if answer:
             places.append(answer)
         elif key in known:
-            places.append(Counted(known[key], cached=True))
+            places.append(CountedAnswer(known[key], cached=True))
         elif key in asked:
             places.append(asked[key])
         else:
@@ -58,11 +58,11 @@ def gather(units: Sequence[Unit], runtime: Runtime, redis: Redis) -> Group:
     return Group(units, runtime, places, question_keys, runtime.prepare(questions))
 
 
-def _brought(unit: Unit) -> Iterator[Counted | None]:
+def _brought(unit: Unit) -> Iterator[CountedAnswer | None]:
     """For each input the answer that another lane gave to it, if one did."""
     known = unit.payload.known
     for n in range(len(unit.payload.inputs)):
-        yield Counted(**known[str(n)]) if str(n) in known else None
+        yield CountedAnswer(**known[str(n)]) if str(n) in known else None
 
 
 def items_of(unit: Unit) -> Iterator[Item]:

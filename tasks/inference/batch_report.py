@@ -11,8 +11,8 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from ml.serving.outcomes import Verdict
-from tasks.queue.consumer import LaneWorker
-from tasks.queue.units import Settled, Unit
+from tasks.queue.consumer import Consumer
+from tasks.queue.units import SettledUnit, Unit
 from tasks.telemetry.logs import BATCHES, get_logger
 from tasks.telemetry.tracing.context import Attributes, Kind, is_sampled
 
@@ -25,7 +25,7 @@ MOST_NAMED = 128  # jobs, and requests, that a line or a span names; as many lin
 
 
 @dataclass(slots=True)
-class BatchStory:
+class BatchTimeline:
     """When it came to what, since the epoch by this machine's clock.
 
     calls: those of tiers, with their pipelines. commit_ns: when its commit began; it has ended when
@@ -40,16 +40,16 @@ class BatchStory:
         self.calls += [(pipeline, call) for call in calls]
 
 
-class BatchLog:
+class BatchReporter:
     """Tells the stories of one worker's batches."""
 
-    def __init__(self, worker: LaneWorker, tracer: Tracer | None) -> None:
+    def __init__(self, worker: Consumer, tracer: Tracer | None) -> None:
         self._lane = str(worker.lane)
         self._worker = worker.name
         self._tracer = tracer
         self._debugging = worker.store.settings.log_level == "DEBUG"
 
-    def tell(self, story: BatchStory, settled: Sequence[Settled], stale: int) -> None:
+    def tell(self, story: BatchTimeline, settled: Sequence[SettledUnit], stale: int) -> None:
         """stale: units that another worker had taken over."""
         end_ns, units = time.time_ns(), [one.unit for one in settled]
         if self._debugging:
@@ -57,7 +57,7 @@ class BatchLog:
         if self._tracer:
             self._trace(self._tracer, story, units, end_ns)
 
-    def _log(self, story: BatchStory, units: Sequence[Unit], stale: int, end_ns: int) -> None:
+    def _log(self, story: BatchTimeline, units: Sequence[Unit], stale: int, end_ns: int) -> None:
         log.debug(
             "batch committed",
             lane=self._lane,
@@ -73,7 +73,9 @@ class BatchLog:
             request_ids=_request_ids(units),
         )
 
-    def _trace(self, tracer: Tracer, story: BatchStory, units: Sequence[Unit], end_ns: int) -> None:
+    def _trace(
+        self, tracer: Tracer, story: BatchTimeline, units: Sequence[Unit], end_ns: int
+    ) -> None:
         """The batch is a trace of its own: it belongs to all of its jobs, so it links to them."""
         found = dict.fromkeys(u.payload.traceparent for u in units if u.payload.traceparent)
         traces = sorted(found, key=is_sampled, reverse=True)[:MOST_NAMED]

@@ -23,13 +23,13 @@ from ml.serving.runtime import Runtime
 from tasks.drift.sampler import Sampler
 from tasks.inference import settlement
 from tasks.inference.batch import Group, gather
-from tasks.inference.batch_report import BatchLog, BatchStory
+from tasks.inference.batch_report import BatchReporter, BatchTimeline
 from tasks.inference.failures import tags_of
 from tasks.inference.stopwatch import Stopwatch
-from tasks.queue.circuit_breakers import Breakers
-from tasks.queue.consumer import LaneWorker
-from tasks.queue.executor import AWAKE_MARGIN_MS, Work
-from tasks.queue.units import Settled, Unit
+from tasks.queue.circuit_breakers import CircuitBreakers
+from tasks.queue.consumer import Consumer
+from tasks.queue.executor import AWAKE_MARGIN_MS, LaneExecutor
+from tasks.queue.units import SettledUnit, Unit
 from tasks.queue.wakeups import wake
 from tasks.telemetry.logs import get_logger
 from tasks.telemetry.metrics.process import process_metrics
@@ -53,27 +53,27 @@ class Batch:
     """
 
     groups: Sequence[Group]
-    settled: Sequence[Settled]
+    settled: Sequence[SettledUnit]
     waiting: int
     suspect: bool
     began_ns: int
 
 
 @dataclass(frozen=True, slots=True)
-class Answered:
+class PredictedBatch:
     """Ready to be committed. spent: microseconds that tiers took, by series. story: for the log."""
 
-    settled: Sequence[Settled]
+    settled: Sequence[SettledUnit]
     spent: Mapping[str, int]
-    story: BatchStory
+    story: BatchTimeline
 
 
-class Inference(Work):
+class InferenceExecutor(LaneExecutor):
     """One pool child's path for the lanes gpu and cpu."""
 
     def __init__(
         self,
-        worker: LaneWorker,
+        worker: Consumer,
         runtimes: Mapping[str, Runtime],
         celery: Celery,
         reporter: Reporter | None = None,
@@ -81,13 +81,13 @@ class Inference(Work):
     ) -> None:
         super().__init__()
         self._reporter = reporter or Reporter(())
-        self._batches = BatchLog(worker, tracer)
+        self._batches = BatchReporter(worker, tracer)
         self._worker = worker
         self._runtimes = runtimes
         self._celery = celery
         self._settings = worker.store.settings
         self._batch_items = max(r.batch_items for r in runtimes.values())
-        self._breakers = Breakers(worker.store)
+        self._breakers = CircuitBreakers(worker.store)
         self._metrics = process_metrics()
         pipelines = [runtime.pipeline for runtime in runtimes.values()]
         self.sampler = Sampler(pipelines, self._settings.drift_samples)
@@ -130,7 +130,7 @@ class Inference(Work):
         finally:
             for thread in (self._ahead, self._behind):
                 thread.submit(int).result()  # one thread each: what was begun before is done now
-            if lost := self._worker.let_go():
+            if lost := self._worker.drop_leases():
                 log.warning("units left to their lease", units=lost, worker=self._worker.name)
 
     def _run_all(self) -> int:
@@ -168,7 +168,7 @@ class Inference(Work):
             if batch := self._claim(self._awake_ms):
                 return batch
             linger_s = self._settings.linger_ms / 1000
-            if not linger_s or not self._worker.wait_for_bell(linger_s):
+            if not linger_s or not self._worker.wait_for_notification(linger_s):
                 return self._claim(0)
         wake(self._celery, self._worker.lane)
         return None
@@ -190,7 +190,7 @@ class Inference(Work):
         for unit in units:
             by_pipeline[unit.payload.pipeline].append(unit)
         groups: list[Group] = []
-        settled: list[Settled] = []
+        settled: list[SettledUnit] = []
         for name, members in by_pipeline.items():
             if runtime := self._runtimes.get(name):
                 groups.append(gather(members, runtime, self._worker.store.redis))
@@ -199,9 +199,9 @@ class Inference(Work):
                 settled += settlement.fail(members, self._worker.lane, "unknown_pipeline", text)
         return Batch(groups, settled, waiting, any(unit.suspect for unit in units), began_ns)
 
-    def _predict(self, batch: Batch) -> Answered:
+    def _predict(self, batch: Batch) -> PredictedBatch:
         settled, spent = list(batch.settled), Counter[str]()
-        story = BatchStory(batch.began_ns)
+        story = BatchTimeline(batch.began_ns)
         with self._timed([unit for group in batch.groups for unit in group.units]):
             for group in batch.groups:
                 answers, took, calls = settlement.run(
@@ -212,7 +212,7 @@ class Inference(Work):
                 settled += answers
                 spent += took
                 story.add(group.runtime.pipeline.name, calls)
-        return Answered(settled, spent, story)
+        return PredictedBatch(settled, spent, story)
 
     @contextmanager
     def _timed(self, units: Sequence[Unit]) -> Iterator[None]:
@@ -226,7 +226,7 @@ class Inference(Work):
             del self._under_way[thread]
             self.note(self.doing)
 
-    def _commit(self, answered: Answered) -> None:
+    def _commit(self, answered: PredictedBatch) -> None:
         """Commit, through a restart of Redis if need be: until the leases are lost anyway."""
         give_up = time.monotonic() + self._settings.lease_ms / 1000
         answered.story.commit_ns = time.time_ns()

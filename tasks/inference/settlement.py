@@ -13,14 +13,14 @@ from tasks.drift.sampler import Sampler
 from tasks.inference import failures
 from tasks.inference.batch import Group
 from tasks.jobs.result_cache import may_keep
-from tasks.queue.circuit_breakers import Breakers, breaker_of
-from tasks.queue.counters import Answer, Counted, device_time, tally
-from tasks.queue.units import Onward, Settled, Unit
+from tasks.queue.circuit_breakers import CircuitBreakers, breaker_name
+from tasks.queue.counters import Answer, CountedAnswer, count_unit, device_time
+from tasks.queue.units import Escalation, SettledUnit, Unit
 
 
 def run(
-    group: Group, breakers: Breakers, lane: str, sampler: Sampler
-) -> tuple[list[Settled], Counter[str], Sequence[Verdict]]:
+    group: Group, breakers: CircuitBreakers, lane: str, sampler: Sampler
+) -> tuple[list[SettledUnit], Counter[str], Sequence[Verdict]]:
     """Run a group's questions and hand every unit its outcomes, in input order.
 
     Returns them, the microseconds that each tier took, by series, and the calls of tiers.
@@ -30,20 +30,20 @@ def run(
     """
     pipeline = group.runtime.pipeline
     tiers = [tier.name for tier in group.runtime.cascade.tiers]
-    ran = group.runtime.run(group.prepared, skip=breakers.closed_to(pipeline.name, tiers))
+    ran = group.runtime.run(group.prepared, skip=breakers.tiers_to_skip(pipeline.name, tiers))
     breakers.record(pipeline.name, ran.verdicts)
     sampler.see(pipeline.name, group.prepared, [_final(outcome) for outcome in ran.outcomes])
     if ran.failures:
         asking, questions = _asking(group), group.prepared.items
         failures.models_failed(ran.failures, asking.__getitem__, lambda n: questions[n].input)
-    opened = breakers.has_opened(pipeline.name, pipeline.tiers[0].name)
+    opened = breakers.is_open(pipeline.name, pipeline.tiers[0].name)
     spent = device_time(pipeline.name, lane, ran.verdicts)
     return list(_settle(group, ran.outcomes, lane, spent.total(), opened)), spent, ran.verdicts
 
 
 def _settle(
     group: Group, outcomes: Sequence[Outcome], lane: str, spent_us: int, opened: bool
-) -> Iterator[Settled]:
+) -> Iterator[SettledUnit]:
     """What becomes of each unit. opened: the breaker of the best tier."""
     pipeline = group.runtime.pipeline
     answers = [_as_answer(outcome) for outcome in outcomes]
@@ -55,19 +55,19 @@ def _settle(
         own = list(islice(places, len(unit.payload.inputs)))
         items = [
             place
-            if isinstance(place, Counted)
-            else Counted(
+            if isinstance(place, CountedAnswer)
+            else CountedAnswer(
                 _degraded(answers[place], _why(unit, place in unsure, opened), pipeline),
                 asked=bool(group.keys[place]),
             )
             for place in own
         ]
-        onward = None if unit.reason else _onward(unit, own, items, unsure, pipeline)
+        escalation = None if unit.reason else _onward(unit, own, items, unsure, pipeline)
         computed = sum(isinstance(place, int) for place in own)
         cached = bool(own) and all(item.cached for item in items)
         _insert_rejected(items, unit)
-        counts = tally(pipeline.name, lane, items, round(computed * share_us))
-        yield Settled(unit, [item.answer for item in items], keep, cached, counts, onward)
+        counts = count_unit(pipeline.name, lane, items, round(computed * share_us))
+        yield SettledUnit(unit, [item.answer for item in items], keep, cached, counts, escalation)
         keep = {}
 
 
@@ -84,11 +84,11 @@ def _to_keep(group: Group, answers: Sequence[Answer], unsure: Collection[int]) -
 
 def _onward(
     unit: Unit,
-    own: Sequence[int | Counted],
-    items: Sequence[Counted],
+    own: Sequence[int | CountedAnswer],
+    items: Sequence[CountedAnswer],
     unsure: Collection[int],
     pipeline: Pipeline,
-) -> Onward | None:
+) -> Escalation | None:
     """What the gpu lane is asked, if anything: the unit, with the answers that may stand."""
     asked = [isinstance(place, int) and place in unsure for place in own]
     if not any(asked):
@@ -98,8 +98,8 @@ def _onward(
         for n, item in enumerate(items)
         if not asked[n]
     }
-    best = breaker_of(pipeline.name, pipeline.tiers[0].name)
-    return Onward(replace(unit.payload, known=known), best)
+    best = breaker_name(pipeline.name, pipeline.tiers[0].name)
+    return Escalation(replace(unit.payload, known=known), best)
 
 
 def _why(unit: Unit, unsure: bool, opened: bool) -> str | None:
@@ -125,10 +125,10 @@ def _asking(group: Group) -> dict[int, Unit]:
     return found
 
 
-def _insert_rejected(items: list[Counted], unit: Unit) -> None:
+def _insert_rejected(items: list[CountedAnswer], unit: Unit) -> None:
     """The inputs that were not valid fail in their places, so that a line answers each."""
     for place, error in sorted(unit.payload.rejected.items(), key=lambda pair: int(pair[0])):
-        items.insert(int(place), Counted({"output": None, "error": error}))
+        items.insert(int(place), CountedAnswer({"output": None, "error": error}))
 
 
 def _degraded(answer: Answer, why: str | None, pipeline: Pipeline) -> Answer:
@@ -140,12 +140,12 @@ def _degraded(answer: Answer, why: str | None, pipeline: Pipeline) -> Answer:
     return {**answer, "output": output | {"degraded": True, "reason": "; ".join(reasons)}}
 
 
-def fail(units: Sequence[Unit], lane: str, code: str, message: str) -> Iterator[Settled]:
+def fail(units: Sequence[Unit], lane: str, code: str, message: str) -> Iterator[SettledUnit]:
     """Settle units that no model can answer."""
     outcome = {"output": None, "error": {"code": code, "message": message}}
     for unit in units:
-        counts = tally(unit.payload.pipeline, lane, [Counted(outcome)] * unit.items, 0)
-        yield Settled(unit, [outcome] * unit.items, {}, tally=counts)
+        counts = count_unit(unit.payload.pipeline, lane, [CountedAnswer(outcome)] * unit.items, 0)
+        yield SettledUnit(unit, [outcome] * unit.items, {}, counters=counts)
 
 
 def _as_answer(outcome: Outcome) -> Answer:

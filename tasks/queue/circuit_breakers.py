@@ -28,17 +28,17 @@ from tasks.telemetry.logs import get_logger
 log = get_logger(__name__)
 
 
-class State(StrEnum):
+class BreakerState(StrEnum):
     CLOSED = "closed"
     HALF_OPEN = "half_open"
     OPEN = "open"
 
 
-def breaker_of(pipeline: str, tier: str) -> str:
+def breaker_name(pipeline: str, tier: str) -> str:
     return f"{pipeline}/{tier}"
 
 
-def states(store: Store, pipelines: Iterable[Pipeline]) -> dict[str, State]:
+def states(store: Store, pipelines: Iterable[Pipeline]) -> dict[str, BreakerState]:
     """The state of every tier's breaker, by name.
 
     Raises:
@@ -51,16 +51,16 @@ def states(store: Store, pipelines: Iterable[Pipeline]) -> dict[str, State]:
 
 def states_of(
     known: Mapping[str, str], now_ms: int, pipelines: Iterable[Pipeline]
-) -> dict[str, State]:
+) -> dict[str, BreakerState]:
     """The same from ps:breakers as it stood at that moment."""
     return {
         name: _state(known.get(name), now_ms)
         for pipeline in pipelines
-        for name in (breaker_of(pipeline.name, tier.name) for tier in pipeline.tiers)
+        for name in (breaker_name(pipeline.name, tier.name) for tier in pipeline.tiers)
     }
 
 
-class Breakers:
+class CircuitBreakers:
     """A worker's side: which tiers to pass over, and what became of those that were called."""
 
     def __init__(self, store: Store) -> None:
@@ -71,17 +71,17 @@ class Breakers:
         """Take over what a claim brought: breakers with failures, as Redis keeps them."""
         self._known = known
 
-    def closed_to(self, pipeline: str, tiers: Iterable[str]) -> frozenset[str]:
+    def tiers_to_skip(self, pipeline: str, tiers: Iterable[str]) -> frozenset[str]:
         """Which of `tiers` must not be called now; one whose turn it is to be probed may be.
 
         tiers: those that run here. Asking for another would take its turn from who runs it.
         """
-        tripped = [tier for tier in tiers if self.has_opened(pipeline, tier)]
+        tripped = [tier for tier in tiers if self.is_open(pipeline, tier)]
         return frozenset(tier for tier in tripped if not self._may_probe(pipeline, tier))
 
-    def has_opened(self, pipeline: str, tier: str) -> bool:
+    def is_open(self, pipeline: str, tier: str) -> bool:
         """Whether the tier's breaker was open, or half-open, at the last claim."""
-        known = self._known.get(breaker_of(pipeline, tier))
+        known = self._known.get(breaker_name(pipeline, tier))
         return known is not None and not known.endswith(" 0")
 
     def record(self, pipeline: str, verdicts: Iterable[Verdict]) -> None:
@@ -91,7 +91,7 @@ class Breakers:
         """
         failing = {name for name in self._known if name.startswith(f"{pipeline}/")}
         for verdict in verdicts:
-            name = breaker_of(pipeline, verdict.tier)
+            name = breaker_name(pipeline, verdict.tier)
             if verdict.answered and name not in failing:
                 continue
             (failing.discard if verdict.answered else failing.add)(name)
@@ -109,7 +109,7 @@ class Breakers:
             log.warning("breaker closed" if answered else "breaker opened", breaker=name)
 
     def _may_probe(self, pipeline: str, tier: str) -> bool:
-        name, cool_down_ms = breaker_of(pipeline, tier), self._store.settings.breaker_cool_down_ms
+        name, cool_down_ms = breaker_name(pipeline, tier), self._store.settings.breaker_cool_down_ms
         try:
             return bool(self._store.run(BREAKER_PROBE, [name, cool_down_ms]))
         except RedisError as error:
@@ -117,7 +117,7 @@ class Breakers:
             return False
 
 
-def _state(known: str | None, now_ms: int) -> State:
+def _state(known: str | None, now_ms: int) -> BreakerState:
     if known is None or known.endswith(" 0"):
-        return State.CLOSED
-    return State.OPEN if now_ms < int(known.partition(" ")[2]) else State.HALF_OPEN
+        return BreakerState.CLOSED
+    return BreakerState.OPEN if now_ms < int(known.partition(" ")[2]) else BreakerState.HALF_OPEN

@@ -13,8 +13,8 @@ import orjson
 
 from tasks.jobs.finished import Ended
 from tasks.jobs.lanes import Lane
-from tasks.queue.counters import Tally, lines
-from tasks.queue.units import Settled, Unit
+from tasks.queue.counters import UnitCounters, lines
+from tasks.queue.units import SettledUnit, Unit
 from tasks.store import keys
 from tasks.store.client import Store
 from tasks.store.scripts import CLAIM, COMMIT, DEREGISTER, RELEASE, RENEW, Arg
@@ -38,7 +38,7 @@ class Claim:
 
 
 @dataclass(frozen=True, slots=True)
-class Committed:
+class CommitResult:
     """stale: units that had been lost to another worker. wake: lanes whose workers wait for it."""
 
     stale: int
@@ -46,7 +46,7 @@ class Committed:
     ended: Sequence[Ended] = ()
 
 
-class LaneWorker:
+class Consumer:
     """One process's standing in one lane. Thread-safe: the housekeeper renews while others run."""
 
     def __init__(self, store: Store, lane: Lane) -> None:
@@ -79,12 +79,14 @@ class LaneWorker:
         states = dict(zip(breakers[::2], breakers[1::2], strict=True))
         return Claim(units, waiting, states, [Ended.read(raw) for raw in ended])
 
-    def wait_for_bell(self, seconds: float) -> bool:
+    def wait_for_notification(self, seconds: float) -> bool:
         """Wait until somebody rings for this lane; False if it stayed silent."""
         seconds = max(seconds, 0.002)  # Redis 6 takes a millisecond for ever
         return self.store.redis.blpop([keys.bell(self.lane)], timeout=seconds) is not None
 
-    def commit(self, batch: Sequence[Settled], spent: Mapping[str, int] | None = None) -> Committed:
+    def commit(
+        self, batch: Sequence[SettledUnit], spent: Mapping[str, int] | None = None
+    ) -> CommitResult:
         """Store outcomes. spent: microseconds devices ran for them, see `tasks.queue.counters`."""
         settings = self.store.settings
         args: list[Arg] = [
@@ -96,7 +98,7 @@ class LaneWorker:
         with self._commit_s.time():
             stale, wake, ended = self.store.run(COMMIT, args)
         self.forget(settled.unit for settled in batch)
-        return Committed(stale, [Lane(lane) for lane in wake], _read_ended(ended, batch))
+        return CommitResult(stale, [Lane(lane) for lane in wake], _read_ended(ended, batch))
 
     def release(self, units: Sequence[Unit]) -> None:
         """Hand units back unrun, so that another worker takes them at once."""
@@ -105,7 +107,7 @@ class LaneWorker:
         self.store.run(RELEASE, [self.lane, self.name, lease_ms, *places])
         self.forget(units)
 
-    def let_go(self) -> int:
+    def drop_leases(self) -> int:
         """Renew nothing that is still held, so that its leases run out; returns how many units."""
         with self._lock:
             held = len(self._held)
@@ -122,7 +124,7 @@ class LaneWorker:
         lost: list[str] = self.store.run(RENEW, [member, self.name, lease_ms, *places])
         return lost
 
-    def leave(self) -> None:
+    def deregister(self) -> None:
         """Take this worker off the lists, at the end of a process in good order."""
         self.store.run(DEREGISTER, [self.lane, self.name])
 
@@ -133,23 +135,23 @@ class LaneWorker:
                 self._held.pop(unit.entry, None)
 
 
-def _read_ended(ended: Sequence[Sequence[str | None]], batch: Sequence[Settled]) -> list[Ended]:
+def _read_ended(ended: Sequence[Sequence[str | None]], batch: Sequence[SettledUnit]) -> list[Ended]:
     alone = {s.unit.job: s.outcomes[0] for s in batch if len(s.outcomes) == 1}
     return [Ended.read(raw, alone) for raw in ended]
 
 
-def _commit_args(settled: Settled) -> Iterator[Arg]:
+def _commit_args(settled: SettledUnit) -> Iterator[Arg]:
     unit = settled.unit
     yield from (*unit.place, unit.items, unit.bytes)
     yield from (settled.failed, orjson.dumps(settled.outcomes), int(settled.cached))
-    tally = settled.tally or Tally(join(unit.payload.pipeline, NONE, NONE))
-    yield from (tally.from_cache, tally.device_us, tally.answered, tally.counts)
-    if onward := settled.onward:
-        yield from (onward.payload.dump(), onward.left, onward.breaker)
+    counters = settled.counters or UnitCounters(join(unit.payload.pipeline, NONE, NONE))
+    yield from (counters.from_cache, counters.device_us, counters.answered, counters.counts)
+    if escalation := settled.escalation:
+        yield from (escalation.payload.dump(), escalation.left, escalation.breaker)
     else:
         yield from (b"", 0, "")
 
 
-def _cache_args(settled: Settled) -> Iterator[str | bytes]:
+def _cache_args(settled: SettledUnit) -> Iterator[str | bytes]:
     for key, outcome in settled.answers.items():
         yield from (key, orjson.dumps([outcome]))

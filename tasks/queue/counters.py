@@ -19,7 +19,7 @@ Answer = Mapping[str, Any]  # {"output": ..., "error": ...}
 
 
 @dataclass(frozen=True, slots=True)
-class Tally:
+class UnitCounters:
     """What one unit adds, if its commit is taken.
 
     answered: pipeline|tier|model version of its answers, for the durations of its job. counts: a
@@ -33,7 +33,7 @@ class Tally:
 
 
 @dataclass(frozen=True, slots=True)
-class Counted:
+class CountedAnswer:
     """One item's answer, as it is counted.
 
     cached: it was known. asked: it was looked up among the known ones, but had to be computed.
@@ -44,7 +44,9 @@ class Counted:
     asked: bool = False
 
 
-def tally(pipeline: str, lane: str, items: Sequence[Counted], device_us: int) -> Tally:
+def count_unit(
+    pipeline: str, lane: str, items: Sequence[CountedAnswer], device_us: int
+) -> UnitCounters:
     """Count a unit's answers."""
     counts: Counter[str] = Counter()
     for kind, number in Counter(map(_kind, items)).items():
@@ -53,7 +55,7 @@ def tally(pipeline: str, lane: str, items: Sequence[Counted], device_us: int) ->
     _add_confidences(counts, pipeline, items)
     known = {(_tier(item), _version(item)) for item in items if item.answer["output"]}
     tier, version = known.pop() if len(known) == 1 else (MIXED if known else NONE,) * 2
-    return Tally(
+    return UnitCounters(
         join(pipeline, tier, version),
         lines(counts),
         sum(item.cached for item in items),
@@ -88,7 +90,7 @@ class _Kind(NamedTuple):
     looked_up: str
 
 
-def _kind(item: Counted) -> _Kind:
+def _kind(item: CountedAnswer) -> _Kind:
     output = item.answer["output"]
     looked_up = "cache_hits" if item.cached else "cache_misses" if item.asked else ""
     if output is None:
@@ -119,7 +121,7 @@ def _series(pipeline: str, lane: str, kind: _Kind) -> tuple[str, ...]:
     return tuple(found)
 
 
-def _add_confidences(counts: Counter[str], pipeline: str, items: Sequence[Counted]) -> None:
+def _add_confidences(counts: Counter[str], pipeline: str, items: Sequence[CountedAnswer]) -> None:
     """In millionths, as all sums that are no whole numbers."""
     sums: dict[tuple[str, str], float] = defaultdict(float)
     for item in items:
@@ -130,9 +132,9 @@ def _add_confidences(counts: Counter[str], pipeline: str, items: Sequence[Counte
         counts[join("confidence", pipeline, tier, version, "sum")] += max(0, round(total * 1e6))
 
 
-def _tier(item: Counted) -> str:
+def _tier(item: CountedAnswer) -> str:
     return str(item.answer["output"].get("tier", NONE))
 
 
-def _version(item: Counted) -> str:
+def _version(item: CountedAnswer) -> str:
     return str(item.answer["output"].get("model_version", NONE))

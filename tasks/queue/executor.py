@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 AWAKE_MARGIN_MS = 25  # a batch longer than this leaves its lane to be woken for others
 
 
-class Work(ABC):
+class LaneExecutor(ABC):
     """Drains a lane when it is woken; one thread at a time."""
 
     def __init__(self) -> None:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from tasks.jobs.payload import Payload
-from tasks.queue.counters import Tally
+from tasks.queue.counters import UnitCounters
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +51,7 @@ class Unit:
 
 
 @dataclass(frozen=True, slots=True)
-class Onward:
+class Escalation:
     """What the gpu lane is asked of a unit, while it has a worker and `breaker` is not open."""
 
     payload: Payload
@@ -64,7 +64,7 @@ class Onward:
 
 
 @dataclass(frozen=True, slots=True)
-class Settled:
+class SettledUnit:
     """A unit that was run: one outcome per item, in input order, and what may be cached of it.
 
     tally: what it adds to the counts; a unit that went to no pipeline has none. onward: where it
@@ -75,8 +75,8 @@ class Settled:
     outcomes: Sequence[Mapping[str, Any]]  # {"output": ..., "error": ...}
     answers: Mapping[str, Mapping[str, Any]]  # cache key -> outcome
     cached: bool = False
-    tally: Tally | None = None
-    onward: Onward | None = None
+    counters: UnitCounters | None = None
+    escalation: Escalation | None = None
 
     @property
     def failed(self) -> int:

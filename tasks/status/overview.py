@@ -10,7 +10,7 @@ from ml.pipeline import Pipeline
 from tasks.jobs.lanes import Lane
 from tasks.jobs.listing import newest_jobs
 from tasks.jobs.model import Job
-from tasks.queue.circuit_breakers import State, states_of
+from tasks.queue.circuit_breakers import BreakerState, states_of
 from tasks.status.health import Health, ask, health_of
 from tasks.store import keys
 from tasks.store.client import Store
@@ -33,7 +33,7 @@ class Overview:
     ages_s: Mapping[str, float]
     series: Mapping[str, str]
     attempts: Mapping[str, int]
-    breakers: Mapping[str, State]
+    breakers: Mapping[str, BreakerState]
     jobs: Sequence[Job]
 
 

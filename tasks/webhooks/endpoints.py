@@ -18,7 +18,7 @@ from tasks.jobs.model import Status
 from tasks.store import keys
 from tasks.store.client import Store
 from tasks.store.scripts import PUT_ENDPOINT, Arg
-from tasks.webhooks.signing_secrets import Sealed, opened, rotated
+from tasks.webhooks.signing_secrets import SealedSecret, opened, rotated
 
 EVENTS = tuple(f"job.{status}" for status in Status if status.is_terminal)
 DRIFT_EVENT = "pipeline.drift"  # of no job; for keys with the scope admin, and not by default
@@ -53,14 +53,14 @@ class Endpoint:
     created: int
     secrets: tuple[str, ...] = field(repr=False)
     disabled_reason: str | None = None
-    kept: tuple[Sealed, ...] = field(repr=False, default=())
+    kept: tuple[SealedSecret, ...] = field(repr=False, default=())
 
     @classmethod
     def read(
         cls, settings: Settings, owner: str, endpoint_id: str, text: str, now: int
     ) -> Endpoint:
         fields = orjson.loads(text)
-        kept = tuple(Sealed(**one) for one in fields.pop("secrets"))
+        kept = tuple(SealedSecret(**one) for one in fields.pop("secrets"))
         fields["events"] = tuple(fields["events"])
         signing = opened(kept, settings.webhook_key, now)
         return cls(id=endpoint_id, owner=owner, secrets=signing, kept=kept, **fields)

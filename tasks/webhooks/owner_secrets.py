@@ -12,7 +12,7 @@ import orjson
 
 from tasks.store import keys
 from tasks.store.client import Store
-from tasks.webhooks.signing_secrets import Sealed, opened, rotated
+from tasks.webhooks.signing_secrets import SealedSecret, opened, rotated
 
 OPERATOR = "default"  # the owner of PENSTOCK_API_KEY's jobs
 
@@ -77,5 +77,5 @@ def rotate_job_secrets(store: Store, owner: str) -> tuple[str, ...]:
     return job_secrets(store, owner)
 
 
-def _kept(text: str) -> tuple[Sealed, ...]:
-    return tuple(Sealed(**one) for one in orjson.loads(text))
+def _kept(text: str) -> tuple[SealedSecret, ...]:
+    return tuple(SealedSecret(**one) for one in orjson.loads(text))

@@ -29,7 +29,7 @@ def new_secret() -> str:
 
 
 @dataclass(frozen=True, slots=True)
-class Sealed:
+class SealedSecret:
     """A secret as Redis has it. Times are Redis microseconds; expires: None for the newest."""
 
     sealed: str
@@ -41,25 +41,29 @@ def seal(secret: str, key: str) -> str:
     return _fernet(key).encrypt(secret.encode()).decode()
 
 
-def opened(kept: Sequence[Sealed], key: str, now: int) -> tuple[str, ...]:
+def opened(kept: Sequence[SealedSecret], key: str, now: int) -> tuple[str, ...]:
     """The secrets that sign at `now`, newest first; without those sealed under another key."""
     live = (one for one in kept if one.expires is None or now < one.expires)
     found = (_open(one.sealed, key) for one in live)
     return tuple(secret for secret in found if secret)
 
 
-def rotated(kept: Sequence[Sealed], key: str, now: int, grace_s: int) -> tuple[Sealed, ...]:
+def rotated(
+    kept: Sequence[SealedSecret], key: str, now: int, grace_s: int
+) -> tuple[SealedSecret, ...]:
     """A new secret before those that still sign: the last one for `grace_s` more seconds.
 
     No more than MOST_SIGNING: whoever rotates more often loses the oldest.
     """
     until = now + grace_s * 1_000_000
     older = [
-        Sealed(one.sealed, one.created, until if one.expires is None else min(one.expires, until))
+        SealedSecret(
+            one.sealed, one.created, until if one.expires is None else min(one.expires, until)
+        )
         for one in kept
         if one.expires is None or now < one.expires
     ]
-    return (Sealed(seal(new_secret(), key), now), *older[: MOST_SIGNING - 1])
+    return (SealedSecret(seal(new_secret(), key), now), *older[: MOST_SIGNING - 1])
 
 
 @lru_cache(4096)

@@ -19,8 +19,8 @@ from tasks.telemetry.logs import configure_logs, get_logger
 from tasks.telemetry.sentry import client as sentry
 from tasks.worker import crash_reports, devices, failures
 from tasks.worker.child import Child
-from tasks.worker.graceful_exit import hold_back
-from tasks.worker.heartbeat import Guard, Pulse
+from tasks.worker.graceful_exit import block_sigterm
+from tasks.worker.heartbeat import HeartbeatMonitor, SharedHeartbeats
 
 log = get_logger(__name__)
 
@@ -32,8 +32,8 @@ def build(settings: Settings, lane: Lane) -> Celery:
     celery.conf.worker_autoscaler = follows(settings, lane)
     children: list[Child] = []
     parent = os.getpid()
-    pulse = Pulse(devices.most_children(settings, lane))
-    guard = Guard(pulse, settings)
+    pulse = SharedHeartbeats(devices.most_children(settings, lane))
+    guard = HeartbeatMonitor(pulse, settings)
 
     @celery.task(name=RUN_BATCHES)
     def run_batches(_lane: str) -> None:
@@ -48,7 +48,7 @@ def build(settings: Settings, lane: Lane) -> Celery:
     @worker_process_init.connect(weak=False)
     def start(**_: object) -> None:
         if devices.scales(settings, lane):
-            hold_back()
+            block_sigterm()
         configure_logs(settings)
         sentry.install(settings, "worker", CeleryIntegration(propagate_traces=False), lane=lane)
         try:

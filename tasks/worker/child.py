@@ -16,9 +16,9 @@ from redis import RedisError
 from ml.serving.device_faults import DeviceLost
 from tasks.config.settings import Settings
 from tasks.drift.monitor import DriftWatch
-from tasks.inference.executor import Inference
+from tasks.inference.executor import InferenceExecutor
 from tasks.jobs.lanes import Lane
-from tasks.queue.consumer import LaneWorker
+from tasks.queue.consumer import Consumer
 from tasks.queue.wakeups import wake
 from tasks.store.client import Store, connect
 from tasks.telemetry.flower.job_events import flower_sinks
@@ -30,16 +30,16 @@ from tasks.telemetry.sinks import Reporter, Sink
 from tasks.telemetry.tracing.job_spans import QueueSpans
 from tasks.telemetry.tracing.setup import start_tracing
 from tasks.worker import devices, failures
-from tasks.worker.graceful_exit import Retirer
-from tasks.worker.heartbeat import Pulse
-from tasks.worker.maintenance import Housekeeper
+from tasks.worker.graceful_exit import GracefulExit
+from tasks.worker.heartbeat import SharedHeartbeats
+from tasks.worker.maintenance import Maintenance
 from tasks.worker.poller import FallbackPoller
 from tasks.worker.utilization import Utilization, share_of
 from tasks.worker.watchdog import Watchdog
 
 if TYPE_CHECKING:
     from tasks.telemetry.tracing.tracer import Tracer
-    from tasks.webhooks.delivery.executor import Webhooks
+    from tasks.webhooks.delivery.executor import DeliveryExecutor
 
 log = get_logger(__name__)
 
@@ -50,36 +50,36 @@ class Child:
     """What one pool child holds: its place in the lane, its models, its housekeeper."""
 
     def __init__(
-        self, settings: Settings, lane: Lane, celery: Celery, parent: int, pulse: Pulse
+        self, settings: Settings, lane: Lane, celery: Celery, parent: int, pulse: SharedHeartbeats
     ) -> None:
         started = time.monotonic()
         index: int = current_process().index  # type: ignore[attr-defined]
         pulse.begin(index)
         device = devices.pin(settings, lane, index)
         self.celery = celery
-        self.worker = LaneWorker(Store(connect(settings, 4), settings), lane)
+        self.worker = Consumer(Store(connect(settings, 4), settings), lane)
         self.tracer = start_tracing(settings, lane, self.worker.name)
         reporter = Reporter(sinks(settings, celery, self.worker, self.tracer))
-        self.work: Inference | Webhooks
+        self.work: InferenceExecutor | DeliveryExecutor
         worked_s = None
         if lane is Lane.WEBHOOKS:
             self.work = load_webhooks(self.worker, celery, self.tracer)
         else:
             runtimes = load_runtimes(settings, lane, device)
-            self.work = Inference(self.worker, runtimes, celery, reporter, self.tracer)
+            self.work = InferenceExecutor(self.worker, runtimes, celery, reporter, self.tracer)
             worked_s = partial(getattr, self.work, "worked_s")
         self.work.note = partial(pulse.note, index)
         self.goodbye = partial(pulse.end, index)
-        self.threads: list[DriftWatch | Housekeeper | FallbackPoller | Watchdog | Utilization] = [
+        self.threads: list[DriftWatch | Maintenance | FallbackPoller | Watchdog | Utilization] = [
             FallbackPoller(self.work, self.run_batches, settings),
             Watchdog(self.work, partial(pulse.beat, index), settings, self.goodbye),
-            Housekeeper(self.worker, celery, parent, reporter, worked_s),
+            Maintenance(self.worker, celery, parent, reporter, worked_s),
         ]
         if worked_s:
             name = devices.name_of(settings, lane, index)
             share = share_of(device, worked_s)
             self.threads.append(Utilization(lane, name, share))
-        if isinstance(self.work, Inference):
+        if isinstance(self.work, InferenceExecutor):
             pipelines = [runtime.pipeline for runtime in runtimes.values()]
             self.threads.append(DriftWatch(self.worker, celery, self.work.sampler, pipelines))
         seconds = round(time.monotonic() - started, 2)
@@ -90,7 +90,7 @@ class Child:
             thread.start()
         settings, lane = self.worker.store.settings, self.worker.lane
         if devices.scales(settings, lane):
-            Retirer(self.work, self.retire, settings.hard_limit_s).start()
+            GracefulExit(self.work, self.retire, settings.hard_limit_s).start()
             wake(self.celery, lane)  # those that there are may go round among the others, all busy
 
     def run_batches(self) -> int:
@@ -114,12 +114,12 @@ class Child:
         os._exit(0)
 
     def stop(self) -> None:
-        if not isinstance(self.work, Inference):
+        if not isinstance(self.work, InferenceExecutor):
             self.work.stop()  # first, as it needs its leases until the end
         for thread in self.threads:
             thread.stop()
         try:
-            self.worker.leave()
+            self.worker.deregister()
         except RedisError as error:
             log.warning("left without saying so", error=str(error))
         if self.tracer:
@@ -127,7 +127,7 @@ class Child:
 
 
 def sinks(
-    settings: Settings, celery: Celery, worker: LaneWorker, tracer: Tracer | None
+    settings: Settings, celery: Celery, worker: Consumer, tracer: Tracer | None
 ) -> list[Sink]:
     """Who is told of the jobs that this child ends."""
     logs: list[Sink] = [JobLog(worker.name)] if settings.log_jobs else []
@@ -135,13 +135,13 @@ def sinks(
     return [*logs, *spans, *flower_sinks(celery, settings, worker.lane)]
 
 
-def load_webhooks(worker: LaneWorker, celery: Celery, tracer: Tracer | None) -> Webhooks:
+def load_webhooks(worker: Consumer, celery: Celery, tracer: Tracer | None) -> DeliveryExecutor:
     """The HTTP client, and the process made fit for it; other lanes' workers do without."""
-    from tasks.webhooks.delivery.executor import Webhooks  # noqa: PLC0415
+    from tasks.webhooks.delivery.executor import DeliveryExecutor  # noqa: PLC0415
 
     say_where_webhooks_may_go(worker.store.settings)
     allow_many_connections()
-    webhooks = Webhooks(worker, celery, tracer=tracer)
+    webhooks = DeliveryExecutor(worker, celery, tracer=tracer)
     spare_the_garbage_collector()
     return webhooks
 

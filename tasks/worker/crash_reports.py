@@ -8,12 +8,12 @@ from typing import Any
 from billiard.pool import EX_RECYCLE
 
 from tasks.worker import failures
-from tasks.worker.heartbeat import Pulse
+from tasks.worker.heartbeat import SharedHeartbeats
 
 GOOD_ENDS = (0, EX_RECYCLE, -signal.SIGTERM)
 
 
-def watch(pool: Any, pulse: Pulse) -> None:
+def watch(pool: Any, pulse: SharedHeartbeats) -> None:
     """Tell of children that neither were told to end nor said why.
 
     pool: billiard's, whose `on_process_down` is called in the parent with a process that ended.

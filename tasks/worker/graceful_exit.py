@@ -13,7 +13,7 @@ import time
 from collections.abc import Callable
 from typing import Final
 
-from tasks.queue.executor import Work
+from tasks.queue.executor import LaneExecutor
 from tasks.telemetry.logs import get_logger
 
 log = get_logger(__name__)
@@ -22,23 +22,23 @@ ASKED: Final = {signal.SIGTERM}
 REPLY_S: Final = 0.5
 
 
-def hold_back() -> None:
-    """Keep the signal for `Retirer`; to be called before the process has a second thread.
+def block_sigterm() -> None:
+    """Keep the signal for `GracefulExit`; to be called before the process has a second thread.
 
     billiard sets its handler after this process's start, so that no handler of ours would stay.
     """
     signal.pthread_sigmask(signal.SIG_BLOCK, ASKED)
 
 
-class Retirer(threading.Thread):
+class GracefulExit(threading.Thread):
     """Waits for the signal, then for the end of what is under way, and ends the process.
 
     work: begins nothing more from then on. end: must not return. patience_s: after that, what a
     hung batch holds is left to its lease.
     """
 
-    def __init__(self, work: Work, end: Callable[[], None], patience_s: float) -> None:
-        super().__init__(name="retirer", daemon=True)
+    def __init__(self, work: LaneExecutor, end: Callable[[], None], patience_s: float) -> None:
+        super().__init__(name="graceful-exit", daemon=True)
         self._work = work
         self._end = end
         self._patience_s = patience_s

@@ -33,7 +33,7 @@ _NOTE: Final = struct.Struct("H2046s")  # length, JSON
 _PLACE: Final = _ENTRY.size + _NOTE.size
 
 
-class Pulse:
+class SharedHeartbeats:
     """Memory shared by a parent and its children; made before they are forked."""
 
     def __init__(self, children: int) -> None:
@@ -81,10 +81,10 @@ def _read(note: bytes) -> dict[str, str]:
     return doing
 
 
-class Guard(threading.Thread):
+class HeartbeatMonitor(threading.Thread):
     """The parent's thread. It counts its own looks: a pause of the whole worker is no silence."""
 
-    def __init__(self, pulse: Pulse, settings: Settings) -> None:
+    def __init__(self, pulse: SharedHeartbeats, settings: Settings) -> None:
         super().__init__(name="guard", daemon=True)
         self._pulse = pulse
         self._patience = (settings.hard_limit_s + GRACE_S) / BEAT_S

@@ -14,7 +14,7 @@ from redis import RedisError
 from tasks.autoscaling.decisions import decide
 from tasks.jobs.finished import Ended
 from tasks.jobs.lanes import Lane
-from tasks.queue.consumer import LaneWorker
+from tasks.queue.consumer import Consumer
 from tasks.queue.wakeups import wake
 from tasks.store import keys
 from tasks.store.scripts import SWEEP, Arg
@@ -26,18 +26,18 @@ from tasks.telemetry.sinks import Reporter
 log = get_logger(__name__)
 
 
-class Housekeeper(threading.Thread):
+class Maintenance(threading.Thread):
     """A thread per child; torch releases the GIL, so it runs while the model computes."""
 
     def __init__(
         self,
-        worker: LaneWorker,
+        worker: Consumer,
         celery: Celery,
         parent: int,
         reporter: Reporter,
         worked_s: Callable[[], float] | None = None,
     ) -> None:
-        super().__init__(name="housekeeper", daemon=True)
+        super().__init__(name="maintenance", daemon=True)
         self._reporter = reporter
         self._worked_s = worked_s  # a child that runs no models does not say
         self._told = (time.monotonic(), 0.0)

@@ -10,7 +10,7 @@ import threading
 from collections.abc import Callable
 
 from tasks.config.settings import Settings
-from tasks.queue.executor import Work
+from tasks.queue.executor import LaneExecutor
 from tasks.telemetry.logs import get_logger
 from tasks.worker.heartbeat import BEAT_S
 
@@ -20,7 +20,9 @@ log = get_logger(__name__)
 class FallbackPoller(threading.Thread):
     """A thread that runs batches once the executor has been idle for `rescue_ms`."""
 
-    def __init__(self, work: Work, run_batches: Callable[[], int], settings: Settings) -> None:
+    def __init__(
+        self, work: LaneExecutor, run_batches: Callable[[], int], settings: Settings
+    ) -> None:
         super().__init__(name="poller", daemon=True)
         self._work = work
         self._run_batches = run_batches

@@ -8,7 +8,7 @@ import threading
 from collections.abc import Callable
 
 from tasks.config.settings import Settings
-from tasks.queue.executor import Work
+from tasks.queue.executor import LaneExecutor
 from tasks.telemetry.logs import get_logger
 from tasks.telemetry.sentry import client as sentry
 from tasks.worker import failures
@@ -24,7 +24,7 @@ class Watchdog(threading.Thread):
 
     def __init__(
         self,
-        work: Work,
+        work: LaneExecutor,
         beat: Callable[[], None],
         settings: Settings,
         goodbye: Callable[[], None],

@@ -13,9 +13,9 @@ from app.factory import create_app
 from ml.catalog import load_pipelines
 from ml.serving.runtime import Runtime
 from tasks.config.settings import Settings
-from tasks.inference.executor import Inference
+from tasks.inference.executor import InferenceExecutor
 from tasks.jobs.lanes import Lane
-from tasks.queue.consumer import LaneWorker
+from tasks.queue.consumer import Consumer
 from tasks.status.usage import DAY_US
 from tasks.store.client import Store
 from tests.conftest import API_KEY, PEPPER, WEBHOOK_KEY, RedisServer
@@ -68,15 +68,15 @@ def runtimes() -> dict[str, Runtime]:
 
 
 @pytest.fixture
-def gpu_worker(store: Store) -> LaneWorker:
+def gpu_worker(store: Store) -> Consumer:
     alert = Store(store.redis, replace(store.settings, linger_ms=0))
-    return LaneWorker(alert, Lane.GPU)
+    return Consumer(alert, Lane.GPU)
 
 
 @pytest.fixture
-def work(gpu_worker: LaneWorker, runtimes: dict[str, Runtime]) -> Callable[[], int]:
+def work(gpu_worker: Consumer, runtimes: dict[str, Runtime]) -> Callable[[], int]:
     """Call it to have everything in the gpu lane run, as a worker's child would."""
-    return Inference(gpu_worker, runtimes, Deaf()).run_batches  # type: ignore[arg-type]
+    return InferenceExecutor(gpu_worker, runtimes, Deaf()).run_batches  # type: ignore[arg-type]
 
 
 @pytest.fixture

@@ -7,7 +7,7 @@ from typing import Any
 from flask.testing import FlaskClient
 
 from tasks.jobs.lanes import Lane
-from tasks.queue.consumer import LaneWorker
+from tasks.queue.consumer import Consumer
 from tasks.store.client import Store
 from tasks.webhooks.deliveries import Result
 from tasks.webhooks.delivery.attempts import Attempt, record
@@ -29,7 +29,7 @@ def made(client: FlaskClient, **members: Any) -> dict[str, Any]:
 
 def attempted(store: Store, result: Result, wait_ms: int = 0, **entry: Any) -> list[str]:
     """Attempt every delivery that waits in the lane; returns their ids."""
-    worker = LaneWorker(store, Lane.WEBHOOKS)
+    worker = Consumer(store, Lane.WEBHOOKS)
     units = list(worker.claim(64, 0).units)
     record(worker, [Attempt(unit, result, wait_ms, entry, "{}", "") for unit in units])
     return [unit.job for unit in units]

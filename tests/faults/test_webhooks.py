@@ -19,7 +19,7 @@ import pytest
 from tasks.celery import make_celery
 from tasks.jobs.lanes import Lane
 from tasks.jobs.submit import new_job_id, submit
-from tasks.queue.consumer import LaneWorker
+from tasks.queue.consumer import Consumer
 from tasks.queue.wakeups import wake
 from tasks.webhooks.deliveries import Delivery, deliveries_of
 from tests.eventually import eventually
@@ -41,7 +41,7 @@ class Ender:
     def __init__(self, stack: Stack) -> None:
         self.stack = stack
         self.celery = make_celery(stack.settings)
-        self.gpu = LaneWorker(stack.store, Lane.GPU)
+        self.gpu = Consumer(stack.store, Lane.GPU)
         self.ended: dict[str, float] = {}
 
     def end(self, *urls: str, owners: Sequence[str] = ("o",)) -> list[str]:

@@ -10,7 +10,7 @@ import httpx
 import pytest
 
 from tasks.jobs.lanes import Lane
-from tasks.queue.consumer import LaneWorker
+from tasks.queue.consumer import Consumer
 from tests.eventually import eventually
 from tests.stack import Stack
 from tests.tasks.lanes import claim, done
@@ -66,7 +66,7 @@ def events_of(response: httpx.Response) -> Iterator[tuple[str, dict[str, Any]]]:
 def test_events_arrive_as_they_happen_and_end_with_the_job(
     api: Stack, client: httpx.Client
 ) -> None:
-    worker = LaneWorker(api.store, Lane.GPU)
+    worker = Consumer(api.store, Lane.GPU)
     job_id = submit(client, BULK)  # three units of four items
     with client.stream("GET", f"/v1/jobs/{job_id}/events") as response:
         events = events_of(response)
@@ -83,7 +83,7 @@ def test_events_arrive_as_they_happen_and_end_with_the_job(
 
 
 def test_a_client_that_hangs_up_frees_its_stream(api: Stack, client: httpx.Client) -> None:
-    worker = LaneWorker(api.store, Lane.GPU)
+    worker = Consumer(api.store, Lane.GPU)
     ended = submit(client, SINGLE)
     client.post(f"/v1/jobs/{ended}/cancel")
     for _ in range(3):
@@ -130,7 +130,7 @@ def test_what_has_not_changed_is_304_without_a_body(client: httpx.Client) -> Non
 
 
 def test_what_was_submitted_is_listed_where_it_stands(api: Stack, client: httpx.Client) -> None:
-    worker = LaneWorker(api.store, Lane.GPU)
+    worker = Consumer(api.store, Lane.GPU)
     ended = submit(client, SINGLE | {"input": {"text": "first"}})
     while units := claim(worker):
         worker.commit([done(unit) for unit in units])

@@ -8,7 +8,7 @@ import pytest
 
 from tasks.jobs.lanes import Lane
 from tasks.jobs.read import read_job
-from tasks.queue.consumer import LaneWorker
+from tasks.queue.consumer import Consumer
 from tasks.store.client import Store
 from tests.soak.__main__ import soak
 from tests.soak.ledger import Kind, Ledger
@@ -28,7 +28,7 @@ def test_random_faults_lose_and_double_nothing(tmp_path: Path) -> None:
 def end(store: Store, text: str = "a text") -> str:
     """The id of a job that ended with an answer to `text`."""
     receipt = put(store)
-    worker = LaneWorker(store, Lane.GPU)
+    worker = Consumer(store, Lane.GPU)
     outcome = {"output": {"echo": text}, "error": None}
     worker.commit([done(unit, outcome) for unit in claim(worker)])
     return receipt.job_id

@@ -9,8 +9,8 @@ from tasks.jobs.lanes import Lane, Priority
 from tasks.jobs.model import Job, Spec
 from tasks.jobs.read import read_job
 from tasks.jobs.submit import Receipt, Submission, new_job_id, submit
-from tasks.queue.consumer import LaneWorker
-from tasks.queue.units import Settled, Unit
+from tasks.queue.consumer import Consumer
+from tasks.queue.units import SettledUnit, Unit
 from tasks.store import keys
 from tasks.store.client import Store
 
@@ -39,11 +39,11 @@ def with_lease(store: Store, lease_ms: int) -> Store:
     return Store(store.redis, replace(store.settings, lease_ms=lease_ms, renew_ms=lease_ms // 2))
 
 
-def claim(worker: LaneWorker, most: int = 64, awake_ms: int = 0) -> list[Unit]:
+def claim(worker: Consumer, most: int = 64, awake_ms: int = 0) -> list[Unit]:
     return list(worker.claim(most, awake_ms).units)
 
 
-def claim_until(worker: LaneWorker, count: int) -> list[Unit]:
+def claim_until(worker: Consumer, count: int) -> list[Unit]:
     """Claim again and again until `count` units came; the test's timeout bounds it."""
     units: list[Unit] = []
     while len(units) < count:
@@ -51,7 +51,7 @@ def claim_until(worker: LaneWorker, count: int) -> list[Unit]:
     return units
 
 
-def crash(store: Store, worker: LaneWorker) -> None:
+def crash(store: Store, worker: Consumer) -> None:
     """The worker falls silent for longer than its lease."""
     stream = keys.stream(worker.lane, Priority.NORMAL)
     for held in store.redis.xpending_range(stream, keys.GROUP, "-", "+", 100, worker.name):
@@ -66,8 +66,8 @@ def crash(store: Store, worker: LaneWorker) -> None:
         )
 
 
-def done(unit: Unit, outcome: dict[str, Any] = OUTPUT) -> Settled:
-    return Settled(unit, [outcome] * unit.items, {})
+def done(unit: Unit, outcome: dict[str, Any] = OUTPUT) -> SettledUnit:
+    return SettledUnit(unit, [outcome] * unit.items, {})
 
 
 def job_of(store: Store, receipt: Receipt) -> Job:

@@ -36,7 +36,7 @@ from tasks.jobs.read import read_results
 from tasks.jobs.result_cache import answer_key
 from tasks.jobs.staged_upload import Upload
 from tasks.jobs.submit import Idempotency, Submission, new_job_id, submit
-from tasks.queue.circuit_breakers import breaker_of
+from tasks.queue.circuit_breakers import breaker_name
 
 jobs = Blueprint("jobs", __name__, url_prefix="/v1/jobs")
 
@@ -187,7 +187,7 @@ def _submission(
         priority=asked.priority,
         batch_items=pipeline.batch_items,
         most_unfinished=g.principal.limits.unfinished_items,
-        breaker=breaker_of(pipeline.name, pipeline.tiers[0].name),
+        breaker=breaker_name(pipeline.name, pipeline.tiers[0].name),
         deadline_ms=asked.deadline_ms,
         idempotency=idempotency,
         cache_key=answer_key(pipeline, first) if first else None,

@@ -8,7 +8,7 @@ from typing import Any
 
 import orjson
 
-from tasks.queue.consumer import LaneWorker
+from tasks.queue.consumer import Consumer
 from tasks.queue.units import Unit
 from tasks.store.scripts import RECORD_ATTEMPTS, Arg
 from tasks.webhooks.deliveries import Result
@@ -40,7 +40,7 @@ class Attempt:
 
 
 @dataclass(frozen=True, slots=True)
-class Failing:
+class FailingEndpoint:
     """An endpoint no attempt at which has succeeded for so long."""
 
     endpoint: str
@@ -48,7 +48,7 @@ class Failing:
     for_ms: int
 
 
-def record(worker: LaneWorker, attempts: Sequence[Attempt]) -> tuple[int, list[Failing]]:
+def record(worker: Consumer, attempts: Sequence[Attempt]) -> tuple[int, list[FailingEndpoint]]:
     """Note attempts; how many were stale, and the endpoints among them that keep failing."""
     settings = worker.store.settings
     args: list[Arg] = [
@@ -60,4 +60,4 @@ def record(worker: LaneWorker, attempts: Sequence[Attempt]) -> tuple[int, list[F
     stale, *failing = worker.store.run(RECORD_ATTEMPTS, args)
     worker.forget(attempt.unit for attempt in attempts)
     found = zip(failing[::3], failing[1::3], failing[2::3], strict=True)
-    return stale, [Failing(endpoint, owner, int(ms)) for endpoint, owner, ms in found]
+    return stale, [FailingEndpoint(endpoint, owner, int(ms)) for endpoint, owner, ms in found]

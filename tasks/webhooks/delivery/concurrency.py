@@ -41,7 +41,7 @@ class _Line(Generic[T]):
         return [self.waiting.pop() for _ in range(max(0, len(self.waiting) - all_but))]
 
 
-class Places(Generic[T]):
+class ConcurrencyLimiter(Generic[T]):
     """Of one event loop; nothing here is locked."""
 
     def __init__(self, most: int, most_of_line: int) -> None:

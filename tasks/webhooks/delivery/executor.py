@@ -17,15 +17,15 @@ from redis import RedisError
 
 from tasks.config.settings import Settings
 from tasks.jobs.lanes import Lane
-from tasks.queue.consumer import LaneWorker
-from tasks.queue.executor import AWAKE_MARGIN_MS, Work
+from tasks.queue.consumer import Consumer
+from tasks.queue.executor import AWAKE_MARGIN_MS, LaneExecutor
 from tasks.queue.units import Unit
 from tasks.queue.wakeups import wake
 from tasks.telemetry.logs import get_logger
-from tasks.webhooks.delivery.dispatcher import Courier
-from tasks.webhooks.delivery.http_client import Sender
+from tasks.webhooks.delivery.dispatcher import Dispatcher
+from tasks.webhooks.delivery.http_client import WebhookClient
 from tasks.webhooks.delivery.request import prepare
-from tasks.webhooks.delivery.result_writer import Recorder
+from tasks.webhooks.delivery.result_writer import ResultWriter
 
 if TYPE_CHECKING:
     from tasks.telemetry.tracing.tracer import Tracer
@@ -38,7 +38,7 @@ LOOK_AGAIN_S = 0.05
 STOP_MARGIN_S = 2.0
 
 
-class Webhooks(Work):
+class DeliveryExecutor(LaneExecutor):
     """One pool child's path for the lane of webhooks.
 
     What a batch is to other lanes is a claim here; attempts may go on when `run_batches` returns.
@@ -46,9 +46,9 @@ class Webhooks(Work):
 
     def __init__(
         self,
-        worker: LaneWorker,
+        worker: Consumer,
         celery: Celery,
-        sender: Callable[[Settings], Sender] = Sender,
+        sender: Callable[[Settings], WebhookClient] = WebhookClient,
         tracer: Tracer | None = None,
     ) -> None:
         super().__init__()
@@ -57,8 +57,8 @@ class Webhooks(Work):
         self._settings = worker.store.settings
         self._held = 0  # claimed and not yet recorded
         self._room = threading.Condition()
-        self._recorder = Recorder(worker, self._let_go)
-        self._courier = Courier(self._settings, self._recorder.put, sender, tracer)
+        self._recorder = ResultWriter(worker, self._free_slots)
+        self._courier = Dispatcher(self._settings, self._recorder.put, sender, tracer)
 
     @property
     def busy_s(self) -> float:
@@ -97,7 +97,7 @@ class Webhooks(Work):
     def _more_may_come(self) -> bool:
         """Wait briefly for more: new ones ring, and those held make room for others."""
         if linger_s := self._settings.linger_ms / 1000:
-            return self._worker.wait_for_bell(linger_s) or self._held > 0
+            return self._worker.wait_for_notification(linger_s) or self._held > 0
         with self._room:
             return self._held > 0 and (self._room.wait(LOOK_AGAIN_S) or self._held > 0)
 
@@ -123,13 +123,13 @@ class Webhooks(Work):
             orders, attempts = prepare(self._worker, units)
         except BaseException:
             self._worker.forget(units)
-            self._let_go(len(units))
+            self._free_slots(len(units))
             raise
         for attempt in attempts:
             self._recorder.put(attempt)
         self._courier.accept(orders)
 
-    def _let_go(self, units: int) -> None:
+    def _free_slots(self, units: int) -> None:
         with self._room:
             self._held -= units
             self._room.notify()

@@ -25,7 +25,12 @@ from yarl import URL
 from tasks.config.settings import Settings
 from tasks.telemetry.logs import get_logger
 from tasks.telemetry.sentry import failures
-from tasks.webhooks.delivery.ssrf_guard import ForbiddenAddress, Guard, Lookup, Names
+from tasks.webhooks.delivery.ssrf_guard import (
+    ForbiddenAddress,
+    Lookup,
+    SsrfResolver,
+    SystemResolver,
+)
 from tasks.webhooks.url_policy import ForbiddenURL, check_url
 
 log = get_logger(__name__)
@@ -53,7 +58,7 @@ _KINDS: tuple[tuple[type[Exception], str], ...] = (
 
 
 @dataclass(frozen=True, slots=True)
-class Reply:
+class DeliveryResponse:
     """What came of a POST. ms: until the status came, or the failure.
 
     status: None if none came. error: None after a 2xx, else a short code that tells its owner what
@@ -66,14 +71,14 @@ class Reply:
     retry_after_s: float | None = None
 
 
-class Sender:
+class WebhookClient:
     """The HTTP client of one event loop, in which it must be made."""
 
     def __init__(
         self, settings: Settings, lookup: Lookup | None = None, tls: ssl.SSLContext | None = None
     ) -> None:
         self._settings = settings
-        guard = Guard(settings, lookup or Names(settings.webhook_concurrency))
+        guard = SsrfResolver(settings, lookup or SystemResolver(settings.webhook_concurrency))
         connector = aiohttp.TCPConnector(
             resolver=guard,
             use_dns_cache=False,
@@ -98,7 +103,7 @@ class Sender:
     async def close(self) -> None:
         await self._session.close()
 
-    async def send(self, url: str, body: bytes, headers: Mapping[str, str]) -> Reply:
+    async def send(self, url: str, body: bytes, headers: Mapping[str, str]) -> DeliveryResponse:
         """POST `body`; whatever goes wrong is in the reply."""
         started = time.monotonic()
         limit_s = self._settings.webhook_timeout_ms / 1000
@@ -107,7 +112,7 @@ class Sender:
             async with asyncio.timeout(limit_s):
                 response = await self._post(checked, body, headers)
         except Exception as error:
-            return Reply(None, _code(error), _ms_since(started))
+            return DeliveryResponse(None, _code(error), _ms_since(started))
         reply = _reply(response, _ms_since(started))
         await _drain(response, min(DRAIN_S, limit_s))
         return reply
@@ -132,16 +137,16 @@ class Sender:
                 reused.clear()
 
 
-def _reply(response: aiohttp.ClientResponse, ms: float) -> Reply:
+def _reply(response: aiohttp.ClientResponse, ms: float) -> DeliveryResponse:
     status = response.status
     error = "bad_status"
     if 200 <= status < 300:
-        return Reply(status, None, ms)
+        return DeliveryResponse(status, None, ms)
     if 300 <= status < 400:
         error = "redirected"
     elif status == 410:
         error = "gone"
-    return Reply(status, error, ms, _retry_after_s(response.headers))
+    return DeliveryResponse(status, error, ms, _retry_after_s(response.headers))
 
 
 async def _drain(response: aiohttp.ClientResponse, limit_s: float) -> None:

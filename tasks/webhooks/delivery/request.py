@@ -11,7 +11,7 @@ from typing import Any
 import orjson
 
 from tasks.jobs.model import Job, timestamp
-from tasks.queue.consumer import LaneWorker
+from tasks.queue.consumer import Consumer
 from tasks.queue.units import Unit
 from tasks.store.client import Store
 from tasks.store.scripts import LOAD_DELIVERIES, Arg
@@ -47,7 +47,7 @@ class Clock:
 
 
 @dataclass(frozen=True, slots=True)
-class Order:
+class DeliveryRequest:
     """A delivery to be attempted now. job: None if its record has expired since the first try."""
 
     unit: Unit
@@ -96,7 +96,7 @@ class Order:
         return Attempt(self.unit, result, wait_ms, line, body, url, origin, asked)
 
 
-def prepare(worker: LaneWorker, units: Sequence[Unit]) -> tuple[list[Order], list[Attempt]]:
+def prepare(worker: Consumer, units: Sequence[Unit]) -> tuple[list[DeliveryRequest], list[Attempt]]:
     """Orders to send now, and what became of the units that are not to be sent.
 
     Raises:
@@ -109,12 +109,12 @@ def prepare(worker: LaneWorker, units: Sequence[Unit]) -> tuple[list[Order], lis
     clock = Clock(now_ms, time.monotonic())
     deliveries = [_delivery(unit, row[0]) for unit, row in zip(units, rows, strict=True)]
     of_owners = _secrets_of_owners(store, clock, deliveries, rows)
-    desk = _Desk(store, clock, of_owners)
+    desk = RequestBuilder(store, clock, of_owners)
     found = [
         desk.look(unit, delivery, row)
         for unit, delivery, row in zip(units, deliveries, rows, strict=True)
     ]
-    orders = [one for one in found if isinstance(one, Order)]
+    orders = [one for one in found if isinstance(one, DeliveryRequest)]
     return orders, [one for one in found if isinstance(one, Attempt)]
 
 
@@ -131,7 +131,7 @@ def _secrets_of_owners(
     return signing(store, kept, clock.now_ms * 1000)
 
 
-class _Desk:
+class RequestBuilder:
     """Where the deliveries of one batch are looked at. secrets: of owners' jobs."""
 
     def __init__(self, store: Store, clock: Clock, secrets: Mapping[str, Sequence[str]]) -> None:
@@ -139,7 +139,9 @@ class _Desk:
         self._clock = clock
         self._secrets = secrets
 
-    def look(self, unit: Unit, delivery: Delivery | None, row: Sequence[Any]) -> Order | Attempt:
+    def look(
+        self, unit: Unit, delivery: Delivery | None, row: Sequence[Any]
+    ) -> DeliveryRequest | Attempt:
         """An order, or what became of the delivery without an attempt."""
         if delivery is None:  # its record has gone since it was claimed
             return Attempt(unit, Result.FAILED, asked=False)
@@ -153,14 +155,14 @@ class _Desk:
 
     def _order(
         self, unit: Unit, delivery: Delivery, endpoint: str, values: list[str | None]
-    ) -> Order:
+    ) -> DeliveryRequest:
         job = Job.read(delivery.job, values)
         body = delivery.body.encode() if delivery.body else body_of(delivery, job)
         if delivery.endpoint == OF_JOB:
             url, secrets = _url_of_job(delivery, job), self._secrets[delivery.owner]
         else:
             url, secrets = self._of_endpoint(delivery, endpoint)
-        return Order(unit, delivery, body, url, secrets, self._clock, job)
+        return DeliveryRequest(unit, delivery, body, url, secrets, self._clock, job)
 
     def _of_endpoint(self, delivery: Delivery, text: str) -> tuple[str, Sequence[str]]:
         """The URL and the secrets."""
@@ -172,7 +174,7 @@ class _Desk:
             raise Undeliverable("endpoint_disabled")
         return found.url, found.secrets
 
-    def _in_time(self, order: Order, wait_ms: int) -> Order | Attempt:
+    def _in_time(self, order: DeliveryRequest, wait_ms: int) -> DeliveryRequest | Attempt:
         """The order, or that it is postponed: its endpoint keeps failing, or it cannot be signed.
 
         Raises:

@@ -9,13 +9,13 @@ from queue import Empty, SimpleQueue
 
 from redis import RedisError
 
-from tasks.queue.consumer import LaneWorker
+from tasks.queue.consumer import Consumer
 from tasks.telemetry.logs import get_logger
 from tasks.telemetry.sentry import failures
 from tasks.webhooks import endpoints
 from tasks.webhooks.deliveries import OF_JOB, Result, tell_disabled
-from tasks.webhooks.delivery.attempts import Attempt, Failing, record
-from tasks.webhooks.delivery.request import Order
+from tasks.webhooks.delivery.attempts import Attempt, FailingEndpoint, record
+from tasks.webhooks.delivery.request import DeliveryRequest
 from tasks.webhooks.delivery.retry_policy import GONE
 
 log = get_logger(__name__)
@@ -23,20 +23,20 @@ log = get_logger(__name__)
 MOST_AT_ONCE = 128
 AGAIN_S = 1.0
 
-_Item = tuple[Attempt, Order | None]
+_Item = tuple[Attempt, DeliveryRequest | None]
 
 
-class Recorder:
+class ResultWriter:
     """settled: told of the number of units that this worker holds no more."""
 
-    def __init__(self, worker: LaneWorker, settled: Callable[[int], None]) -> None:
+    def __init__(self, worker: Consumer, settled: Callable[[int], None]) -> None:
         self._worker = worker
         self._settled = settled
         self._queue: SimpleQueue[_Item | None] = SimpleQueue()
-        self._thread = threading.Thread(target=self._run, name="recorder", daemon=True)
+        self._thread = threading.Thread(target=self._run, name="result-writer", daemon=True)
         self._thread.start()
 
-    def put(self, attempt: Attempt, order: Order | None = None) -> None:
+    def put(self, attempt: Attempt, order: DeliveryRequest | None = None) -> None:
         self._queue.put((attempt, order))
 
     def stop(self, within_s: float) -> None:
@@ -50,7 +50,7 @@ class Recorder:
                 self._record(batch)
             except Exception as error:
                 log.exception("attempts left to their leases")
-                failures.unexpected(error, "recorder")
+                failures.unexpected(error, "result writer")
                 self._worker.forget(attempt.unit for attempt, _ in batch)
             finally:
                 self._settled(len(batch))
@@ -82,7 +82,7 @@ class Recorder:
         for one in {one.endpoint: one for one in failing if one.for_ms >= limit_ms}.values():
             self._disable(one.owner, one.endpoint, endpoints.FAILING)
 
-    def _record_for_sure(self, attempts: Sequence[Attempt]) -> tuple[int, list[Failing]]:
+    def _record_for_sure(self, attempts: Sequence[Attempt]) -> tuple[int, list[FailingEndpoint]]:
         """Through a restart of Redis if need be: until the leases are lost anyway."""
         give_up = time.monotonic() + self._worker.store.settings.lease_ms / 1000
         while True:
@@ -94,7 +94,7 @@ class Recorder:
                 log.warning("attempts not recorded, trying again", error=str(error))
                 time.sleep(AGAIN_S)
 
-    def _given_up(self, attempt: Attempt, order: Order) -> None:
+    def _given_up(self, attempt: Attempt, order: DeliveryRequest) -> None:
         delivery, entry = order.delivery, attempt.entry
         log.info("webhook given up", delivery=delivery.id, owner=delivery.owner, **entry)
         if entry.get("status") == GONE and delivery.endpoint != OF_JOB:

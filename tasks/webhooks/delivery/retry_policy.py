@@ -5,13 +5,13 @@ from __future__ import annotations
 from tasks.config.settings import Settings
 from tasks.webhooks.deliveries import A_PING, Result
 from tasks.webhooks.delivery.attempts import Attempt
-from tasks.webhooks.delivery.http_client import Reply
-from tasks.webhooks.delivery.request import Order, spread
+from tasks.webhooks.delivery.http_client import DeliveryResponse
+from tasks.webhooks.delivery.request import DeliveryRequest, spread
 
 GONE = 410
 
 
-def conclude(order: Order, reply: Reply, settings: Settings) -> Attempt:
+def conclude(order: DeliveryRequest, reply: DeliveryResponse, settings: Settings) -> Attempt:
     entry = {"status": reply.status, "error": reply.error, "ms": reply.ms}
     asked = reply.error != "internal"
     if reply.error is None:
@@ -21,13 +21,13 @@ def conclude(order: Order, reply: Reply, settings: Settings) -> Attempt:
     return order.attempt(Result.RETRY, _wait_ms(order, reply, settings), entry, asked)
 
 
-def _is_last(order: Order, reply: Reply, settings: Settings) -> bool:
+def _is_last(order: DeliveryRequest, reply: DeliveryResponse, settings: Settings) -> bool:
     delivery = order.delivery
     exhausted = delivery.tries >= len(settings.webhook_schedule_s)
     return exhausted or reply.status == GONE or delivery.event == A_PING
 
 
-def _wait_ms(order: Order, reply: Reply, settings: Settings) -> int:
+def _wait_ms(order: DeliveryRequest, reply: DeliveryResponse, settings: Settings) -> int:
     """As scheduled, or longer if the endpoint asks for it, up to the schedule's longest."""
     schedule = settings.webhook_schedule_s
     scheduled_ms = spread(schedule[order.delivery.tries] * 1000, 0.9)

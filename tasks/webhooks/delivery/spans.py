@@ -5,14 +5,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from tasks.telemetry.tracing.context import Kind
-from tasks.webhooks.delivery.http_client import Reply
-from tasks.webhooks.delivery.request import Order
+from tasks.webhooks.delivery.http_client import DeliveryResponse
+from tasks.webhooks.delivery.request import DeliveryRequest
 
 if TYPE_CHECKING:
     from tasks.telemetry.tracing.tracer import Span, Tracer
 
 
-def begin_attempt(tracer: Tracer, order: Order) -> Span:
+def begin_attempt(tracer: Tracer, order: DeliveryRequest) -> Span:
     delivery = order.delivery
     request_id, traceparent = order.origin
     about = {
@@ -28,5 +28,5 @@ def begin_attempt(tracer: Tracer, order: Order) -> Span:
     return tracer.begin("webhook", Kind.CLIENT, traceparent, about)
 
 
-def end_attempt(span: Span, reply: Reply) -> None:
+def end_attempt(span: Span, reply: DeliveryResponse) -> None:
     span.end({"http.response.status_code": reply.status}, reply.error or "")

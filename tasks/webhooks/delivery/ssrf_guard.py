@@ -24,7 +24,7 @@ class ForbiddenAddress(OSError):
     """A name stands for an address that webhooks may not go to."""
 
 
-class Guard(AbstractResolver):
+class SsrfResolver(AbstractResolver):
     """Lets connections go to allowed addresses alone."""
 
     def __init__(self, settings: Settings, lookup: Lookup) -> None:
@@ -71,7 +71,7 @@ class Guard(AbstractResolver):
         pass
 
 
-class Names:
+class SystemResolver:
     """The system's resolver. It blocks, hence threads of its own: slow names delay no others."""
 
     def __init__(self, threads: int) -> None:

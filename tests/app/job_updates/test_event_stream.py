@@ -14,7 +14,7 @@ from redis import RedisError
 import app.job_updates.event_stream
 from app.factory import create_app
 from tasks.config.settings import Settings
-from tasks.queue.consumer import LaneWorker
+from tasks.queue.consumer import Consumer
 from tasks.store import keys
 from tasks.store.client import Store
 from tests.app.answers import JOB_MEMBERS, NULL_JOB, problem_in
@@ -125,7 +125,7 @@ def test_a_job_that_has_ended_is_one_event(client: FlaskClient, work: Callable[[
 
 
 def test_a_job_is_followed_from_its_lane_to_its_end(
-    client: FlaskClient, gpu_worker: LaneWorker
+    client: FlaskClient, gpu_worker: Consumer
 ) -> None:
     job_id = submit(client, BULK)  # three units of four items
     with following(client, job_id) as stream:

@@ -10,7 +10,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from app.factory import create_app
 from tasks.config.settings import Settings
 from tasks.jobs.lanes import Lane
-from tasks.queue.consumer import LaneWorker
+from tasks.queue.consumer import Consumer
 from tasks.store import keys
 from tasks.store.client import Store
 from tests.app.answers import NULL_JOB
@@ -54,29 +54,29 @@ def test_it_is_unready_before_a_worker_lives(app: Flask, store: Store) -> None:
 
 
 def test_it_is_ready_while_both_lanes_have_a_worker(app: Flask, store: Store) -> None:
-    workers = [LaneWorker(store, Lane.CPU), LaneWorker(store, Lane.GPU)]
+    workers = [Consumer(store, Lane.CPU), Consumer(store, Lane.GPU)]
     for worker in workers:
         worker.renew()
     assert readiness(app) == (200, "ready", [])
     assert app.test_client().get("/readyz").get_json()["workers"] == {"cpu": 1, "gpu": 1}
     for worker in workers:
-        worker.leave()
+        worker.deregister()
     assert readiness(app)[:2] == (503, "unready")
 
 
 def test_with_a_worker_in_one_lane_it_is_degraded_since_jobs_still_finish(
-    app: Flask, store: Store, gpu_worker: LaneWorker
+    app: Flask, store: Store, gpu_worker: Consumer
 ) -> None:
-    cpu_worker = LaneWorker(store, Lane.CPU)
+    cpu_worker = Consumer(store, Lane.CPU)
     cpu_worker.renew()
     assert readiness(app) == (200, "degraded", [NO_GPU])
-    cpu_worker.leave()
+    cpu_worker.deregister()
     gpu_worker.renew()
     assert readiness(app) == (200, "degraded", [NO_CPU])
 
 
 def test_a_worker_that_fell_silent_does_not_count(
-    app: Flask, store: Store, gpu_worker: LaneWorker
+    app: Flask, store: Store, gpu_worker: Consumer
 ) -> None:
     gpu_worker.renew()
     member = f"gpu/{gpu_worker.name}"
@@ -93,7 +93,7 @@ def test_it_is_not_ready_without_redis_and_says_so(settings: Settings) -> None:
 
 
 def test_metrics_count_jobs_units_and_workers(
-    client: FlaskClient, gpu_worker: LaneWorker, work: Callable[[], int]
+    client: FlaskClient, gpu_worker: Consumer, work: Callable[[], int]
 ) -> None:
     for _ in range(3):
         client.post("/v1/jobs", json=NULL_JOB)

@@ -13,7 +13,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from app.openapi.document import document
 from tasks.autoscaling.decisions import decide
 from tasks.jobs.lanes import Lane
-from tasks.queue.consumer import LaneWorker
+from tasks.queue.consumer import Consumer
 from tasks.store import keys
 from tasks.store.client import Store
 from tasks.store.scripts import SAVE_DECISION
@@ -33,7 +33,7 @@ def metrics(client: FlaskClient) -> dict[tuple[str, ...], float]:
 
 @pytest.fixture
 def busy(
-    client: FlaskClient, store: Store, gpu_worker: LaneWorker, monkeypatch: pytest.MonkeyPatch
+    client: FlaskClient, store: Store, gpu_worker: Consumer, monkeypatch: pytest.MonkeyPatch
 ) -> Store:
     """A lane with one worker that settles a unit a second, as has been seen, and room for nine."""
     for _ in range(BACKLOG):

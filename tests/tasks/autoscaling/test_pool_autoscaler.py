@@ -20,19 +20,19 @@ from tasks.store.client import Store
 
 RETIRES = """
 import sys
-from tasks.worker.graceful_exit import Retirer, hold_back
+from tasks.worker.graceful_exit import GracefulExit, block_sigterm
 
-class Work:
+class Executor:
     def retire(self, within_s):
         print("finished what was under way", within_s, flush=True)
         return True
 
-hold_back()
+block_sigterm()
 import os
-retirer = Retirer(Work(), lambda: os._exit(7), 60)
-retirer.start()
+thread = GracefulExit(Executor(), lambda: os._exit(7), 60)
+thread.start()
 print("ready", flush=True)
-retirer.join()
+thread.join()
 """
 
 

@@ -14,7 +14,7 @@ from tasks.drift.monitor import DriftWatch
 from tasks.drift.reports import latest
 from tasks.drift.sampler import Sampler
 from tasks.jobs.lanes import Lane
-from tasks.queue.consumer import LaneWorker
+from tasks.queue.consumer import Consumer
 from tasks.store import keys
 from tasks.store.client import Store
 from tasks.webhooks import endpoints
@@ -36,7 +36,7 @@ def test_what_was_sampled_is_compared_and_webhooks_are_woken(
     endpoints.create(store, "operator", "https://example.com/hook", [DRIFT_EVENT])
     sampler, wakes = Sampler([watched], 2_000), Wakes()
     sampler.see("watched", *asked(watched, ["x" * n for n in lengths(1, 600, longer=2)]))
-    worker = LaneWorker(store, Lane.CPU)
+    worker = Consumer(store, Lane.CPU)
     watch = DriftWatch(worker, wakes, sampler, [watched])  # type: ignore[arg-type]
     watch.start()
     eventually(lambda: latest(store, watched)["alarm"], "the alarm trips")
@@ -58,7 +58,7 @@ def test_it_goes_on_after_a_comparison_that_failed(
     monkeypatch.setattr(monitor, "SEND_S", 0.01)
     monkeypatch.setattr(monitor, "LOOKS", 1e12)
     monkeypatch.setattr(monitor, "take_turns", broken)
-    watch = DriftWatch(LaneWorker(store, Lane.CPU), Wakes(), Sampler([], 0), [watched])  # type: ignore[arg-type]
+    watch = DriftWatch(Consumer(store, Lane.CPU), Wakes(), Sampler([], 0), [watched])  # type: ignore[arg-type]
     watch.start()
     eventually(lambda: len(looks) > 1, "another look")
     watch.stop()

@@ -13,9 +13,9 @@ from ml.serving.outcomes import ItemError, Outcome
 from ml.serving.runtime import Runtime
 from tasks.config.settings import Settings
 from tasks.drift.sampler import Sampler, recent, window_at
-from tasks.inference.executor import Inference
+from tasks.inference.executor import InferenceExecutor
 from tasks.jobs.lanes import Lane
-from tasks.queue.consumer import LaneWorker
+from tasks.queue.consumer import Consumer
 from tasks.store import keys
 from tasks.store.client import Store
 from tests.tasks.drifting import asked, careless, unwatched, watched
@@ -148,7 +148,7 @@ def test_a_pipeline_that_cannot_tell_its_figures_fails_nothing(store: Store) -> 
 def test_a_worker_samples_what_its_models_answer_and_not_what_was_known(store: Store) -> None:
     alert = Store(store.redis, replace(store.settings, linger_ms=0))
     runtimes = {"watched": Runtime.load(watched, "cpu")}
-    inference = Inference(LaneWorker(alert, Lane.GPU), runtimes, None)  # type: ignore[arg-type]
+    inference = InferenceExecutor(Consumer(alert, Lane.GPU), runtimes, None)  # type: ignore[arg-type]
     for text in ("one", "three", "seven"):
         spec = replace(SINGLE.spec, pipeline="watched")
         put(store, replace(SINGLE, spec=spec, inputs=[{"text": text}]))

@@ -10,14 +10,14 @@ import pytest
 
 from ml.pipeline import Mode
 from ml.serving.runtime import Runtime
-from tasks.inference.executor import Inference
+from tasks.inference.executor import InferenceExecutor
 from tasks.jobs.cancel import cancel_job
 from tasks.jobs.lanes import Lane
 from tasks.jobs.model import Job, Status
 from tasks.jobs.read import read_results
 from tasks.jobs.submit import Receipt
-from tasks.queue.consumer import LaneWorker
-from tasks.queue.units import Onward
+from tasks.queue.consumer import Consumer
+from tasks.queue.units import Escalation
 from tasks.store import keys
 from tasks.store.client import Store
 from tasks.store.scripts import BREAKER_RECORD
@@ -42,9 +42,9 @@ class Both:
         quick = Store(store.redis, replace(store.settings, linger_ms=0))
         self.store = store
         self.wakes = Wakes()
-        self.workers = {lane: LaneWorker(quick, lane) for lane in (Lane.GPU, Lane.CPU)}
+        self.workers = {lane: Consumer(quick, lane) for lane in (Lane.GPU, Lane.CPU)}
         self._inferences = {
-            lane: Inference(
+            lane: InferenceExecutor(
                 self.workers[lane],
                 {"routed": Runtime.load(routed, "cpu", top)},
                 self.wakes,  # type: ignore[arg-type]
@@ -124,7 +124,7 @@ def test_a_unit_that_a_worker_died_of_stays_a_suspect_where_it_goes_on(
     both.alive(Lane.GPU)
     neighbour = replace(ROUTED, lane=Lane.GPU, inputs=[{"text": f"{HARD} too"}])
     put(store, neighbour)
-    dead = LaneWorker(store, Lane.CPU)
+    dead = Consumer(store, Lane.CPU)
     ask(store, HARD)
     claim(dead)
     crash(store, dead)
@@ -235,7 +235,7 @@ def test_a_cancelled_job_does_not_go_on(store: Store, both: Both) -> None:
     receipt = ask(store, HARD)
     (unit,) = claim(both.workers[Lane.CPU])
     cancel_job(store, receipt.job_id)
-    settled = replace(done(unit), onward=Onward(unit.payload, "routed/big"))
+    settled = replace(done(unit), escalation=Escalation(unit.payload, "routed/big"))
     both.workers[Lane.CPU].commit([settled])
     assert claim(both.workers[Lane.GPU]) == []
     assert counts(store) == {"cancelled": 1}
@@ -245,7 +245,7 @@ def test_a_commit_that_is_repeated_sends_nothing_on_twice(store: Store, both: Bo
     both.alive(Lane.GPU)
     ask(store, HARD)
     (unit,) = claim(both.workers[Lane.CPU])
-    settled = replace(done(unit), onward=Onward(unit.payload, "routed/big"))
+    settled = replace(done(unit), escalation=Escalation(unit.payload, "routed/big"))
     assert both.workers[Lane.CPU].commit([settled]).stale == 0
     assert both.workers[Lane.CPU].commit([settled]).stale == 1
     assert len(claim(both.workers[Lane.GPU])) == 1
@@ -253,7 +253,7 @@ def test_a_commit_that_is_repeated_sends_nothing_on_twice(store: Store, both: Bo
 
 def test_a_dead_cpu_lane_leaves_its_jobs_to_the_gpu_lane(store: Store, both: Both) -> None:
     both.alive(Lane.GPU)
-    both.workers[Lane.CPU].leave()
+    both.workers[Lane.CPU].deregister()
     assert ask(store, EASY).lane is Lane.GPU
     both.alive(Lane.CPU)
     assert ask(store, EASY).lane is Lane.CPU

@@ -8,11 +8,11 @@ import pytest
 
 from ml.pipeline import TierRef
 from ml.serving.runtime import Runtime
-from tasks.inference.executor import Inference
+from tasks.inference.executor import InferenceExecutor
 from tasks.jobs.lanes import Lane
 from tasks.jobs.model import Status
 from tasks.jobs.read import read_results
-from tasks.queue.consumer import LaneWorker
+from tasks.queue.consumer import Consumer
 from tasks.store.client import Store
 from tasks.store.scripts import SWEEP
 from tests.envelopes import arrived, installed
@@ -38,10 +38,10 @@ def runtime() -> Runtime:
 
 
 @pytest.fixture
-def inference(store: Store, runtime: Runtime) -> Inference:
+def inference(store: Store, runtime: Runtime) -> InferenceExecutor:
     settings = replace(store.settings, linger_ms=0)
-    worker = LaneWorker(Store(store.redis, settings), Lane.GPU)
-    return Inference(worker, {"toy": runtime}, Wakes())  # type: ignore[arg-type]
+    worker = Consumer(Store(store.redis, settings), Lane.GPU)
+    return InferenceExecutor(worker, {"toy": runtime}, Wakes())  # type: ignore[arg-type]
 
 
 def asked(runtime: Runtime) -> list[str]:
@@ -55,7 +55,7 @@ def toy(text: str) -> Any:
 
 
 def test_everything_in_the_lane_is_claimed_run_and_committed(
-    store: Store, inference: Inference
+    store: Store, inference: InferenceExecutor
 ) -> None:
     receipts = {text: put(store, toy(text)) for text in ("a", "bb", "ccc")}
     inference.run_batches()
@@ -67,7 +67,7 @@ def test_everything_in_the_lane_is_claimed_run_and_committed(
 
 
 def test_a_deep_lane_is_drained_batch_by_batch_each_item_once(
-    store: Store, inference: Inference, runtime: Runtime
+    store: Store, inference: InferenceExecutor, runtime: Runtime
 ) -> None:
     for number in range(100):
         put(store, toy(f"number {number}"))
@@ -77,17 +77,17 @@ def test_a_deep_lane_is_drained_batch_by_batch_each_item_once(
 
 
 def test_a_claim_is_as_large_as_the_runtimes_batch_budget_needs(
-    store: Store, inference: Inference, runtime: Runtime
+    store: Store, inference: InferenceExecutor, runtime: Runtime
 ) -> None:
     runtime.batch_items = 20  # the pipeline says 8
-    larger = Inference(inference._worker, {"toy": runtime}, Wakes())  # type: ignore[arg-type]
+    larger = InferenceExecutor(inference._worker, {"toy": runtime}, Wakes())  # type: ignore[arg-type]
     for claims, reader in ((3, inference), (1, larger)):
         for number in range(20):
             put(store, toy(f"{claims} {number}"))
         assert reader.run_batches() == claims
 
 
-def test_bulk_results_come_in_input_order(store: Store, inference: Inference) -> None:
+def test_bulk_results_come_in_input_order(store: Store, inference: InferenceExecutor) -> None:
     spec = replace(bulk(20).spec, pipeline="toy")
     inputs = [{"text": "x" * (20 - n)} for n in range(20)]
     receipt = put(store, replace(bulk(20), spec=spec, inputs=inputs))
@@ -97,7 +97,7 @@ def test_bulk_results_come_in_input_order(store: Store, inference: Inference) ->
 
 
 def test_equal_questions_of_a_batch_are_computed_once(
-    store: Store, inference: Inference, runtime: Runtime
+    store: Store, inference: InferenceExecutor, runtime: Runtime
 ) -> None:
     receipts = [put(store, toy("same")) for _ in range(5)]
     inference.run_batches()
@@ -106,7 +106,7 @@ def test_equal_questions_of_a_batch_are_computed_once(
 
 
 def test_a_known_answer_is_not_computed_again_and_says_so(
-    store: Store, inference: Inference, runtime: Runtime
+    store: Store, inference: InferenceExecutor, runtime: Runtime
 ) -> None:
     put(store, toy("again"))
     inference.run_batches()
@@ -117,7 +117,7 @@ def test_a_known_answer_is_not_computed_again_and_says_so(
 
 
 def test_an_item_that_fails_leaves_its_neighbours_alone_and_is_not_cached(
-    store: Store, inference: Inference, runtime: Runtime
+    store: Store, inference: InferenceExecutor, runtime: Runtime
 ) -> None:
     good, bad = put(store, toy("good")), put(store, toy("bad"))
     inference.run_batches()
@@ -131,7 +131,7 @@ def test_an_item_that_fails_leaves_its_neighbours_alone_and_is_not_cached(
 
 
 def test_items_that_fail_alike_are_one_event_with_the_job_of_the_first(
-    store: Store, inference: Inference
+    store: Store, inference: InferenceExecutor
 ) -> None:
     put(store, toy("good"))
     bad = [put(store, toy("bad")) for _ in range(3)]
@@ -142,7 +142,9 @@ def test_items_that_fail_alike_are_one_event_with_the_job_of_the_first(
     assert (event["tags"]["pipeline"], event["tags"]["stage"]) == ("toy", "counting")
 
 
-def test_what_is_under_way_is_noted_and_then_no_more(store: Store, inference: Inference) -> None:
+def test_what_is_under_way_is_noted_and_then_no_more(
+    store: Store, inference: InferenceExecutor
+) -> None:
     noted: list[Any] = []
     inference.note = noted.append
     receipt = put(store, toy("noted"))
@@ -154,7 +156,7 @@ def test_what_is_under_way_is_noted_and_then_no_more(store: Store, inference: In
 
 
 def test_a_pipeline_that_this_worker_does_not_serve_fails_by_name(
-    store: Store, inference: Inference
+    store: Store, inference: InferenceExecutor
 ) -> None:
     receipt = put(store, SINGLE)
     inference.run_batches()
@@ -168,15 +170,15 @@ def test_work_left_after_the_drain_time_is_announced_by_a_wake_up(
 ) -> None:
     settings = replace(store.settings, drain_ms=0)
     wakes = Wakes()
-    worker = LaneWorker(Store(store.redis, settings), Lane.GPU)
+    worker = Consumer(Store(store.redis, settings), Lane.GPU)
     put(store, toy("left"))
-    Inference(worker, {"toy": runtime}, wakes).run_batches()  # type: ignore[arg-type]
+    InferenceExecutor(worker, {"toy": runtime}, wakes).run_batches()  # type: ignore[arg-type]
     assert wakes.sent == ["penstock.gpu"]
     assert store.redis.xlen("ps:lane:gpu:normal") == 1
 
 
 def test_units_that_could_not_be_prepared_are_left_to_their_lease(
-    store: Store, inference: Inference, runtime: Runtime, monkeypatch: pytest.MonkeyPatch
+    store: Store, inference: InferenceExecutor, runtime: Runtime, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     put(store, toy("lost"))
     monkeypatch.setattr(Runtime, "prepare", _fail)
@@ -184,7 +186,7 @@ def test_units_that_could_not_be_prepared_are_left_to_their_lease(
         inference.run_batches()
     held = store.redis.xpending_range("ps:lane:gpu:normal", "workers", "-", "+", 1)
     assert len(held) == 1
-    assert inference._worker.let_go() == 0
+    assert inference._worker.drop_leases() == 0
 
 
 def _fail(*_: object) -> None:
@@ -197,12 +199,12 @@ def test_an_answer_of_a_lower_tier_to_a_moved_unit_is_degraded_and_not_cached(
     monkeypatch.setattr(type(pipeline), "tiers", (TierRef("best", "none:None"), *pipeline.tiers))
     runtime = Runtime.load(pipeline, "cpu", top="counting")
     settings = replace(store.settings, linger_ms=0)
-    cpu = LaneWorker(Store(store.redis, settings), Lane.CPU)
+    cpu = Consumer(Store(store.redis, settings), Lane.CPU)
     cpu.renew()
     receipt = put(store, replace(toy("moved"), cpu_may_serve=True))
     while store.redis.xlen("ps:lane:gpu:normal"):
         store.run(SWEEP, ["test", 1, 15_000, 60_000, 0, *Lane])
-    Inference(cpu, {"toy": runtime}, Wakes()).run_batches()  # type: ignore[arg-type]
+    InferenceExecutor(cpu, {"toy": runtime}, Wakes()).run_batches()  # type: ignore[arg-type]
     output = job_of(store, receipt).view()["output"]
     assert (output["degraded"], output["reason"]) == (True, "no_gpu_worker")
     assert store.redis.keys("ps:cache:*") == []

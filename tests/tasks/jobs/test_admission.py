@@ -14,7 +14,7 @@ from tasks.jobs.lanes import Lane
 from tasks.jobs.payload import Payload
 from tasks.jobs.staged_upload import Upload
 from tasks.jobs.submit import Overloaded, new_job_id
-from tasks.queue.consumer import LaneWorker
+from tasks.queue.consumer import Consumer
 from tasks.queue.units import Unit
 from tasks.store import keys
 from tasks.store.client import Store
@@ -27,8 +27,8 @@ FAR_MS = 4_000_000_000_000
 
 
 @pytest.fixture
-def cpu_worker(store: Store) -> LaneWorker:
-    worker = LaneWorker(store, Lane.CPU)
+def cpu_worker(store: Store) -> Consumer:
+    worker = Consumer(store, Lane.CPU)
     worker.renew()
     return worker
 
@@ -56,7 +56,7 @@ def test_a_lane_that_holds_too_many_bytes_refuses(store: Store) -> None:
 
 
 def test_what_a_full_gpu_lane_cannot_take_goes_to_the_cpu_lane(
-    store: Store, cpu_worker: LaneWorker
+    store: Store, cpu_worker: Consumer
 ) -> None:
     small = limited(store, max_lane_units=1)
     put(small, ANYWHERE)
@@ -66,7 +66,7 @@ def test_what_a_full_gpu_lane_cannot_take_goes_to_the_cpu_lane(
 
 
 def test_a_deadline_that_the_gpu_lane_cannot_meet_is_met_by_the_cpu_lane(
-    store: Store, cpu_worker: LaneWorker
+    store: Store, cpu_worker: Consumer
 ) -> None:
     put(store, ANYWHERE)
     store.redis.hset("ps:lane:gpu:rate", "per_s", "0.001")
@@ -76,7 +76,7 @@ def test_a_deadline_that_the_gpu_lane_cannot_meet_is_met_by_the_cpu_lane(
         put(store, replace(SINGLE, deadline_ms=5_000))
 
 
-def test_full_lanes_both_refuse(store: Store, cpu_worker: LaneWorker) -> None:
+def test_full_lanes_both_refuse(store: Store, cpu_worker: Consumer) -> None:
     small = limited(store, max_lane_units=1)
     put(small, ANYWHERE)
     put(small, ANYWHERE)
@@ -85,7 +85,7 @@ def test_full_lanes_both_refuse(store: Store, cpu_worker: LaneWorker) -> None:
 
 
 def test_while_a_breaker_is_open_new_jobs_go_to_the_cpu_lane(
-    store: Store, cpu_worker: LaneWorker
+    store: Store, cpu_worker: Consumer
 ) -> None:
     open_breaker(store)
     assert put(store, ANYWHERE).lane is Lane.CPU
@@ -93,7 +93,7 @@ def test_while_a_breaker_is_open_new_jobs_go_to_the_cpu_lane(
 
 
 def test_a_client_that_accepts_no_less_stays_in_the_gpu_lane(
-    store: Store, cpu_worker: LaneWorker
+    store: Store, cpu_worker: Consumer
 ) -> None:
     open_breaker(store)
     assert put(store, replace(ANYWHERE, cpu_may_serve=False)).lane is Lane.GPU
@@ -105,14 +105,14 @@ def test_without_a_cpu_worker_a_job_stays_in_the_gpu_lane(store: Store) -> None:
 
 
 def test_after_the_cool_down_new_jobs_go_to_the_gpu_lane_again(
-    store: Store, cpu_worker: LaneWorker
+    store: Store, cpu_worker: Consumer
 ) -> None:
     open_breaker(store, until_ms=1)
     assert put(store, ANYWHERE).lane is Lane.GPU
 
 
-def test_the_load_of_a_lane_follows_its_units(store: Store, cpu_worker: LaneWorker) -> None:
-    worker = LaneWorker(store, Lane.GPU)
+def test_the_load_of_a_lane_follows_its_units(store: Store, cpu_worker: Consumer) -> None:
+    worker = Consumer(store, Lane.GPU)
     put(store, bulk(10, unit_items=4))
     waiting = put(store, ANYWHERE)
     first, second, *rest = claim(worker)
@@ -129,7 +129,7 @@ def test_the_load_of_a_lane_follows_its_units(store: Store, cpu_worker: LaneWork
 
 
 def test_a_unit_takes_its_weight_to_the_lane_it_is_moved_to(
-    store: Store, cpu_worker: LaneWorker
+    store: Store, cpu_worker: Consumer
 ) -> None:
     put(store, ANYWHERE)
     before = load(store, "gpu")
@@ -150,7 +150,7 @@ def limit_memory(store: Store, more: int) -> None:
     store.redis.config_set("maxmemory", used + more)
 
 
-def end_all(worker: LaneWorker, units: list[Unit]) -> None:
+def end_all(worker: Consumer, units: list[Unit]) -> None:
     assert worker.commit([done(unit) for unit in units]).stale == 0
 
 
@@ -175,7 +175,7 @@ def test_uploads_that_never_end_leave_memory_to_submits(full: Store) -> None:
 def test_what_was_accepted_ends_though_redis_is_full(full: Store) -> None:
     receipts = [put(full) for _ in range(6)]
     cancelled, expired = receipts.pop(), receipts.pop()
-    worker = LaneWorker(full, Lane.GPU)
+    worker = Consumer(full, Lane.GPU)
     limit_memory(full, more=-100_000)
     with pytest.raises(OutOfMemoryError):
         full.redis.set("anything", "x")

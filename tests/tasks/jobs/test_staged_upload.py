@@ -21,7 +21,7 @@ from tasks.jobs.submit import (
     new_job_id,
     submit,
 )
-from tasks.queue.consumer import LaneWorker
+from tasks.queue.consumer import Consumer
 from tasks.store import keys
 from tasks.store.client import Store
 from tests.tasks.lanes import bulk, claim, done, job_of
@@ -50,7 +50,7 @@ def test_a_staged_job_is_claimed_with_its_payloads(store: Store) -> None:
     assert upload.add(part("c", rejected=REJECTED)) is True
     receipt = submit(store, whole(upload), job_id)
     assert job_of(store, receipt).total == 4
-    worker = LaneWorker(store, Lane.GPU)
+    worker = Consumer(store, Lane.GPU)
     units = claim(worker)
     assert [unit.payload for unit in units] == [part("a", "b"), part("c", rejected=REJECTED)]
     assert [(unit.number, unit.items) for unit in units] == [(1, 2), (2, 2)]

@@ -27,8 +27,8 @@ from tasks.jobs.cancel import cancel_job
 from tasks.jobs.lanes import Lane, Priority
 from tasks.jobs.model import Status
 from tasks.jobs.read import read_job
-from tasks.queue.consumer import LaneWorker
-from tasks.queue.units import Onward, Unit
+from tasks.queue.consumer import Consumer
+from tasks.queue.units import Escalation, Unit
 from tasks.store import keys
 from tasks.store.client import Store
 from tasks.store.scripts import SWEEP
@@ -66,7 +66,7 @@ class Held:
     """A unit in the hands of a worker, as the test remembers it: it may be stale by now."""
 
     unit: Unit
-    worker: LaneWorker
+    worker: Consumer
 
 
 @dataclass(frozen=True)
@@ -140,7 +140,7 @@ class Lifecycle(RuleBasedStateMachine):
     def __init__(self) -> None:
         super().__init__()
         self.store.redis.flushall()
-        self.workers = [LaneWorker(self.store, Lane.GPU) for _ in range(2)]
+        self.workers = [Consumer(self.store, Lane.GPU) for _ in range(2)]
         self.model: dict[str, ModelJob] = {}
         self.holders: dict[tuple[str, int], Held] = {}
 
@@ -164,7 +164,7 @@ class Lifecycle(RuleBasedStateMachine):
     def claim(self, which: int, most: int) -> Any:
         return self._take(self.workers[which], most)
 
-    def _take(self, worker: LaneWorker, most: int) -> Any:
+    def _take(self, worker: Consumer, most: int) -> Any:
         taken = [Held(unit, worker) for unit in claim(worker, most)]
         assert len(taken) == 1 or not any(one.unit.suspect for one in taken)
         for one in taken:
@@ -212,7 +212,7 @@ class Lifecycle(RuleBasedStateMachine):
         job = self.model[one.unit.job]
         fresh = self.holders.get(place) == one
         one.worker.renew()  # a sign of life
-        settled = replace(done(one.unit), onward=Onward(one.unit.payload, "any/best"))
+        settled = replace(done(one.unit), escalation=Escalation(one.unit.payload, "any/best"))
         stale = one.worker.commit([settled]).stale
         assert stale == (0 if fresh else 1), "only the holder of the lease may send it on"
         if fresh:
@@ -251,7 +251,7 @@ class Lifecycle(RuleBasedStateMachine):
                     justid=True,
                 )
                 del self.holders[place]
-        one.worker.let_go()
+        one.worker.drop_leases()
 
     @rule(target=held, one=held)
     def stumble(self, one: Held) -> Any:
@@ -324,7 +324,7 @@ class Lifecycle(RuleBasedStateMachine):
         """Whatever happened, a patient worker brings every job to its end."""
         for one in list(self.holders.values()):
             self.crash(one)
-        worker = LaneWorker(self.store, Lane.GPU)
+        worker = Consumer(self.store, Lane.GPU)
         for _ in range(
             MOST_CLAIMS
         ):  # one may bring nothing and still drop what belongs to ended jobs

@@ -15,7 +15,7 @@ from tasks.jobs.submit import (
     new_job_id,
     submit,
 )
-from tasks.queue.consumer import LaneWorker
+from tasks.queue.consumer import Consumer
 from tasks.store.client import Store
 from tests.tasks.lanes import OUTPUT, SINGLE, bulk, claim, counts, job_of, put
 
@@ -32,7 +32,7 @@ def test_a_submitted_job_is_queued_and_its_unit_waits_in_the_lane(store: Store) 
 
 def test_a_bulk_job_is_cut_into_units_of_at_most_one_batch_in_input_order(store: Store) -> None:
     put(store, bulk(10, unit_items=4))
-    units = claim(LaneWorker(store, Lane.GPU))
+    units = claim(Consumer(store, Lane.GPU))
     assert [unit.items for unit in units] == [4, 4, 2]
     assert [unit.number for unit in units] == [1, 2, 3]
     texts = [entry["text"] for unit in units for entry in unit.payload.inputs]
@@ -95,15 +95,15 @@ def test_a_bulk_job_asks_for_a_wake_up_per_unit(store: Store) -> None:
 
 
 def test_an_awake_worker_is_rung_for_instead_of_woken(store: Store) -> None:
-    worker = LaneWorker(store, Lane.GPU)
+    worker = Consumer(store, Lane.GPU)
     claim(worker, awake_ms=60_000)
     assert put(store).wake_ups == 0
-    assert worker.wait_for_bell(5)
+    assert worker.wait_for_notification(5)
     assert len(claim(worker)) == 1
 
 
 def test_a_worker_that_finds_nothing_and_sleeps_must_be_woken(store: Store) -> None:
-    worker = LaneWorker(store, Lane.GPU)
+    worker = Consumer(store, Lane.GPU)
     claim(worker, awake_ms=60_000)
     claim(worker, awake_ms=0)
     assert put(store).wake_ups == 1
@@ -128,7 +128,7 @@ def test_a_full_lane_refuses_and_writes_nothing(store: Store) -> None:
 def test_a_lane_takes_jobs_again_once_units_are_claimed(store: Store) -> None:
     short = small(store, 1)
     put(short)
-    claim(LaneWorker(store, Lane.GPU))
+    claim(Consumer(store, Lane.GPU))
     assert put(short).job is not None
 
 

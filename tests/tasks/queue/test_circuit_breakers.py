@@ -7,8 +7,8 @@ import pytest
 from ml.null import pipeline
 from ml.serving.outcomes import Verdict
 from tasks.jobs.lanes import Lane
-from tasks.queue.circuit_breakers import Breakers, State, states
-from tasks.queue.consumer import LaneWorker
+from tasks.queue.circuit_breakers import BreakerState, CircuitBreakers, states
+from tasks.queue.consumer import Consumer
 from tasks.store import keys
 from tasks.store.client import Store
 from tests.pipelines import moderation
@@ -25,14 +25,14 @@ def patient(store: Store) -> Store:
     return Store(store.redis, replace(store.settings, breaker_cool_down_ms=COOL_DOWN_MS))
 
 
-def as_claimed(store: Store) -> Breakers:
+def as_claimed(store: Store) -> CircuitBreakers:
     """A worker's breakers after a claim."""
-    breakers = Breakers(store)
-    breakers.learn(LaneWorker(store, Lane.GPU).claim(1, 0).breakers)
+    breakers = CircuitBreakers(store)
+    breakers.learn(Consumer(store, Lane.GPU).claim(1, 0).breakers)
     return breakers
 
 
-def state(store: Store) -> State:
+def state(store: Store) -> BreakerState:
     return states(store, [moderation])[NAME]
 
 
@@ -49,16 +49,16 @@ def test_every_tier_has_a_breaker_that_begins_closed(store: Store) -> None:
 def test_five_failures_in_a_row_open_it_for_every_worker(patient: Store) -> None:
     for _ in range(4):
         as_claimed(patient).record("moderation", [FAILED])
-    assert state(patient) is State.CLOSED
+    assert state(patient) is BreakerState.CLOSED
     as_claimed(patient).record("moderation", [FAILED])
-    assert state(patient) is State.OPEN
-    assert as_claimed(patient).closed_to("moderation", TIERS) == {"cnn"}
-    assert as_claimed(patient).closed_to("null", ["null"]) == frozenset()
+    assert state(patient) is BreakerState.OPEN
+    assert as_claimed(patient).tiers_to_skip("moderation", TIERS) == {"cnn"}
+    assert as_claimed(patient).tiers_to_skip("null", ["null"]) == frozenset()
 
 
 def test_a_success_in_between_starts_the_count_anew(patient: Store) -> None:
     as_claimed(patient).record("moderation", [FAILED] * 4 + [ANSWERED] + [FAILED] * 4)
-    assert state(patient) is State.CLOSED
+    assert state(patient) is BreakerState.CLOSED
     as_claimed(patient).record("moderation", [ANSWERED])
     assert patient.redis.exists(keys.BREAKERS) == 0
 
@@ -66,8 +66,8 @@ def test_a_success_in_between_starts_the_count_anew(patient: Store) -> None:
 def test_after_the_cool_down_one_worker_may_probe(patient: Store) -> None:
     as_claimed(patient).record("moderation", [FAILED] * 5)
     cool_down(patient)
-    assert state(patient) is State.HALF_OPEN
-    asked = [as_claimed(patient).closed_to("moderation", TIERS) for _ in range(3)]
+    assert state(patient) is BreakerState.HALF_OPEN
+    asked = [as_claimed(patient).tiers_to_skip("moderation", TIERS) for _ in range(3)]
     assert asked == [frozenset(), {"cnn"}, {"cnn"}]
 
 
@@ -75,11 +75,11 @@ def test_a_probe_that_fails_opens_it_again_and_one_that_succeeds_closes_it(patie
     as_claimed(patient).record("moderation", [FAILED] * 5)
     cool_down(patient)
     as_claimed(patient).record("moderation", [FAILED])
-    assert state(patient) is State.OPEN
+    assert state(patient) is BreakerState.OPEN
     cool_down(patient)
     as_claimed(patient).record("moderation", [ANSWERED])
-    assert state(patient) is State.CLOSED
-    assert as_claimed(patient).closed_to("moderation", TIERS) == frozenset()
+    assert state(patient) is BreakerState.CLOSED
+    assert as_claimed(patient).tiers_to_skip("moderation", TIERS) == frozenset()
 
 
 def test_a_worker_that_never_saw_a_failure_writes_nothing(patient: Store) -> None:
@@ -93,5 +93,5 @@ def test_an_unreachable_redis_costs_a_batch_nothing(patient: Store) -> None:
     patient.redis.connection_pool.disconnect()
     patient.redis.connection_pool.connection_kwargs |= {"port": 1}
     patient.execute = patient.redis.execute_command  # type: ignore[method-assign]
-    assert breakers.closed_to("moderation", TIERS) == {"cnn"}
+    assert breakers.tiers_to_skip("moderation", TIERS) == {"cnn"}
     breakers.record("moderation", [FAILED])

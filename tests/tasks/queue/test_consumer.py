@@ -6,7 +6,7 @@ from tasks.jobs.cancel import cancel_job
 from tasks.jobs.lanes import Lane, Priority
 from tasks.jobs.model import Status
 from tasks.jobs.read import read_results
-from tasks.queue.consumer import LaneWorker
+from tasks.queue.consumer import Consumer
 from tasks.store.client import Store
 from tests.tasks.lanes import (
     ERROR,
@@ -24,8 +24,8 @@ from tests.tasks.lanes import (
 )
 
 
-def worker_of(store: Store, lane: Lane = Lane.GPU) -> LaneWorker:
-    return LaneWorker(store, lane)
+def worker_of(store: Store, lane: Lane = Lane.GPU) -> Consumer:
+    return Consumer(store, lane)
 
 
 def test_a_claim_marks_the_job_running_and_counts_the_attempt(store: Store) -> None:
@@ -153,7 +153,7 @@ def test_a_heartbeat_puts_the_worker_on_the_list_and_leaving_takes_it_off(store:
     worker = worker_of(store)
     worker.renew()
     assert store.redis.zrange("ps:workers", 0, -1) == [f"gpu/{worker.name}"]
-    worker.leave()
+    worker.deregister()
     assert store.redis.zrange("ps:workers", 0, -1) == []
 
 
@@ -161,7 +161,7 @@ def test_leaving_keeps_the_leases_of_units_that_are_still_held(store: Store) -> 
     put(store)
     worker = worker_of(store)
     claim(worker)
-    worker.leave()
+    worker.deregister()
     assert store.redis.xpending("ps:lane:gpu:normal", "workers")["pending"] == 1
 
 

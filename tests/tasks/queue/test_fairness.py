@@ -11,7 +11,7 @@ import pytest
 from tasks.jobs.cancel import cancel_job
 from tasks.jobs.lanes import Lane, Priority
 from tasks.jobs.submit import QuotaExceeded, Submission
-from tasks.queue.consumer import LaneWorker
+from tasks.queue.consumer import Consumer
 from tasks.queue.units import Unit
 from tasks.store import keys
 from tasks.store.client import Store
@@ -34,12 +34,12 @@ def owners(units: list[Unit], store: Store) -> Counter[str]:
 
 
 @pytest.fixture
-def worker(store: Store) -> LaneWorker:
-    return LaneWorker(store, Lane.GPU)
+def worker(store: Store) -> Consumer:
+    return Consumer(store, Lane.GPU)
 
 
 def test_who_comes_after_a_flood_waits_for_a_few_of_its_items(
-    store: Store, worker: LaneWorker
+    store: Store, worker: Consumer
 ) -> None:
     for _ in range(200):
         put(store, of("flood"))
@@ -48,7 +48,7 @@ def test_who_comes_after_a_flood_waits_for_a_few_of_its_items(
     assert late == {unit.job for unit in claimed if unit.job in late}
 
 
-def test_two_floods_share_a_batch(store: Store, worker: LaneWorker) -> None:
+def test_two_floods_share_a_batch(store: Store, worker: Consumer) -> None:
     for _ in range(100):
         put(store, of("ann"))
     for _ in range(100):
@@ -59,7 +59,7 @@ def test_two_floods_share_a_batch(store: Store, worker: LaneWorker) -> None:
     assert max(shares.values()) - min(shares.values()) <= AHEAD
 
 
-def test_a_flood_alone_fills_its_batches_in_its_order(store: Store, worker: LaneWorker) -> None:
+def test_a_flood_alone_fills_its_batches_in_its_order(store: Store, worker: Consumer) -> None:
     ids = [put(store, of("flood")).job_id for _ in range(150)]
     sizes, got = [], []
     while units := claim(worker, BATCH):
@@ -71,7 +71,7 @@ def test_a_flood_alone_fills_its_batches_in_its_order(store: Store, worker: Lane
 
 
 def test_an_owner_with_a_long_line_yields_to_one_with_a_short_one(
-    store: Store, worker: LaneWorker
+    store: Store, worker: Consumer
 ) -> None:
     for _ in range(500):
         put(store, of("flood"))
@@ -82,7 +82,7 @@ def test_an_owner_with_a_long_line_yields_to_one_with_a_short_one(
 
 
 def test_one_large_unit_of_each_owner_stands_before_a_newcomer(
-    store: Store, worker: LaneWorker
+    store: Store, worker: Consumer
 ) -> None:
     put(store, of("bulky", bulk(640, unit_items=BATCH)))
     late = put(store, of("late")).job_id
@@ -90,14 +90,14 @@ def test_one_large_unit_of_each_owner_stands_before_a_newcomer(
     assert late in {unit.job for unit in claim(worker, BATCH)}
 
 
-def test_priorities_are_kept_apart(store: Store, worker: LaneWorker) -> None:
+def test_priorities_are_kept_apart(store: Store, worker: Consumer) -> None:
     for _ in range(40):
         put(store, of("ann", replace(SINGLE, priority=Priority.LOW)))
     urgent = put(store, of("ann", replace(SINGLE, priority=Priority.HIGH))).job_id
     assert urgent in {unit.job for unit in claim(worker, AHEAD + 1)}
 
 
-def test_a_cancelled_flood_leaves_nothing_behind(store: Store, worker: LaneWorker) -> None:
+def test_a_cancelled_flood_leaves_nothing_behind(store: Store, worker: Consumer) -> None:
     ids = [put(store, of("flood")).job_id for _ in range(100)]
     for job_id in ids:
         cancel_job(store, job_id)
@@ -107,7 +107,7 @@ def test_a_cancelled_flood_leaves_nothing_behind(store: Store, worker: LaneWorke
 
 
 def test_a_flood_that_waits_in_vain_moves_to_the_cpu_lane(store: Store) -> None:
-    cpu = LaneWorker(store, Lane.CPU)
+    cpu = Consumer(store, Lane.CPU)
     cpu.renew()
     ids = {put(store, replace(of("flood"), cpu_may_serve=True)).job_id for _ in range(100)}
     served: set[str] = set()
@@ -125,9 +125,9 @@ def test_a_flood_that_waits_in_vain_moves_to_the_cpu_lane(store: Store) -> None:
 
 @pytest.mark.parametrize("cpu_may_serve", [True, False])
 def test_a_flood_that_stays_in_its_lane_does_not_end_the_sweep(
-    store: Store, worker: LaneWorker, cpu_may_serve: bool
+    store: Store, worker: Consumer, cpu_may_serve: bool
 ) -> None:
-    for alive in (worker, LaneWorker(store, Lane.CPU)):
+    for alive in (worker, Consumer(store, Lane.CPU)):
         alive.renew()
     for _ in range(100):
         put(store, replace(of("flood"), cpu_may_serve=cpu_may_serve))
@@ -137,7 +137,7 @@ def test_a_flood_that_stays_in_its_lane_does_not_end_the_sweep(
     assert store.redis.hget(keys.load("gpu"), "parked:normal") == str(100 - AHEAD)
 
 
-def test_a_quota_counts_what_has_not_ended(store: Store, worker: LaneWorker) -> None:
+def test_a_quota_counts_what_has_not_ended(store: Store, worker: Consumer) -> None:
     put(store, of("ann", bulk(8), unfinished=10))
     with pytest.raises(QuotaExceeded) as caught:
         put(store, of("ann", bulk(3), unfinished=10))
@@ -155,7 +155,7 @@ def test_a_job_that_ends_early_frees_its_quota(store: Store) -> None:
     assert job_of(store, put(store, of("ann", bulk(10), unfinished=10))).total == 10
 
 
-def test_lists_forget_jobs_whose_records_have_gone(store: Store, worker: LaneWorker) -> None:
+def test_lists_forget_jobs_whose_records_have_gone(store: Store, worker: Consumer) -> None:
     kept, gone = put(store), put(store)
     worker.commit([done(unit) for unit in claim(worker)])
     store.redis.delete(keys.job(gone.job_id))

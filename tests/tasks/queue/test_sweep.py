@@ -4,7 +4,7 @@ from dataclasses import replace
 
 from tasks.jobs.lanes import Lane
 from tasks.jobs.model import Status
-from tasks.queue.consumer import LaneWorker
+from tasks.queue.consumer import Consumer
 from tasks.store.client import Store
 from tasks.store.scripts import SWEEP, Arg
 from tests.tasks.lanes import SINGLE, claim, counts, done, job_of, put
@@ -49,7 +49,7 @@ def test_a_unit_that_has_just_come_needs_none(store: Store) -> None:
 
 def test_a_held_unit_needs_none_until_its_lease_runs_out(store: Store) -> None:
     put(store)
-    claim(LaneWorker(store, Lane.GPU))
+    claim(Consumer(store, Lane.GPU))
     assert sweep(store, interval_ms=1) == []
     assert sweep_until_it_wakes(store, lease_ms=2) == ["gpu"]
 
@@ -63,13 +63,13 @@ def test_jobs_past_their_deadline_expire_and_their_units_are_dropped(store: Stor
     assert job.status is Status.EXPIRED
     assert job.view()["error"]["code"] == "deadline_exceeded"
     assert store.redis.zrange("ps:deadlines", 0, -1) == [other.job_id]
-    assert [unit.job for unit in claim(LaneWorker(store, Lane.GPU))] == [other.job_id]
+    assert [unit.job for unit in claim(Consumer(store, Lane.GPU))] == [other.job_id]
     assert counts(store) == {"expired": 1}
 
 
 def test_a_worker_silent_for_two_leases_is_forgotten(store: Store) -> None:
     put(store)
-    dead, alive = LaneWorker(store, Lane.GPU), LaneWorker(store, Lane.GPU)
+    dead, alive = Consumer(store, Lane.GPU), Consumer(store, Lane.GPU)
     (unit,) = claim(dead)
     dead.release([unit])
     (unit,) = claim(alive)
@@ -83,7 +83,7 @@ def test_a_worker_silent_for_two_leases_is_forgotten(store: Store) -> None:
 
 def test_a_dead_worker_that_still_holds_units_keeps_them_claimable(store: Store) -> None:
     put(store)
-    dead = LaneWorker(store, Lane.GPU)
+    dead = Consumer(store, Lane.GPU)
     claim(dead)
     store.redis.zadd("ps:workers", {f"gpu/{dead.name}": 1})
     sweep(store)
@@ -94,7 +94,7 @@ def test_the_drain_rate_is_learnt_while_units_wait(store: Store) -> None:
     for _ in range(20):
         put(store)
     sweep_until_it_wakes(store)
-    worker = LaneWorker(store, Lane.GPU)
+    worker = Consumer(store, Lane.GPU)
     worker.commit([done(unit) for unit in claim(worker, most=10)])
     sweep_until_it_wakes(store)
     rate = float(store.redis.hget("ps:lane:gpu:rate", "per_s") or 0)
@@ -112,7 +112,7 @@ MOVABLE = replace(SINGLE, cpu_may_serve=True)
 
 
 def sweep_until_moved(store: Store, patience_ms: int = HOUR_MS, lease_ms: int = 15_000) -> None:
-    cpu = LaneWorker(store, Lane.CPU)
+    cpu = Consumer(store, Lane.CPU)
     while store.redis.xlen("ps:lane:gpu:normal"):
         cpu.renew()
         sweep(store, patience_ms=patience_ms, lease_ms=lease_ms)
@@ -120,7 +120,7 @@ def sweep_until_moved(store: Store, patience_ms: int = HOUR_MS, lease_ms: int = 
 
 def test_without_a_gpu_worker_units_move_to_the_cpu_lane_and_say_why(store: Store) -> None:
     receipt = put(store, MOVABLE)
-    cpu = LaneWorker(store, Lane.CPU)
+    cpu = Consumer(store, Lane.CPU)
     cpu.renew()
     sweep_until_moved(store)
     (unit,) = claim(cpu)
@@ -133,7 +133,7 @@ def test_without_a_gpu_worker_units_move_to_the_cpu_lane_and_say_why(store: Stor
 
 
 def test_a_backlog_moves_only_what_waited_past_its_patience(store: Store) -> None:
-    gpu, cpu = LaneWorker(store, Lane.GPU), LaneWorker(store, Lane.CPU)
+    gpu, cpu = Consumer(store, Lane.GPU), Consumer(store, Lane.CPU)
     gpu.renew()
     cpu.renew()
     put(store, MOVABLE)
@@ -146,7 +146,7 @@ def test_a_backlog_moves_only_what_waited_past_its_patience(store: Store) -> Non
 
 def test_a_job_whose_client_accepts_no_lower_tier_waits_for_the_gpu(store: Store) -> None:
     put(store)
-    LaneWorker(store, Lane.CPU).renew()
+    Consumer(store, Lane.CPU).renew()
     sweep(store)
     assert store.redis.xlen("ps:lane:gpu:normal") == 1
 
@@ -159,8 +159,8 @@ def test_without_a_cpu_worker_nothing_moves(store: Store) -> None:
 
 def test_what_the_last_gpu_worker_held_when_it_died_moves_with_its_attempts(store: Store) -> None:
     receipt = put(store, MOVABLE)
-    claim(LaneWorker(store, Lane.GPU))
-    cpu = LaneWorker(store, Lane.CPU)
+    claim(Consumer(store, Lane.GPU))
+    cpu = Consumer(store, Lane.CPU)
     cpu.renew()
     sweep_until_moved(store, lease_ms=50)
     (unit,) = claim(cpu)
@@ -169,9 +169,9 @@ def test_what_the_last_gpu_worker_held_when_it_died_moves_with_its_attempts(stor
 
 def test_what_moves_is_handed_out_alone_if_a_worker_died_of_it(store: Store) -> None:
     put(store, MOVABLE)
-    claim(LaneWorker(store, Lane.GPU))
+    claim(Consumer(store, Lane.GPU))
     put(store, MOVABLE)
-    cpu = LaneWorker(store, Lane.CPU)
+    cpu = Consumer(store, Lane.CPU)
     cpu.renew()
     sweep_until_moved(store, lease_ms=50)
     put(store, replace(MOVABLE, lane=Lane.CPU))
@@ -181,7 +181,7 @@ def test_what_moves_is_handed_out_alone_if_a_worker_died_of_it(store: Store) -> 
 
 def test_units_held_by_a_live_worker_never_move(store: Store) -> None:
     put(store, MOVABLE)
-    gpu, cpu = LaneWorker(store, Lane.GPU), LaneWorker(store, Lane.CPU)
+    gpu, cpu = Consumer(store, Lane.GPU), Consumer(store, Lane.CPU)
     gpu.renew()
     cpu.renew()
     claim(gpu)

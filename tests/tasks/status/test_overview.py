@@ -6,7 +6,7 @@ from ml.catalog import load_pipelines
 from tasks.jobs.lanes import Lane
 from tasks.jobs.listing import newest_jobs
 from tasks.jobs.model import Status
-from tasks.queue.circuit_breakers import State
+from tasks.queue.circuit_breakers import BreakerState
 from tasks.status import overview
 from tasks.status.overview import look
 from tasks.store.client import Store
@@ -20,7 +20,7 @@ def test_of_an_empty_redis_it_tells_that_there_is_nothing(store: Store) -> None:
     assert seen.now > 0
     assert seen.ages_s == dict.fromkeys(Lane, 0)
     assert (seen.series, seen.attempts, seen.jobs) == ({}, {}, [])
-    assert set(seen.breakers.values()) == {State.CLOSED}
+    assert set(seen.breakers.values()) == {BreakerState.CLOSED}
     assert not seen.health.could_finish
 
 

@@ -13,9 +13,9 @@ from ml.serving.outcomes import Verdict
 from tasks.jobs.finished import Ended
 from tasks.jobs.lanes import Lane
 from tasks.jobs.model import Status
-from tasks.queue.consumer import LaneWorker
-from tasks.queue.counters import Counted, device_time, lines, tally
-from tasks.queue.units import Settled, Unit
+from tasks.queue.consumer import Consumer
+from tasks.queue.counters import CountedAnswer, count_unit, device_time, lines
+from tasks.queue.units import SettledUnit, Unit
 from tasks.store import keys
 from tasks.store.client import Store
 from tasks.store.scripts import LUA
@@ -34,13 +34,13 @@ FAILED = {"output": None, "error": {"code": "model_error", "message": "no"}}
 
 
 @pytest.fixture
-def worker(store: Store) -> LaneWorker:
-    return LaneWorker(store, Lane.GPU)
+def worker(store: Store) -> Consumer:
+    return Consumer(store, Lane.GPU)
 
 
-def settled(unit: Unit, *items: Counted, device_us: int = 0) -> Settled:
-    counts = tally("null", "gpu", items, device_us)
-    return Settled(unit, [item.answer for item in items], {}, tally=counts)
+def settled(unit: Unit, *items: CountedAnswer, device_us: int = 0) -> SettledUnit:
+    counts = count_unit("null", "gpu", items, device_us)
+    return SettledUnit(unit, [item.answer for item in items], {}, counters=counts)
 
 
 def series(store: Store) -> dict[str, int]:
@@ -62,14 +62,14 @@ def test_buckets_are_those_of_the_scripts() -> None:
     assert [int(bound) for bound in bounds.split(",")] == [s * 1_000_000 for s in SECONDS_BOUNDS]
 
 
-def test_items_are_counted_by_what_became_of_them(store: Store, worker: LaneWorker) -> None:
+def test_items_are_counted_by_what_became_of_them(store: Store, worker: Consumer) -> None:
     put(store, bulk(4))
     (unit,) = claim(worker)
     items = (
-        Counted(output(), asked=True),
-        Counted(output(), cached=True),
-        Counted(DEGRADED),
-        Counted(FAILED),
+        CountedAnswer(output(), asked=True),
+        CountedAnswer(output(), cached=True),
+        CountedAnswer(DEGRADED),
+        CountedAnswer(FAILED),
     )
     worker.commit([settled(unit, *items)], {"device|null|gpu|big": 1_500})
     assert counted(store, "predictions") == {
@@ -89,22 +89,22 @@ def test_items_are_counted_by_what_became_of_them(store: Store, worker: LaneWork
     assert counted(store, "job")["null|gpu|mixed|mixed|sum"] > 0
 
 
-def test_durations_have_the_labels_of_the_answer(store: Store, worker: LaneWorker) -> None:
+def test_durations_have_the_labels_of_the_answer(store: Store, worker: Consumer) -> None:
     put(store)
     (unit,) = claim(worker)
-    worker.commit([settled(unit, Counted(output()))])
+    worker.commit([settled(unit, CountedAnswer(output()))])
     for name in ("job", "queue", "inference"):
         buckets = counted(store, name)
         assert "null|gpu|big|v1|sum" in buckets
         assert sum(n for key, n in buckets.items() if not key.endswith("|sum")) == 1
 
 
-def test_a_stale_commit_counts_only_itself(store: Store, worker: LaneWorker) -> None:
+def test_a_stale_commit_counts_only_itself(store: Store, worker: Consumer) -> None:
     put(store)
     (unit,) = claim(worker)
-    worker.commit([settled(unit, Counted(output()))])
+    worker.commit([settled(unit, CountedAnswer(output()))])
     before = series(store)
-    worker.commit([settled(unit, Counted(output()))])
+    worker.commit([settled(unit, CountedAnswer(output()))])
     assert series(store) == before | {"stale_units|gpu": 1}
 
 
@@ -112,9 +112,9 @@ def test_reclaimed_and_quarantined_units_are_counted(store: Store) -> None:
     quick = with_lease(store, 1_000)
     quick = Store(quick.redis, replace(quick.settings, max_attempts=1))
     put(quick)
-    (unit,) = claim(LaneWorker(quick, Lane.GPU))
+    (unit,) = claim(Consumer(quick, Lane.GPU))
     store.redis.xclaim(unit.stream, keys.GROUP, "dead", 0, [unit.entry], idle=5_000)
-    other = LaneWorker(quick, Lane.GPU)
+    other = Consumer(quick, Lane.GPU)
     ended = other.claim(1, 0).ended
     assert [(one.job, one.status, one.failed) for one in ended] == [(unit.job, Status.FAILED, 1)]
     assert counted(store, "leases_reclaimed") == {"gpu": 1}
@@ -123,25 +123,27 @@ def test_reclaimed_and_quarantined_units_are_counted(store: Store) -> None:
     assert counted(store, "jobs") == {"null|failed": 1}
 
 
-def test_whoever_commits_is_told_of_the_jobs_that_ended(store: Store, worker: LaneWorker) -> None:
+def test_whoever_commits_is_told_of_the_jobs_that_ended(store: Store, worker: Consumer) -> None:
     spec = replace(SINGLE.spec, request_id="r1", metadata={"a": 1})
     receipts = [put(store, replace(SINGLE, spec=spec)), put(store, bulk(8))]
     units = claim_until(worker, 3)
-    first = worker.commit([settled(unit, *[Counted(output())] * unit.items) for unit in units[:2]])
+    first = worker.commit(
+        [settled(unit, *[CountedAnswer(output())] * unit.items) for unit in units[:2]]
+    )
     (ended,) = first.ended
     assert (ended.job, ended.spec, ended.total) == (receipts[0].job_id, spec, 1)
     assert ended.status is Status.SUCCEEDED
     assert ended.queue_ms is not None
     assert ended.run_ms is not None
     assert ended.total_ms == pytest.approx(ended.queue_ms + ended.run_ms)
-    second = worker.commit([settled(units[2], *[Counted(output())] * 4)])
+    second = worker.commit([settled(units[2], *[CountedAnswer(output())] * 4)])
     assert [one.job for one in second.ended] == [receipts[1].job_id]
 
 
-def test_owners_are_charged_for_what_they_had(store: Store, worker: LaneWorker) -> None:
+def test_owners_are_charged_for_what_they_had(store: Store, worker: Consumer) -> None:
     put(store, bulk(2))
     (unit,) = claim(worker)
-    items = (Counted(output()), Counted(output(), cached=True))
+    items = (CountedAnswer(output()), CountedAnswer(output(), cached=True))
     worker.commit([settled(unit, *items, device_us=700)])
     (key,) = store.redis.keys("ps:usage:*")
     assert key == keys.usage("o", store.now_us() // 86_400_000_000)
@@ -154,14 +156,14 @@ def test_owners_are_charged_for_what_they_had(store: Store, worker: LaneWorker) 
     assert store.redis.pttl(key) > 92 * 86_400_000
 
 
-def test_series_are_bounded(store: Store, worker: LaneWorker) -> None:
+def test_series_are_bounded(store: Store, worker: Consumer) -> None:
     pipe = store.redis.pipeline()
     for n in range(20_000):
         pipe.hset(keys.SERIES, f"x|{n}", 1)
     pipe.execute()
     put(store)
     (unit,) = claim(worker)
-    worker.commit([settled(unit, Counted(output()))], {"x|1": 2})
+    worker.commit([settled(unit, CountedAnswer(output()))], {"x|1": 2})
     assert store.redis.hlen(keys.SERIES) == 20_001
     assert series(store)["x|1"] == 3
     assert series(store)["dropped"] > 1

@@ -10,9 +10,9 @@ from structlog.testing import capture_logs
 from tasks.jobs.finished import Ended
 from tasks.jobs.lanes import Lane
 from tasks.jobs.model import Spec, Status
-from tasks.queue.consumer import LaneWorker
-from tasks.queue.counters import Counted, tally
-from tasks.queue.units import Settled
+from tasks.queue.consumer import Consumer
+from tasks.queue.counters import CountedAnswer, count_unit
+from tasks.queue.units import SettledUnit
 from tasks.store.client import Store
 from tasks.telemetry.job_log import JobLog
 from tests.tasks.lanes import SINGLE, claim, put
@@ -74,8 +74,8 @@ def test_who_commits_is_told_which_model_answered(
     store: Store, answer: dict[str, object], known: tuple[str, str]
 ) -> None:
     put(store, SINGLE)
-    worker = LaneWorker(store, Lane.GPU)
+    worker = Consumer(store, Lane.GPU)
     (unit,) = claim(worker)
-    counts = tally("null", "gpu", [Counted(answer)], 0)
-    (ended,) = worker.commit([Settled(unit, [answer], {}, tally=counts)]).ended
+    counts = count_unit("null", "gpu", [CountedAnswer(answer)], 0)
+    (ended,) = worker.commit([SettledUnit(unit, [answer], {}, counters=counts)]).ended
     assert (ended.tier, ended.model_version) == known

@@ -10,7 +10,7 @@ import pytest
 from tasks.jobs.cancel import cancel_job
 from tasks.jobs.lanes import Lane
 from tasks.jobs.submit import Submission, new_job_id, submit
-from tasks.queue.consumer import LaneWorker
+from tasks.queue.consumer import Consumer
 from tasks.queue.units import Unit
 from tasks.store import keys
 from tasks.store.client import Store
@@ -23,7 +23,7 @@ from tasks.webhooks.deliveries import (
     read_delivery,
     redeliver,
 )
-from tasks.webhooks.delivery.attempts import Attempt, Failing, record
+from tasks.webhooks.delivery.attempts import Attempt, FailingEndpoint, record
 from tests.tasks.lanes import SINGLE, claim, claim_until, done, put
 
 HOUR_MS = 3_600_000
@@ -35,16 +35,16 @@ def hooked(*events: str, url: str = "https://example.com/hook") -> Submission:
 
 
 @pytest.fixture
-def gpu(store: Store) -> LaneWorker:
-    return LaneWorker(store, Lane.GPU)
+def gpu(store: Store) -> Consumer:
+    return Consumer(store, Lane.GPU)
 
 
 @pytest.fixture
-def hooks(store: Store) -> LaneWorker:
-    return LaneWorker(store, Lane.WEBHOOKS)
+def hooks(store: Store) -> Consumer:
+    return Consumer(store, Lane.WEBHOOKS)
 
 
-def finished(store: Store, gpu: LaneWorker, submission: Submission) -> str:
+def finished(store: Store, gpu: Consumer, submission: Submission) -> str:
     receipt = put(store, submission)
     gpu.commit([done(unit) for unit in claim(gpu)])
     return receipt.job_id
@@ -66,9 +66,7 @@ def tried(unit: Unit, result: Result, wait_ms: int = 0, **entry: Any) -> Attempt
     return Attempt(unit, result, wait_ms, entry, body="the body")
 
 
-def test_the_end_of_a_job_queues_its_webhook(
-    store: Store, gpu: LaneWorker, hooks: LaneWorker
-) -> None:
+def test_the_end_of_a_job_queues_its_webhook(store: Store, gpu: Consumer, hooks: Consumer) -> None:
     job_id = finished(store, gpu, hooked("job.succeeded"))
     delivery = only(store, job_id)
     assert (delivery.event, delivery.endpoint, delivery.status) == (
@@ -87,15 +85,13 @@ def test_the_end_of_a_job_queues_its_webhook(
     [(["job.failed"], 0), (["job.succeeded", "job.failed"], 1), ([], 0)],
 )
 def test_only_the_events_asked_for_are_told(
-    store: Store, gpu: LaneWorker, events: list[str], queued: int
+    store: Store, gpu: Consumer, events: list[str], queued: int
 ) -> None:
     job_id = finished(store, gpu, hooked(*events))
     assert len(deliveries_of(store, job_id)) == queued
 
 
-def test_every_endpoint_of_the_owner_is_told_and_no_one_elses(
-    store: Store, gpu: LaneWorker
-) -> None:
+def test_every_endpoint_of_the_owner_is_told_and_no_one_elses(store: Store, gpu: Consumer) -> None:
     store.redis.hset(keys.hooks("o"), mapping={"we_1": ALL, "we_2": "job.failed", "we_3": ALL})
     store.redis.hset(keys.hooks("other"), "we_4", ALL)
     job_id = finished(store, gpu, hooked("job.succeeded"))
@@ -104,7 +100,7 @@ def test_every_endpoint_of_the_owner_is_told_and_no_one_elses(
 
 
 def test_a_cancelled_job_an_expired_one_and_a_cached_answer_are_told_too(
-    store: Store, gpu: LaneWorker
+    store: Store, gpu: Consumer
 ) -> None:
     store.redis.hset(keys.hooks("o"), "we_1", ALL)
     cancelled = put(store).job_id
@@ -119,7 +115,7 @@ def test_a_cancelled_job_an_expired_one_and_a_cached_answer_are_told_too(
 
 
 def test_the_commit_says_whether_the_lane_must_be_woken(
-    store: Store, gpu: LaneWorker, hooks: LaneWorker
+    store: Store, gpu: Consumer, hooks: Consumer
 ) -> None:
     put(store, hooked("job.succeeded"))
     assert gpu.commit([done(unit) for unit in claim(gpu)]).wake == [Lane.WEBHOOKS]
@@ -128,11 +124,11 @@ def test_the_commit_says_whether_the_lane_must_be_woken(
     claim(hooks, awake_ms=10_000)
     put(store, hooked("job.succeeded"))
     assert gpu.commit([done(unit) for unit in claim(gpu)]).wake == []
-    assert hooks.wait_for_bell(1) is True
+    assert hooks.wait_for_notification(1) is True
 
 
 def test_a_success_ends_the_delivery_and_keeps_its_log(
-    store: Store, gpu: LaneWorker, hooks: LaneWorker
+    store: Store, gpu: Consumer, hooks: Consumer
 ) -> None:
     job_id = finished(store, gpu, hooked("job.succeeded"))
     (unit,) = claim(hooks)
@@ -145,7 +141,7 @@ def test_a_success_ends_the_delivery_and_keeps_its_log(
 
 
 def test_a_failed_attempt_is_made_again_when_its_time_has_come(
-    store: Store, gpu: LaneWorker, hooks: LaneWorker
+    store: Store, gpu: Consumer, hooks: Consumer
 ) -> None:
     job_id = finished(store, gpu, hooked("job.succeeded"))
     (unit,) = claim(hooks)
@@ -164,7 +160,7 @@ def test_a_failed_attempt_is_made_again_when_its_time_has_come(
 
 
 def test_what_was_postponed_does_not_count_as_tried(
-    store: Store, gpu: LaneWorker, hooks: LaneWorker
+    store: Store, gpu: Consumer, hooks: Consumer
 ) -> None:
     job_id = finished(store, gpu, hooked("job.succeeded"))
     (unit,) = claim(hooks)
@@ -175,14 +171,14 @@ def test_what_was_postponed_does_not_count_as_tried(
 
 
 def test_a_worker_that_dies_over_a_delivery_leaves_it_to_another(
-    store: Store, gpu: LaneWorker, hooks: LaneWorker
+    store: Store, gpu: Consumer, hooks: Consumer
 ) -> None:
     job_id = finished(store, gpu, hooked("job.succeeded"))
     (lost,) = claim(hooks)
     store.redis.xclaim(
         lost.stream, keys.GROUP, hooks.name, 0, [lost.entry], idle=HOUR_MS, justid=True
     )
-    other = LaneWorker(store, Lane.WEBHOOKS)
+    other = Consumer(store, Lane.WEBHOOKS)
     (unit,) = claim_until(other, 1)
     assert (unit.job, unit.attempt) == (lost.job, 2)
     assert record(hooks, [tried(lost, Result.SUCCEEDED)]) == (1, [])
@@ -191,7 +187,7 @@ def test_a_worker_that_dies_over_a_delivery_leaves_it_to_another(
 
 
 def test_a_delivery_that_ends_its_worker_thrice_is_given_up(
-    store: Store, gpu: LaneWorker, hooks: LaneWorker
+    store: Store, gpu: Consumer, hooks: Consumer
 ) -> None:
     job_id = finished(store, gpu, hooked("job.succeeded"))
     for _ in range(store.settings.max_attempts):
@@ -206,7 +202,7 @@ def test_a_delivery_that_ends_its_worker_thrice_is_given_up(
 
 
 def test_an_ended_delivery_can_be_replayed_by_its_owner_alone(
-    store: Store, gpu: LaneWorker, hooks: LaneWorker
+    store: Store, gpu: Consumer, hooks: Consumer
 ) -> None:
     job_id = finished(store, gpu, hooked("job.succeeded"))
     (unit,) = claim(hooks)
@@ -226,7 +222,7 @@ def test_an_ended_delivery_can_be_replayed_by_its_owner_alone(
 
 
 def test_replaying_what_is_under_way_sends_it_once(
-    store: Store, gpu: LaneWorker, hooks: LaneWorker
+    store: Store, gpu: Consumer, hooks: Consumer
 ) -> None:
     job_id = finished(store, gpu, hooked("job.succeeded"))
     delivery = only(store, job_id)
@@ -238,13 +234,13 @@ def test_replaying_what_is_under_way_sends_it_once(
 
 
 def test_an_endpoint_is_known_to_fail_until_it_succeeds(
-    store: Store, gpu: LaneWorker, hooks: LaneWorker
+    store: Store, gpu: Consumer, hooks: Consumer
 ) -> None:
     store.redis.hset(keys.hooks("o"), "we_1", ALL)
     finished(store, gpu, SINGLE)
     (unit,) = claim(hooks)
     _, failing = record(hooks, [tried(unit, Result.RETRY)])
-    assert failing == [Failing("we_1", "o", 0)]
+    assert failing == [FailingEndpoint("we_1", "o", 0)]
     since, last = str(store.redis.hget(keys.WEBHOOKS_FAILING, "we_1")).split()
     store.redis.hset(keys.WEBHOOKS_FAILING, "we_1", f"{int(since) - HOUR_MS} {last}")
     sweep(store)
@@ -258,7 +254,7 @@ def test_an_endpoint_is_known_to_fail_until_it_succeeds(
 
 
 def test_a_flood_at_one_endpoint_does_not_hold_up_another(
-    store: Store, gpu: LaneWorker, hooks: LaneWorker
+    store: Store, gpu: Consumer, hooks: Consumer
 ) -> None:
     flood = hooked("job.succeeded", url="https://dead.example/")
     for _ in range(100):
@@ -270,17 +266,17 @@ def test_a_flood_at_one_endpoint_does_not_hold_up_another(
 
 
 def test_an_endpoint_that_was_long_not_asked_starts_to_fail_anew(
-    store: Store, gpu: LaneWorker, hooks: LaneWorker
+    store: Store, gpu: Consumer, hooks: Consumer
 ) -> None:
     store.redis.hset(keys.hooks("o"), "we_1", ALL)
     store.redis.hset(keys.WEBHOOKS_FAILING, "we_1", "1000 2000")
     finished(store, gpu, SINGLE)
     (unit,) = claim(hooks)
-    assert record(hooks, [tried(unit, Result.RETRY)]) == (0, [Failing("we_1", "o", 0)])
+    assert record(hooks, [tried(unit, Result.RETRY)]) == (0, [FailingEndpoint("we_1", "o", 0)])
 
 
 def test_what_never_reached_an_endpoint_says_nothing_of_it(
-    store: Store, gpu: LaneWorker, hooks: LaneWorker
+    store: Store, gpu: Consumer, hooks: Consumer
 ) -> None:
     store.redis.hset(keys.hooks("o"), "we_1", ALL)
     finished(store, gpu, SINGLE)
@@ -291,7 +287,7 @@ def test_what_never_reached_an_endpoint_says_nothing_of_it(
 
 
 def test_failures_in_a_row_open_the_breaker_of_a_line_and_a_success_closes_it(
-    store: Store, gpu: LaneWorker, hooks: LaneWorker
+    store: Store, gpu: Consumer, hooks: Consumer
 ) -> None:
     key = keys.webhook_breaker("o@example.com")
     for failures in range(1, store.settings.breaker_failures + 1):
@@ -308,7 +304,7 @@ def test_failures_in_a_row_open_the_breaker_of_a_line_and_a_success_closes_it(
 
 
 def test_a_line_that_has_failed_for_long_is_probed_rarely(
-    store: Store, gpu: LaneWorker, hooks: LaneWorker
+    store: Store, gpu: Consumer, hooks: Consumer
 ) -> None:
     key = keys.webhook_breaker("o@example.com")
     now_ms = store.now_us() // 1000
@@ -322,7 +318,7 @@ def test_a_line_that_has_failed_for_long_is_probed_rarely(
 
 
 def test_a_slow_endpoint_keeps_its_own_deliveries_waiting(
-    store: Store, gpu: LaneWorker, hooks: LaneWorker
+    store: Store, gpu: Consumer, hooks: Consumer
 ) -> None:
     for _ in range(100):
         put(store, hooked("job.succeeded", url="https://slow.example/"))
@@ -338,7 +334,7 @@ def test_a_slow_endpoint_keeps_its_own_deliveries_waiting(
 
 
 def test_every_delivery_of_a_long_line_is_claimed_in_the_end(
-    store: Store, gpu: LaneWorker, hooks: LaneWorker
+    store: Store, gpu: Consumer, hooks: Consumer
 ) -> None:
     for _ in range(100):
         put(store, hooked("job.succeeded"))
@@ -353,16 +349,16 @@ def test_every_delivery_of_a_long_line_is_claimed_in_the_end(
 
 
 def test_a_delivery_handed_back_is_claimed_as_if_for_the_first_time(
-    store: Store, gpu: LaneWorker, hooks: LaneWorker
+    store: Store, gpu: Consumer, hooks: Consumer
 ) -> None:
     finished(store, gpu, hooked("job.succeeded"))
     hooks.release(claim(hooks))
-    (unit,) = claim(LaneWorker(store, Lane.WEBHOOKS))
+    (unit,) = claim(Consumer(store, Lane.WEBHOOKS))
     assert unit.attempt == 1
 
 
 def test_a_replay_says_that_it_is_one_until_it_was_tried(
-    store: Store, gpu: LaneWorker, hooks: LaneWorker
+    store: Store, gpu: Consumer, hooks: Consumer
 ) -> None:
     job_id = finished(store, gpu, hooked("job.succeeded"))
     (unit,) = claim(hooks)
@@ -375,7 +371,7 @@ def test_a_replay_says_that_it_is_one_until_it_was_tried(
     assert only(store, job_id).trigger is None
 
 
-def test_a_ping_is_a_delivery_of_no_job(store: Store, hooks: LaneWorker) -> None:
+def test_a_ping_is_a_delivery_of_no_job(store: Store, hooks: Consumer) -> None:
     sent = ping(store, "o", "we_1")
     assert sent.wake is True
     found = read_delivery(store, sent.id)
@@ -388,7 +384,7 @@ def test_a_ping_is_a_delivery_of_no_job(store: Store, hooks: LaneWorker) -> None
 
 
 def test_a_retry_whose_time_has_come_wakes_the_lane(
-    store: Store, gpu: LaneWorker, hooks: LaneWorker
+    store: Store, gpu: Consumer, hooks: Consumer
 ) -> None:
     finished(store, gpu, hooked("job.succeeded"))
     (unit,) = claim(hooks)

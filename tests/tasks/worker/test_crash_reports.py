@@ -11,7 +11,7 @@ from billiard.pool import Pool
 
 from tasks.config.settings import Settings
 from tasks.worker import crash_reports
-from tasks.worker.heartbeat import Pulse
+from tasks.worker.heartbeat import SharedHeartbeats
 from tests.envelopes import arrived, installed
 
 
@@ -32,14 +32,14 @@ class OfBilliard:
 
 
 @pytest.fixture
-def pulse() -> Pulse:
-    pulse = Pulse(1)
+def pulse() -> SharedHeartbeats:
+    pulse = SharedHeartbeats(1)
     pulse.begin(0)
     pulse.note(0, {"job": "j1", "pipeline": "toy"})
     return pulse
 
 
-def told(settings: Settings, pulse: Pulse, process: Process) -> list[tuple[str, str]]:
+def told(settings: Settings, pulse: SharedHeartbeats, process: Process) -> list[tuple[str, str]]:
     """Job and text of each event."""
     pool = OfBilliard()
     crash_reports.watch(pool, pulse)
@@ -51,7 +51,7 @@ def told(settings: Settings, pulse: Pulse, process: Process) -> list[tuple[str, 
 
 
 def test_a_child_that_a_signal_ended_is_told_of_with_what_it_was_at(
-    settings: Settings, pulse: Pulse
+    settings: Settings, pulse: SharedHeartbeats
 ) -> None:
     said = "a worker child was killed by SIGSEGV"
     assert told(settings, pulse, Process(-11)) == [("j1", said)]
@@ -59,12 +59,14 @@ def test_a_child_that_a_signal_ended_is_told_of_with_what_it_was_at(
 
 @pytest.mark.parametrize("exit_code", crash_reports.GOOD_ENDS)
 def test_a_child_that_ended_in_good_order_is_not(
-    settings: Settings, pulse: Pulse, exit_code: int
+    settings: Settings, pulse: SharedHeartbeats, exit_code: int
 ) -> None:
     assert told(settings, pulse, Process(exit_code)) == []
 
 
-def test_a_child_whose_end_was_told_by_itself_is_not(settings: Settings, pulse: Pulse) -> None:
+def test_a_child_whose_end_was_told_by_itself_is_not(
+    settings: Settings, pulse: SharedHeartbeats
+) -> None:
     pulse.end(0)
     assert told(settings, pulse, Process(-9)) == []
 

@@ -13,7 +13,7 @@ from multiprocessing.context import ForkProcess
 import pytest
 
 from tasks.config.settings import Settings
-from tasks.worker.heartbeat import BEAT_S, GRACE_S, Guard, Pulse
+from tasks.worker.heartbeat import BEAT_S, GRACE_S, HeartbeatMonitor, SharedHeartbeats
 from tests.envelopes import arrived, installed
 
 fork = multiprocessing.get_context("fork")
@@ -21,7 +21,7 @@ LIMIT_S = 2
 LOOKS = int((LIMIT_S + GRACE_S) / BEAT_S)
 
 
-def live(pulse: Pulse, orders: Connection) -> None:
+def live(pulse: SharedHeartbeats, orders: Connection) -> None:
     """A child: beats when told to, and says so."""
     pulse.begin(0)
     orders.send("begun")
@@ -31,7 +31,7 @@ def live(pulse: Pulse, orders: Connection) -> None:
 
 
 class Child:
-    def __init__(self, pulse: Pulse) -> None:
+    def __init__(self, pulse: SharedHeartbeats) -> None:
         self.orders, theirs = fork.Pipe()
         self.process: ForkProcess = fork.Process(target=live, args=(pulse, theirs))
         self.process.start()
@@ -43,24 +43,26 @@ class Child:
 
 
 @pytest.fixture
-def pulse() -> Pulse:
-    return Pulse(1)
+def pulse() -> SharedHeartbeats:
+    return SharedHeartbeats(1)
 
 
 @pytest.fixture
-def guard(pulse: Pulse, settings: Settings) -> Guard:
-    return Guard(pulse, replace(settings, hard_limit_s=LIMIT_S))
+def guard(pulse: SharedHeartbeats, settings: Settings) -> HeartbeatMonitor:
+    return HeartbeatMonitor(pulse, replace(settings, hard_limit_s=LIMIT_S))
 
 
 @pytest.fixture
-def child(pulse: Pulse) -> Iterator[Child]:
+def child(pulse: SharedHeartbeats) -> Iterator[Child]:
     child = Child(pulse)
     yield child
     child.process.kill()
     child.process.join()
 
 
-def test_a_child_that_falls_silent_is_ended_after_the_limit(child: Child, guard: Guard) -> None:
+def test_a_child_that_falls_silent_is_ended_after_the_limit(
+    child: Child, guard: HeartbeatMonitor
+) -> None:
     child.beat()
     for _ in range(LOOKS + 1):
         guard.look()
@@ -70,7 +72,7 @@ def test_a_child_that_falls_silent_is_ended_after_the_limit(child: Child, guard:
     assert child.process.exitcode == -signal.SIGKILL
 
 
-def test_a_child_that_beats_now_and_then_lives(child: Child, guard: Guard) -> None:
+def test_a_child_that_beats_now_and_then_lives(child: Child, guard: HeartbeatMonitor) -> None:
     for _ in range(3 * LOOKS):
         child.beat()
         for _ in range(LOOKS):
@@ -79,14 +81,16 @@ def test_a_child_that_beats_now_and_then_lives(child: Child, guard: Guard) -> No
     assert child.process.is_alive()
 
 
-def test_a_child_that_still_loads_is_not_listened_to(child: Child, guard: Guard) -> None:
+def test_a_child_that_still_loads_is_not_listened_to(child: Child, guard: HeartbeatMonitor) -> None:
     for _ in range(3 * LOOKS):
         guard.look()
     child.beat()
     assert child.process.is_alive()
 
 
-def test_a_childs_successor_begins_anew(child: Child, pulse: Pulse, guard: Guard) -> None:
+def test_a_childs_successor_begins_anew(
+    child: Child, pulse: SharedHeartbeats, guard: HeartbeatMonitor
+) -> None:
     child.beat()
     for _ in range(LOOKS):
         guard.look()
@@ -100,7 +104,7 @@ def test_a_childs_successor_begins_anew(child: Child, pulse: Pulse, guard: Guard
     assert successor.process.exitcode == 0
 
 
-def test_what_a_child_is_at_can_be_read_until_it_says_goodbye(pulse: Pulse) -> None:
+def test_what_a_child_is_at_can_be_read_until_it_says_goodbye(pulse: SharedHeartbeats) -> None:
     pulse.begin(0)
     assert pulse.doing_of(os.getpid()) == {}
     pulse.note(0, {"job": "j" * 1_000})
@@ -116,7 +120,9 @@ def test_what_a_child_is_at_can_be_read_until_it_says_goodbye(pulse: Pulse) -> N
     assert pulse.doing_of(os.getpid()) is None
 
 
-def test_a_successor_does_not_begin_with_what_its_predecessor_was_at(pulse: Pulse) -> None:
+def test_a_successor_does_not_begin_with_what_its_predecessor_was_at(
+    pulse: SharedHeartbeats,
+) -> None:
     pulse.begin(0)
     pulse.note(0, {"job": "j"})
     pulse.begin(0)
@@ -124,7 +130,7 @@ def test_a_successor_does_not_begin_with_what_its_predecessor_was_at(pulse: Puls
 
 
 def test_the_guard_tells_what_a_silent_child_was_at_and_that_it_ended_it(
-    child: Child, guard: Guard, pulse: Pulse, settings: Settings
+    child: Child, guard: HeartbeatMonitor, pulse: SharedHeartbeats, settings: Settings
 ) -> None:
     pulse.note(0, {"job": "j1"})
     child.beat()

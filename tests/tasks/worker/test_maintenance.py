@@ -6,10 +6,10 @@ from dataclasses import replace
 from typing import Any
 
 from tasks.jobs.lanes import Lane
-from tasks.queue.consumer import LaneWorker
+from tasks.queue.consumer import Consumer
 from tasks.store.client import Store
 from tasks.telemetry.sinks import Reporter
-from tasks.worker.maintenance import Housekeeper
+from tasks.worker.maintenance import Maintenance
 from tests.tasks.lanes import claim, put
 
 
@@ -25,11 +25,11 @@ class Wakes:
 
 def test_a_housekeeper_beats_renews_and_wakes_lanes_that_wait(store: Store) -> None:
     quick = Store(store.redis, replace(store.settings, sweep_ms=5, renew_ms=5))
-    worker, wakes = LaneWorker(quick, Lane.GPU), Wakes()
+    worker, wakes = Consumer(quick, Lane.GPU), Wakes()
     put(store)
     claim(worker)
     put(store)
-    keeper = Housekeeper(worker, wakes, os.getppid(), Reporter(()))  # type: ignore[arg-type]
+    keeper = Maintenance(worker, wakes, os.getppid(), Reporter(()))  # type: ignore[arg-type]
     keeper.start()
     assert wakes.seen.wait(30)
     keeper.stop()

@@ -11,7 +11,7 @@ from flask.testing import FlaskClient
 from ulid import ULID
 from werkzeug.test import TestResponse
 
-from tasks.queue.consumer import LaneWorker
+from tasks.queue.consumer import Consumer
 from tasks.store.client import Store
 from tests.app.answers import NULL_JOB, job_in, problem_in
 from tests.eventually import eventually
@@ -164,7 +164,7 @@ def test_cancelling_twice_is_no_error(client: FlaskClient, store: Store) -> None
 
 
 def test_the_result_of_a_job_that_is_cancelled_while_it_runs_is_dropped(
-    client: FlaskClient, gpu_worker: LaneWorker, work: Work
+    client: FlaskClient, gpu_worker: Consumer, work: Work
 ) -> None:
     job_id = submit(client)["id"]
     (unit,) = gpu_worker.claim(1, 0).units
@@ -212,7 +212,7 @@ def test_bulk_results_are_lines_in_input_order(client: FlaskClient, work: Work) 
 
 
 def test_bulk_results_can_be_read_before_and_while_the_job_runs(
-    client: FlaskClient, gpu_worker: LaneWorker
+    client: FlaskClient, gpu_worker: Consumer
 ) -> None:
     job = submit_bulk(client, [f"text {n}" for n in range(6)])
     lines = lines_of(client.get(job["links"]["results"]))

@@ -18,7 +18,7 @@ from tasks.config.settings import Settings
 from tasks.jobs.finished import Ended
 from tasks.jobs.lanes import Lane
 from tasks.jobs.model import Spec, Status
-from tasks.queue.consumer import LaneWorker
+from tasks.queue.consumer import Consumer
 from tasks.store.client import Store
 from tasks.telemetry.flower import job_events
 from tasks.telemetry.flower.job_events import FlowerJobs, fields_of, flower_sinks, publish
@@ -229,7 +229,7 @@ def test_no_jobs_a_second_means_no_sink(settings: Settings, celery: Celery) -> N
 
 
 def test_a_commit_tells_the_outcome_of_single_jobs_and_of_no_bulk_job(store: Store) -> None:
-    worker = LaneWorker(store, Lane.GPU)
+    worker = Consumer(store, Lane.GPU)
     single, five = put(store), put(store, bulk(5))
     units = claim(worker)
     assert [unit.items for unit in units] == [1, 4, 1]

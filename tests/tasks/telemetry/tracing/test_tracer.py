@@ -11,11 +11,11 @@ from structlog.testing import capture_logs
 
 from ml.serving.outcomes import Verdict
 from tasks.config.settings import Settings
-from tasks.inference.batch_report import BatchLog, BatchStory
+from tasks.inference.batch_report import BatchReporter, BatchTimeline
 from tasks.jobs.finished import Ended
 from tasks.jobs.lanes import Lane
 from tasks.jobs.model import Spec, Status
-from tasks.queue.consumer import LaneWorker
+from tasks.queue.consumer import Consumer
 from tasks.store.client import Store
 from tasks.telemetry.tracing import tracer as spans
 from tasks.telemetry.tracing.context import Kind, trace_id
@@ -135,11 +135,11 @@ def test_a_batch_links_to_its_jobs_and_holds_its_tiers_and_its_commit(
 ) -> None:
     spec = replace(SINGLE.spec, request_id="r", traceparent=TRACE)
     job_id = put(store, replace(SINGLE, spec=spec)).job_id
-    worker = LaneWorker(store, Lane.GPU)
+    worker = Consumer(store, Lane.GPU)
     units = claim(worker)
-    story = BatchStory(1_000_000, commit_ns=9_000_000)
+    story = BatchTimeline(1_000_000, commit_ns=9_000_000)
     story.add("null", [Verdict("big", False, 0.001, (), 2_000_000), Verdict("small", True, 0.002)])
-    BatchLog(worker, tracer).tell(story, [done(unit) for unit in units], 0)
+    BatchReporter(worker, tracer).tell(story, [done(unit) for unit in units], 0)
     tracer.stop()
     (batch,), (commit,) = collector.named("batch"), collector.named("commit")
     assert batch.links == {PLACE}
@@ -156,11 +156,11 @@ def test_a_batch_links_to_its_jobs_and_holds_its_tiers_and_its_commit(
 def test_a_batch_has_a_line_for_who_debugs_and_none_else(store: Store) -> None:
     put(store, replace(SINGLE, spec=replace(SINGLE.spec, request_id="r")))
     debugging = Store(store.redis, replace(store.settings, log_level="DEBUG"))
-    worker = LaneWorker(debugging, Lane.GPU)
+    worker = Consumer(debugging, Lane.GPU)
     settled = [done(unit) for unit in claim(worker)]
     with capture_logs() as logs:
-        BatchLog(LaneWorker(store, Lane.GPU), None).tell(BatchStory(1), settled, 0)
-        BatchLog(worker, None).tell(BatchStory(1), settled, 0)
+        BatchReporter(Consumer(store, Lane.GPU), None).tell(BatchTimeline(1), settled, 0)
+        BatchReporter(worker, None).tell(BatchTimeline(1), settled, 0)
     (line,) = logs
     assert (line["event"], line["log_level"]) == ("batch committed", "debug")
     assert (line["jobs"], line["request_ids"]) == ([settled[0].unit.job], ["r"])

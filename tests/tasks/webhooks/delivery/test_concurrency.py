@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from tasks.webhooks.delivery import concurrency as places
-from tasks.webhooks.delivery.concurrency import Places
+from tasks.webhooks.delivery.concurrency import ConcurrencyLimiter
 
 
-def entered(places: Places[str], name: str, count: int) -> None:
+def entered(places: ConcurrencyLimiter[str], name: str, count: int) -> None:
     for n in range(count):
         places.enter(name, f"{name}{n}")
 
 
-def trust(places: Places[str], *names: str) -> None:
+def trust(places: ConcurrencyLimiter[str], *names: str) -> None:
     for name in names:
         places.enter(name, "x")
         places.take()
@@ -19,14 +19,14 @@ def trust(places: Places[str], *names: str) -> None:
 
 
 def test_a_new_line_begins_with_few_places() -> None:
-    some: Places[str] = Places(100, 8)
+    some: ConcurrencyLimiter[str] = ConcurrencyLimiter(100, 8)
     entered(some, "a", 5)
     assert some.take() == ["a0", "a1"]
     assert some.take() == []
 
 
 def test_who_answers_well_gets_more_up_to_the_limit_of_a_line() -> None:
-    some: Places[str] = Places(100, 8)
+    some: ConcurrencyLimiter[str] = ConcurrencyLimiter(100, 8)
     entered(some, "a", 50)
     some.take()
     most = []
@@ -39,7 +39,7 @@ def test_who_answers_well_gets_more_up_to_the_limit_of_a_line() -> None:
 
 
 def test_a_line_that_fails_is_asked_one_at_a_time() -> None:
-    some: Places[str] = Places(100, 8)
+    some: ConcurrencyLimiter[str] = ConcurrencyLimiter(100, 8)
     entered(some, "a", 3)
     assert some.take() == ["a0", "a1"]
     assert some.leave("a", well=False) == []
@@ -49,7 +49,7 @@ def test_a_line_that_fails_is_asked_one_at_a_time() -> None:
 
 
 def test_while_a_line_keeps_failing_only_one_waits_in_it() -> None:
-    some: Places[str] = Places(100, 8)
+    some: ConcurrencyLimiter[str] = ConcurrencyLimiter(100, 8)
     entered(some, "a", 6)
     some.take()
     some.leave("a", well=False)
@@ -64,12 +64,12 @@ def test_while_a_line_keeps_failing_only_one_waits_in_it() -> None:
 
 
 def test_lines_take_turns() -> None:
-    some: Places[str] = Places(4, 8)
+    some: ConcurrencyLimiter[str] = ConcurrencyLimiter(4, 8)
     for name in "abc":
         entered(some, name, 3)
     taken = some.take()
     assert sorted(one[0] for one in taken) == ["a", "b", "c"]
-    others: Places[str] = Places(4, 8)
+    others: ConcurrencyLimiter[str] = ConcurrencyLimiter(4, 8)
     trust(others, "a", "b")
     entered(others, "a", 4)
     entered(others, "b", 4)
@@ -77,7 +77,7 @@ def test_lines_take_turns() -> None:
 
 
 def test_lines_that_hang_leave_room_for_those_that_answer_well() -> None:
-    some: Places[str] = Places(8, 4)
+    some: ConcurrencyLimiter[str] = ConcurrencyLimiter(8, 4)
     trust(some, "well")
     for n in range(50):
         entered(some, f"dead{n}-", 5)
@@ -89,7 +89,7 @@ def test_lines_that_hang_leave_room_for_those_that_answer_well() -> None:
 
 
 def test_lines_of_which_nothing_is_known_get_their_turn_beside_busy_ones() -> None:
-    some: Places[str] = Places(4, 4)
+    some: ConcurrencyLimiter[str] = ConcurrencyLimiter(4, 4)
     trust(some, "busy", "busier")
     for name in ("busy", "busier"):
         entered(some, name, 100)
@@ -103,7 +103,7 @@ def test_lines_of_which_nothing_is_known_get_their_turn_beside_busy_ones() -> No
 
 
 def test_the_count_of_those_that_may_hang_survives_every_change() -> None:
-    some: Places[str] = Places(8, 4)
+    some: ConcurrencyLimiter[str] = ConcurrencyLimiter(8, 4)
     for name in ("a", "b"):
         entered(some, name, 2)
     some.take()
@@ -116,7 +116,7 @@ def test_the_count_of_those_that_may_hang_survives_every_change() -> None:
 
 
 def test_all_that_wait_can_be_dismissed() -> None:
-    some: Places[str] = Places(8, 4)
+    some: ConcurrencyLimiter[str] = ConcurrencyLimiter(8, 4)
     entered(some, "a", 5)
     some.take()
     entered(some, "b", 3)
@@ -127,7 +127,7 @@ def test_all_that_wait_can_be_dismissed() -> None:
 
 
 def test_lines_long_idle_are_forgotten_and_others_are_not() -> None:
-    some: Places[str] = Places(8, 4)
+    some: ConcurrencyLimiter[str] = ConcurrencyLimiter(8, 4)
     some.enter("first", "waits")
     some.take()
     for n in range(places.MOST_LINES + 5):

@@ -15,14 +15,14 @@ from standardwebhooks import Webhook
 
 from tasks.config.settings import Settings
 from tasks.jobs.lanes import Lane
-from tasks.queue.consumer import LaneWorker
+from tasks.queue.consumer import Consumer
 from tasks.store import keys
 from tasks.store.client import Store
 from tasks.webhooks import endpoints
 from tasks.webhooks.deliveries import Delivery, deliveries_of, ping, read_delivery, redeliver
 from tasks.webhooks.delivery import attempts, dispatcher, executor, request, result_writer
-from tasks.webhooks.delivery.executor import Webhooks
-from tasks.webhooks.delivery.http_client import Reply, Sender
+from tasks.webhooks.delivery.executor import DeliveryExecutor
+from tasks.webhooks.delivery.http_client import DeliveryResponse, WebhookClient
 from tasks.webhooks.owner_secrets import job_secrets
 from tests.app.conftest import Deaf
 from tests.eventually import eventually
@@ -52,10 +52,10 @@ def receiver() -> Iterator[Receiver]:
 
 @contextmanager
 def started(
-    store: Store, sender: Callable[[Settings], Sender] = Sender, **changes: Any
-) -> Iterator[Webhooks]:
+    store: Store, sender: Callable[[Settings], WebhookClient] = WebhookClient, **changes: Any
+) -> Iterator[DeliveryExecutor]:
     changed = Store(store.redis, replace(store.settings, **changes))
-    work = Webhooks(LaneWorker(changed, Lane.WEBHOOKS), CELERY, sender)
+    work = DeliveryExecutor(Consumer(changed, Lane.WEBHOOKS), CELERY, sender)
     try:
         yield work
     finally:
@@ -69,7 +69,7 @@ def finished(store: Store, *urls: str) -> list[str]:
         webhook = {"url": url, "events": ["job.succeeded"]}
         submission = replace(SINGLE, spec=replace(SINGLE.spec, webhook=webhook))
         ids.append(put(store, submission).job_id)
-    gpu = LaneWorker(store, Lane.GPU)
+    gpu = Consumer(store, Lane.GPU)
     while units := claim(gpu):
         gpu.commit([done(unit) for unit in units])
     return ids
@@ -269,10 +269,10 @@ def test_it_is_idle_between_claims_though_attempts_are_under_way(
 def test_an_event_loop_that_is_held_up_shows(store: Store) -> None:
     held = threading.Event()
 
-    class Stuck(Sender):
-        async def send(self, *_: Any) -> Reply:
+    class Stuck(WebhookClient):
+        async def send(self, *_: Any) -> DeliveryResponse:
             held.wait(30)
-            return Reply(200, None, 1)
+            return DeliveryResponse(200, None, 1)
 
     finished(store, "http://127.0.0.1:1/")
     with started(store, Stuck, webhook_timeout_ms=100) as work:
@@ -290,8 +290,8 @@ def test_a_stop_waits_for_what_is_under_way_and_hands_the_rest_back(
 ) -> None:
     begun = threading.Event()
 
-    class Slow(Sender):
-        async def send(self, *args: Any) -> Reply:
+    class Slow(WebhookClient):
+        async def send(self, *args: Any) -> DeliveryResponse:
             begun.set()
             return await super().send(*args)
 
@@ -301,7 +301,7 @@ def test_a_stop_waits_for_what_is_under_way_and_hands_the_rest_back(
         begun.wait()
     tries = [only(store, job_id).tries for job_id in ids]
     assert len(receiver.got) == sum(tries) >= 1
-    other = LaneWorker(store, Lane.WEBHOOKS)
+    other = Consumer(store, Lane.WEBHOOKS)
     back = claim(other)
     assert len(back) == 10 - sum(tries)
     assert {unit.attempt for unit in back} <= {1}

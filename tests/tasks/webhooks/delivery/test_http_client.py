@@ -19,7 +19,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 from cryptography.x509.oid import NameOID
 
 from tasks.config.settings import Settings
-from tasks.webhooks.delivery.http_client import Reply, Sender
+from tasks.webhooks.delivery.http_client import DeliveryResponse, WebhookClient
 from tests.ports import free_port
 from tests.receiver import Behaviour, Flood, Receiver, answer, hang, reset, trickle
 
@@ -34,11 +34,11 @@ SETTINGS = Settings(
 )
 
 
-def send(*urls: str, settings: Settings = SETTINGS, **options: Any) -> list[Reply]:
+def send(*urls: str, settings: Settings = SETTINGS, **options: Any) -> list[DeliveryResponse]:
     """One after another, by one client."""
 
-    async def run() -> list[Reply]:
-        sender = Sender(settings, **options)
+    async def run() -> list[DeliveryResponse]:
+        sender = WebhookClient(settings, **options)
         replies = [await sender.send(url, b'{"a": 1}', HEADERS) for url in urls]
         await sender.close()
         return replies
@@ -46,7 +46,7 @@ def send(*urls: str, settings: Settings = SETTINGS, **options: Any) -> list[Repl
     return asyncio.run(run())
 
 
-def reply_of(behave: Behaviour, settings: Settings = SETTINGS) -> Reply:
+def reply_of(behave: Behaviour, settings: Settings = SETTINGS) -> DeliveryResponse:
     with Receiver(behave) as receiver:
         (reply,) = send(receiver.url, settings=settings)
     return reply
@@ -209,7 +209,9 @@ def certificate(folder: Path, name: str) -> Path:
     return path
 
 
-def over_tls(folder: Path, name: str, trusted: bool) -> tuple[Reply, list[str | None], list[Any]]:
+def over_tls(
+    folder: Path, name: str, trusted: bool
+) -> tuple[DeliveryResponse, list[str | None], list[Any]]:
     """Send to https://receiver.example at a receiver that shows a certificate for `name`."""
     path = certificate(folder, name)
     server = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)

@@ -13,13 +13,13 @@ from standardwebhooks import Webhook
 from tasks.jobs.lanes import Lane
 from tasks.jobs.read import read_job
 from tasks.jobs.submit import Submission
-from tasks.queue.consumer import LaneWorker
+from tasks.queue.consumer import Consumer
 from tasks.store import keys
 from tasks.store.client import Store
 from tasks.webhooks import endpoints
 from tasks.webhooks.deliveries import Delivery, Result, deliveries_of, ping, redeliver
 from tasks.webhooks.delivery.attempts import Attempt, record
-from tasks.webhooks.delivery.request import PATIENCE_S, Order, prepare
+from tasks.webhooks.delivery.request import PATIENCE_S, DeliveryRequest, prepare
 from tasks.webhooks.owner_secrets import job_secrets
 from tests.tasks.lanes import SINGLE, claim, done, put
 
@@ -28,8 +28,8 @@ TRACE = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
 
 
 @pytest.fixture
-def hooks(store: Store) -> LaneWorker:
-    return LaneWorker(store, Lane.WEBHOOKS)
+def hooks(store: Store) -> Consumer:
+    return Consumer(store, Lane.WEBHOOKS)
 
 
 def hooked(**changes: Any) -> Submission:
@@ -39,24 +39,26 @@ def hooked(**changes: Any) -> Submission:
 
 def finished(store: Store, submission: Submission, output: Any = "fine") -> str:
     job_id = put(store, submission).job_id
-    gpu = LaneWorker(store, Lane.GPU)
+    gpu = Consumer(store, Lane.GPU)
     gpu.commit([done(unit, {"output": output, "error": None}) for unit in claim(gpu)])
     return job_id
 
 
-def ordered(hooks: LaneWorker) -> Order:
+def ordered(hooks: Consumer) -> DeliveryRequest:
     (order,), attempts = prepare(hooks, claim(hooks))
     assert attempts == []
     return order
 
 
-def refused(hooks: LaneWorker) -> Attempt:
+def refused(hooks: Consumer) -> Attempt:
     orders, (attempt,) = prepare(hooks, claim(hooks))
     assert orders == []
     return attempt
 
 
-def again(store: Store, hooks: LaneWorker, order: Order, result: Result = Result.RETRY) -> None:
+def again(
+    store: Store, hooks: Consumer, order: DeliveryRequest, result: Result = Result.RETRY
+) -> None:
     """The order's attempt failed, and its next one is due."""
     record(hooks, [order.attempt(result, 3_600_000)])
     assert redeliver(store, order.delivery.id, "o")
@@ -67,7 +69,7 @@ def only(store: Store, job_id: str) -> Delivery:
     return delivery
 
 
-def test_the_body_is_the_job_as_the_api_shows_it(store: Store, hooks: LaneWorker) -> None:
+def test_the_body_is_the_job_as_the_api_shows_it(store: Store, hooks: Consumer) -> None:
     job_id = finished(store, hooked(metadata={"ticket": "A-17"}))
     order = ordered(hooks)
     job = read_job(store, job_id)
@@ -82,7 +84,7 @@ def test_the_body_is_the_job_as_the_api_shows_it(store: Store, hooks: LaneWorker
 
 @pytest.mark.parametrize(("size", "whole"), [(15_000, True), (20_481, False)])
 def test_a_large_output_is_left_out_for_a_link(
-    store: Store, hooks: LaneWorker, size: int, whole: bool
+    store: Store, hooks: Consumer, size: int, whole: bool
 ) -> None:
     job_id = finished(store, hooked(), "x" * size)
     order = ordered(hooks)
@@ -95,7 +97,7 @@ def test_a_large_output_is_left_out_for_a_link(
 
 
 def test_every_attempt_sends_the_same_bytes_to_the_same_url_under_the_same_id(
-    store: Store, hooks: LaneWorker
+    store: Store, hooks: Consumer
 ) -> None:
     job_id = finished(store, hooked(), {"text": "Grüße, 世界 \u2028"})
     first = ordered(hooks)
@@ -109,14 +111,14 @@ def test_every_attempt_sends_the_same_bytes_to_the_same_url_under_the_same_id(
     assert (only(store, job_id).url, only(store, job_id).tries) == (URL, 1)
 
 
-def test_what_succeeds_at_once_keeps_no_body(store: Store, hooks: LaneWorker) -> None:
+def test_what_succeeds_at_once_keeps_no_body(store: Store, hooks: Consumer) -> None:
     job_id = finished(store, hooked())
     record(hooks, [ordered(hooks).attempt(Result.SUCCEEDED)])
     assert (only(store, job_id).body, only(store, job_id).url) == (None, None)
 
 
 def test_a_retry_carries_request_id_and_trace_after_the_jobs_record_is_gone(
-    store: Store, hooks: LaneWorker
+    store: Store, hooks: Consumer
 ) -> None:
     job_id = finished(store, hooked(request_id="req-1", traceparent=TRACE))
     again(store, hooks, ordered(hooks))
@@ -125,7 +127,7 @@ def test_a_retry_carries_request_id_and_trace_after_the_jobs_record_is_gone(
     assert (headers["X-Request-ID"], headers["traceparent"]) == ("req-1", TRACE)
 
 
-def test_its_headers_verify_and_carry_the_request_id(store: Store, hooks: LaneWorker) -> None:
+def test_its_headers_verify_and_carry_the_request_id(store: Store, hooks: Consumer) -> None:
     finished(store, hooked(request_id="req-1", traceparent=TRACE))
     order = ordered(hooks)
     headers = order.headers()
@@ -136,7 +138,7 @@ def test_its_headers_verify_and_carry_the_request_id(store: Store, hooks: LaneWo
 
 
 def test_the_timestamp_is_that_of_the_attempt_by_the_clock_of_redis(
-    store: Store, hooks: LaneWorker
+    store: Store, hooks: Consumer
 ) -> None:
     finished(store, hooked())
     order = ordered(hooks)
@@ -146,7 +148,7 @@ def test_the_timestamp_is_that_of_the_attempt_by_the_clock_of_redis(
 
 
 def test_an_endpoint_is_sent_to_its_url_signed_with_its_secrets(
-    store: Store, hooks: LaneWorker
+    store: Store, hooks: Consumer
 ) -> None:
     made = endpoints.create(store, "o", "https://example.com/all")
     endpoints.rotate(store, "o", made.id)
@@ -161,7 +163,7 @@ def test_an_endpoint_is_sent_to_its_url_signed_with_its_secrets(
 
 
 def test_an_endpoint_disabled_or_deleted_meanwhile_is_not_asked(
-    store: Store, hooks: LaneWorker
+    store: Store, hooks: Consumer
 ) -> None:
     made = endpoints.create(store, "o", URL)
     first = finished(store, SINGLE)
@@ -179,7 +181,7 @@ def test_an_endpoint_disabled_or_deleted_meanwhile_is_not_asked(
 
 
 def test_a_job_that_has_expired_before_the_first_attempt_is_given_up(
-    store: Store, hooks: LaneWorker
+    store: Store, hooks: Consumer
 ) -> None:
     job_id = finished(store, hooked())
     store.redis.delete(keys.job(job_id))
@@ -194,7 +196,7 @@ def open_breaker(store: Store, line: str, for_ms: int, failures: int = 9) -> Non
 
 
 def test_while_a_breaker_is_open_deliveries_are_postponed_with_all_they_need(
-    store: Store, hooks: LaneWorker
+    store: Store, hooks: Consumer
 ) -> None:
     job_id = finished(store, hooked())
     open_breaker(store, "o@example.com", 10_000)
@@ -207,9 +209,7 @@ def test_while_a_breaker_is_open_deliveries_are_postponed_with_all_they_need(
     assert delivery.body
 
 
-def test_a_breaker_lets_one_through_when_it_has_cooled_down(
-    store: Store, hooks: LaneWorker
-) -> None:
+def test_a_breaker_lets_one_through_when_it_has_cooled_down(store: Store, hooks: Consumer) -> None:
     for _ in range(3):
         finished(store, hooked())
     open_breaker(store, "o@example.com", -1)
@@ -219,13 +219,13 @@ def test_a_breaker_lets_one_through_when_it_has_cooled_down(
     assert store.redis.pttl(keys.webhook_breaker("o@example.com")) > 0
 
 
-def test_failures_that_opened_no_breaker_postpone_nothing(store: Store, hooks: LaneWorker) -> None:
+def test_failures_that_opened_no_breaker_postpone_nothing(store: Store, hooks: Consumer) -> None:
     store.redis.set(keys.webhook_breaker("o@example.com"), "4 0 1")
     finished(store, hooked())
     assert ordered(hooks)
 
 
-def test_replays_and_pings_pass_an_open_breaker(store: Store, hooks: LaneWorker) -> None:
+def test_replays_and_pings_pass_an_open_breaker(store: Store, hooks: Consumer) -> None:
     made = endpoints.create(store, "o", URL)
     finished(store, SINGLE)
     first = ordered(hooks)
@@ -242,7 +242,7 @@ def test_replays_and_pings_pass_an_open_breaker(store: Store, hooks: LaneWorker)
 
 
 def test_one_that_waits_for_its_breaker_for_longer_than_the_schedule_is_given_up(
-    store: Store, hooks: LaneWorker
+    store: Store, hooks: Consumer
 ) -> None:
     job_id = finished(store, hooked())
     lasts_s = sum(store.settings.webhook_schedule_s) + PATIENCE_S
@@ -258,12 +258,12 @@ def test_without_the_key_of_its_secret_a_delivery_waits_for_the_operator(store: 
     endpoints.create(store, "o", URL)
     finished(store, SINGLE)
     other = Store(store.redis, replace(store.settings, webhook_key="another-key-of-webhooks"))
-    attempt = refused(LaneWorker(other, Lane.WEBHOOKS))
+    attempt = refused(Consumer(other, Lane.WEBHOOKS))
     assert (attempt.result, attempt.wait_ms >= 60_000) == (Result.POSTPONED, True)
 
 
 def test_a_batch_is_prepared_in_one_round_trip(
-    store: Store, hooks: LaneWorker, monkeypatch: pytest.MonkeyPatch
+    store: Store, hooks: Consumer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     endpoints.create(store, "o", URL)
     job_secrets(store, "o")

@@ -13,31 +13,31 @@ from tasks.jobs.payload import Payload
 from tasks.queue.units import Unit
 from tasks.webhooks.deliveries import Delivery, Result
 from tasks.webhooks.delivery.attempts import Attempt
-from tasks.webhooks.delivery.http_client import Reply
-from tasks.webhooks.delivery.request import Clock, Order
+from tasks.webhooks.delivery.http_client import DeliveryResponse
+from tasks.webhooks.delivery.request import Clock, DeliveryRequest
 from tasks.webhooks.delivery.retry_policy import conclude
 
 SETTINGS = Settings(
     redis_password="r" * 16, api_key="k" * 16, key_pepper="p" * 16, webhook_key="w" * 16
 )
 SCHEDULE = SETTINGS.webhook_schedule_s
-FAILED = Reply(500, "bad_status", 12.5)
+FAILED = DeliveryResponse(500, "bad_status", 12.5)
 
 
-def order(tries: int = 0, **delivery: Any) -> Order:
+def order(tries: int = 0, **delivery: Any) -> DeliveryRequest:
     unit = Unit("s", "1-0", "msg_1_job", 0, 1, 1, Payload("webhooks", {}, []))
     base = Delivery("msg_1_job", "job_1", "o", "job", "job.failed", "o@x", "running", 1)
     clock = Clock(1_700_000_000_000, time.monotonic())
     found = replace(base, tries=tries, **delivery)
-    return Order(unit, found, b"the body", "https://x/", ["whsec_x"], clock, None)
+    return DeliveryRequest(unit, found, b"the body", "https://x/", ["whsec_x"], clock, None)
 
 
-def after(reply: Reply, tries: int = 0, **delivery: Any) -> Attempt:
+def after(reply: DeliveryResponse, tries: int = 0, **delivery: Any) -> Attempt:
     return conclude(order(tries, **delivery), reply, SETTINGS)
 
 
 def test_a_success_is_noted() -> None:
-    attempt = after(Reply(200, None, 3.1))
+    attempt = after(DeliveryResponse(200, None, 3.1))
     assert attempt.result is Result.SUCCEEDED
     entry = dict(attempt.entry)
     assert entry.pop("at").startswith("2023-11-14T22:13:2")
@@ -59,9 +59,11 @@ def test_ten_attempts_are_made_in_all() -> None:
 
 
 @pytest.mark.parametrize(
-    ("reply", "delivery"), [(Reply(410, "gone", 1), {}), (FAILED, {"event": "ping"})]
+    ("reply", "delivery"), [(DeliveryResponse(410, "gone", 1), {}), (FAILED, {"event": "ping"})]
 )
-def test_what_is_gone_and_a_ping_are_not_tried_again(reply: Reply, delivery: Any) -> None:
+def test_what_is_gone_and_a_ping_are_not_tried_again(
+    reply: DeliveryResponse, delivery: Any
+) -> None:
     assert after(reply, **delivery).result is Result.FAILED
 
 
@@ -81,10 +83,10 @@ def test_what_the_next_attempt_needs_is_kept_once() -> None:
     assert (first.body, first.url) == ("the body", "https://x/")
     second = after(FAILED, 1, body="the body", url="https://x/")
     assert (second.body, second.url) == ("", "")
-    assert after(Reply(200, None, 1)).body == ""
+    assert after(DeliveryResponse(200, None, 1)).body == ""
     assert after(FAILED, endpoint="we_1").url == ""
 
 
 def test_an_error_of_ours_does_not_count_against_the_endpoint() -> None:
-    assert after(Reply(None, "internal", 0)).asked is False
-    assert after(Reply(None, "timeout", 15_000)).asked is True
+    assert after(DeliveryResponse(None, "internal", 0)).asked is False
+    assert after(DeliveryResponse(None, "timeout", 15_000)).asked is True

@@ -19,7 +19,7 @@ import pytest
 from tasks.config.settings import Settings
 from tasks.webhooks import url_policy
 from tasks.webhooks.delivery import ssrf_guard
-from tasks.webhooks.delivery.http_client import Reply, Sender
+from tasks.webhooks.delivery.http_client import DeliveryResponse, WebhookClient
 from tests.ports import free_port
 from tests.receiver import Receiver, answer
 
@@ -83,7 +83,7 @@ def settings_of(trap: Trap, *named: str) -> Settings:
     return replace(PRODUCTION, webhook_ports=(443, trap.port), webhook_http_hosts=named)
 
 
-class Names:
+class SystemResolver:
     """Answers of a DNS, one after another; the last one stays."""
 
     def __init__(self, *answers: Sequence[str]) -> None:
@@ -95,9 +95,11 @@ class Names:
         return self.answers.pop(0) if len(self.answers) > 1 else self.answers[0]
 
 
-def send(settings: Settings, *urls: str, names: Names | None = None) -> list[Reply]:
-    async def run() -> list[Reply]:
-        sender = Sender(settings, names)
+def send(
+    settings: Settings, *urls: str, names: SystemResolver | None = None
+) -> list[DeliveryResponse]:
+    async def run() -> list[DeliveryResponse]:
+        sender = WebhookClient(settings, names)
         replies = [await sender.send(url, b"{}", {"webhook-id": "msg_1"}) for url in urls]
         await sender.close()
         return replies
@@ -174,7 +176,7 @@ URLS = [
 
 @pytest.mark.parametrize("url", URLS)
 def test_no_url_leads_to_a_forbidden_address(trap: Trap, url: str) -> None:
-    names = Names(["127.0.0.1"])
+    names = SystemResolver(["127.0.0.1"])
     (reply,) = send(settings_of(trap), url.format(port=trap.port), names=names)
     assert (reply.status, reply.error) == (None, "forbidden_url")
     assert (trap.visits, trap.tried, names.asked) == (0, [], 0)
@@ -221,7 +223,7 @@ ANSWERS = [
 @pytest.mark.parametrize("answer_", ANSWERS, ids=", ".join)
 def test_no_name_leads_to_a_forbidden_address(trap: Trap, answer_: list[str]) -> None:
     url = f"https://example.com:{trap.port}/"
-    (reply,) = send(settings_of(trap), url, names=Names(answer_))
+    (reply,) = send(settings_of(trap), url, names=SystemResolver(answer_))
     assert (reply.status, reply.error) == (None, "forbidden_address")
     assert (trap.visits, trap.tried) == (0, [])
 
@@ -267,7 +269,7 @@ def listening(host: str, port: int = 0) -> Iterator[tuple[socket.socket, list[by
 @pytest.mark.parametrize("tries", [1, 3])
 def test_a_name_that_changes_between_check_and_connection_leads_nowhere_else(tries: int) -> None:
     """The connection goes to what was checked; every later one is checked anew."""
-    names = Names([PUBLIC], ["127.0.0.1"])
+    names = SystemResolver([PUBLIC], ["127.0.0.1"])
     with listening(PUBLIC) as (sock, allowed):
         port = sock.getsockname()[1]
         with listening("127.0.0.1", port) as (_, forbidden):
@@ -285,7 +287,7 @@ def test_one_forbidden_address_among_allowed_ones_is_enough() -> None:
     with listening(PUBLIC) as (sock, allowed):
         port = sock.getsockname()[1]
         settings = replace(PRODUCTION, webhook_ports=(port,))
-        names = Names([PUBLIC, "10.0.0.1"])
+        names = SystemResolver([PUBLIC, "10.0.0.1"])
         (reply,) = send(settings, f"https://example.com:{port}/", names=names)
         assert (reply.error, allowed) == ("forbidden_address", [])
 
@@ -295,7 +297,7 @@ def test_a_redirect_to_a_forbidden_address_is_not_followed(trap: Trap) -> None:
         with Receiver(answer(302, f"Location: {target}")) as receiver:
             named = settings_of(trap, "localhost")
             url = f"http://localhost:{receiver.port}/"
-            (reply,) = send(named, url, names=Names(["127.0.0.1"]))
+            (reply,) = send(named, url, names=SystemResolver(["127.0.0.1"]))
             assert (reply.status, reply.error) == (302, "redirected")
             assert trap.tried.pop() == ("127.0.0.1", receiver.port)
     assert (trap.visits, trap.tried) == (0, [])
@@ -311,15 +313,17 @@ def test_named_hosts_may_come_and_the_trap_counts_them(trap: Trap) -> None:
 @pytest.mark.parametrize("address", ["10.0.0.1", "169.254.169.254", "0.0.0.0"])
 def test_named_hosts_lead_to_loopback_and_no_further(trap: Trap, address: str) -> None:
     settings = settings_of(trap, "localhost")
-    (reply,) = send(settings, f"http://localhost:{trap.port}/", names=Names([address]))
+    (reply,) = send(settings, f"http://localhost:{trap.port}/", names=SystemResolver([address]))
     assert (reply.error, trap.visits, trap.tried) == ("forbidden_address", 0, [])
 
 
 def test_a_socket_for_a_forbidden_address_is_never_made() -> None:
     """The last look, for an address that came another way than by a name."""
-    made = ssrf_guard.Guard(PRODUCTION, Names())
+    made = ssrf_guard.SsrfResolver(PRODUCTION, SystemResolver())
     info = (socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP, "", ("127.0.0.1", 443))
     with pytest.raises(ssrf_guard.ForbiddenAddress):
         made.socket(info)
-    named = ssrf_guard.Guard(replace(PRODUCTION, webhook_http_hosts=("localhost",)), Names())
+    named = ssrf_guard.SsrfResolver(
+        replace(PRODUCTION, webhook_http_hosts=("localhost",)), SystemResolver()
+    )
     named.socket(info).close()
