@@ -85,7 +85,7 @@ class HeartbeatMonitor(threading.Thread):
     """The parent's thread. It counts its own looks: a pause of the whole worker is no silence."""
 
     def __init__(self, pulse: SharedHeartbeats, settings: Settings) -> None:
-        super().__init__(name="guard", daemon=True)
+        super().__init__(name="heartbeat-monitor", daemon=True)
         self._pulse = pulse
         self._patience = (settings.hard_limit_s + GRACE_S) / BEAT_S
         self._heard: dict[int, tuple[int, int]] = {}

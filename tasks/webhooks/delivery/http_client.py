@@ -180,7 +180,7 @@ def _code(error: Exception) -> str:
         if isinstance(cause, kind) or isinstance(error, kind):
             return code
     log.error("a webhook was not sent", exc_info=error)
-    failures.unexpected(error, "sender")
+    failures.unexpected(error, "webhook client")
     return "internal"
 
 
