@@ -1,21 +1,22 @@
-"""The Flask API: gates in front of the lanes. It never imports torch."""
+"""The Flask application factory of the API; it must not import torch."""
 
 from __future__ import annotations
 
 from flask import Flask
 
 from app.access_control import rate_limits
-from app.commands import jobs as commands
 from app.console.routes import console
-from app.http import errors, query_params, request_body
 from app.middleware import (
     access_log,
     concurrency_limit,
     cors,
+    error_handlers,
+    query_check,
     request_id,
     request_metrics,
     security_headers,
     slow_bodies,
+    unread_body,
 )
 from app.routes.api_docs import docs
 from app.routes.deliveries import deliveries
@@ -36,7 +37,7 @@ BLUEPRINTS = (
 
 
 def create_app(settings: Settings) -> Flask:
-    """The application, with everything it needs built from `settings` alone."""
+    """Build the application, and everything it needs, from `settings` alone."""
     app = Flask("penstock", static_folder=None)
     app.config["MAX_CONTENT_LENGTH"] = settings.max_body_bytes
     app.extensions[EXTENSION] = services = Services.build(settings)
@@ -47,10 +48,9 @@ def create_app(settings: Settings) -> Flask:
     security_headers.install(app)
     slow_bodies.install(app, settings)
     concurrency_limit.install(app, settings.web_threads)
-    errors.install(app)
-    request_body.install(app)
-    commands.install(app)
-    query_params.install(app)
+    error_handlers.install(app, services.pipelines)
+    unread_body.install(app)
+    query_check.install(app)
     cors.install(app, settings.cors_origins)
     for blueprint in BLUEPRINTS:
         app.register_blueprint(blueprint)

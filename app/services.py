@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, cast
 
 from celery import Celery
 from flask import current_app
+from marshmallow import Schema
 
 from app.api_keys.cache import KeyRing
 from app.api_keys.failed_attempts import WrongKeys
@@ -19,6 +20,7 @@ from app.job_updates.long_poll import Waiting
 from app.rate_limiting.limiter import Limiter
 from app.rate_limiting.sliding_window import Windows
 from app.schemas.job import JobReader
+from app.schemas.list_query import list_query
 from ml.catalog import load_pipelines
 from ml.pipeline import Pipeline
 from tasks.celery import make_celery
@@ -44,6 +46,7 @@ class Services:
     events: Events
     pipelines: Mapping[str, Pipeline]
     reader: JobReader
+    list_query: Schema
     waker: Waker
     waiting: Waiting
     key_ring: KeyRing
@@ -66,6 +69,7 @@ class Services:
             events=Events(store, waiting),
             pipelines=pipelines,
             reader=JobReader(pipelines, settings),
+            list_query=list_query(settings.max_page),
             waker=Waker(celery),
             waiting=waiting,
             key_ring=KeyRing(store),

@@ -3,6 +3,7 @@
 import gc
 import os
 
+from app.commands.register import register_commands
 from app.factory import create_app
 from app.http import error_reports
 from tasks.config.settings import Settings
@@ -15,6 +16,7 @@ for variable, nearest in find_unknown_variables(os.environ):
     get_logger(__name__).warning("no such setting: ignored", variable=variable, nearest=nearest)
 error_reports.start(settings)
 app = create_app(settings)
+register_commands(app)
 
 # Requests make many short-lived containers and hardly a cycle; what is loaded now stays for good.
 gc.collect()

@@ -73,6 +73,14 @@ def test_importing_the_api_loads_neither_torch_nor_the_worker_half() -> None:
     assert not loaded & WORKER_HALF
 
 
+def test_the_parent_of_the_web_processes_has_not_loaded_the_application() -> None:
+    loaded = modules_after("import app.__main__")
+    assert "granian" in loaded
+    rooms = {".".join(name.split(".")[:2]) for name in loaded if name.startswith("app.")}
+    assert rooms == {"app.__main__", "app.http", "app.middleware"}
+    assert "celery" not in loaded
+
+
 def test_the_parent_of_a_worker_has_not_loaded_torch() -> None:
     program = """
 from tasks.jobs.lanes import Lane

@@ -1,4 +1,4 @@
-"""The jobs of whoever asks; all others look as if they did not exist."""
+"""Jobs and webhook endpoints of the caller; another owner's answer 404, as unknown ones do."""
 
 from __future__ import annotations
 
@@ -8,10 +8,12 @@ import time
 from flask import g
 from ulid import ULID
 
-from app.http.errors import JobNotFound, ResultExpired
+from app.http.errors import EndpointDisabled, EndpointNotFound, JobNotFound, ResultExpired
 from app.services import services
 from tasks.jobs.model import Job
 from tasks.jobs.read import read_job
+from tasks.webhooks import endpoints
+from tasks.webhooks.endpoints import Endpoint
 
 _ID = re.compile(r"job_[0-7][0-9A-HJKMNP-TV-Z]{25}")
 
@@ -30,6 +32,33 @@ def own_job(job_id: str) -> Job:
     if job is None or job.spec.owner != g.principal.owner:
         raise JobNotFound("There is no such job.")
     return job
+
+
+def existing(endpoint: Endpoint | None) -> Endpoint:
+    """What was found.
+
+    Raises:
+        EndpointNotFound: it was not.
+    """
+    if endpoint is None:
+        raise EndpointNotFound("There is no such webhook endpoint.")
+    return endpoint
+
+
+def own_endpoint(endpoint_id: str) -> Endpoint:
+    """The owner's endpoint of that id, or `EndpointNotFound`."""
+    return existing(endpoints.find(services().store, g.principal.owner, endpoint_id))
+
+
+def enabled_endpoint(endpoint_id: str) -> Endpoint:
+    """Likewise, one that may be sent to; `EndpointDisabled` if it may not."""
+    found = own_endpoint(endpoint_id)
+    if not found.enabled:
+        raise EndpointDisabled(
+            f"The endpoint is disabled ({found.disabled_reason}), so nothing is sent to it. Enable "
+            'it first: PATCH it with {"enabled": true}.'
+        )
+    return found
 
 
 def _age_s(job_id: str) -> float:

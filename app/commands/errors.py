@@ -1,4 +1,4 @@
-"""Why an operator's command could not be done: a sentence and exit status 1, not a traceback."""
+"""Errors of the commands: a sentence and exit status 1 instead of a traceback."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from redis import RedisError
 P = ParamSpec("P")
 
 
-def explained(
+def report_errors(
     refusal: type[Exception],
 ) -> Callable[[Callable[P, None]], Callable[P, None]]:
-    """Says a `refusal` in its own words, and where Redis was looked for if it fails."""
+    """Decorator: reports a `refusal` or a failure of Redis as one sentence and exit status 1."""
 
     def decorate(command: Callable[P, None]) -> Callable[P, None]:
         @wraps(command)

@@ -16,7 +16,7 @@ from app.api_keys import management
 from app.api_keys.management import Made, NoSuchChange, Wish
 from app.api_keys.principal import OWNER_PATTERN, Limits, Scope
 from app.api_keys.records import KeyRecord, read_keys
-from app.commands.errors import explained
+from app.commands.errors import report_errors
 from app.services import services
 from tasks.jobs.model import timestamp
 
@@ -82,7 +82,7 @@ COUNT = click.IntRange(1, 2**31)
 @click.option("--requests-per-s", type=COUNT, help="Default: PENSTOCK_REQUESTS_PER_S.")
 @click.option("--items-per-s", type=COUNT, help="Default: PENSTOCK_ITEMS_PER_S.")
 @click.option("--unfinished-items", type=COUNT, help="Default: PENSTOCK_UNFINISHED_ITEMS.")
-@explained(NoSuchChange)
+@report_errors(NoSuchChange)
 def create(scopes: tuple[str, ...], expires_in: int | None, **wish: Any) -> None:
     """Make a key and print it, this once."""
     asked = tuple(dict.fromkeys(Scope(scope) for scope in scopes))
@@ -90,7 +90,7 @@ def create(scopes: tuple[str, ...], expires_in: int | None, **wish: Any) -> None
 
 
 @keys.command("list")
-@explained(NoSuchChange)
+@report_errors(NoSuchChange)
 def list_() -> None:
     """Show every key there is or was, but neither secrets nor digests."""
     now = read_keys(services().store)
@@ -105,7 +105,7 @@ def list_() -> None:
 @keys.command("rotate")
 @click.argument("key_id", metavar="ID")
 @click.option("--grace", type=Duration(), default="24h", show_default=True)
-@explained(NoSuchChange)
+@report_errors(NoSuchChange)
 def rotate(key_id: str, grace: int) -> None:
     """Print a successor of key ID, this once; the old key works until the grace ends."""
     _show(management.rotate(services().store, key_id, grace))
@@ -113,7 +113,7 @@ def rotate(key_id: str, grace: int) -> None:
 
 @keys.command("revoke")
 @click.argument("key_id", metavar="ID")
-@explained(NoSuchChange)
+@report_errors(NoSuchChange)
 def revoke(key_id: str) -> None:
     """End key ID; within a second no request with it is answered."""
     record = management.revoke(services().store, key_id)

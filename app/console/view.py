@@ -8,17 +8,19 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
-from typing import Any
+from typing import Any, Final
 
-from app.console.cost import cost
-from app.console.rows import row
 from ml.pipeline import Pipeline
 from tasks.config.settings import Settings
 from tasks.jobs.lanes import Lane, Priority
+from tasks.jobs.model import Job
+from tasks.status.cost import any_price, lanes_of, prices_of, tiers_of
 from tasks.status.overview import Overview
 from tasks.store.series import CONFIDENCE_BOUNDS, SECONDS_BOUNDS, named
 
-_TIMES = ("job", "queue", "inference")
+LONGEST: Final = 200  # characters of a text that a pipeline made
+_SHOWN: Final = ("label", "action", "confidence", "tier", "degraded", "reason")
+_TIMES: Final = ("job", "queue", "inference")
 
 
 def shape(seen: Overview, settings: Settings, pipelines: Iterable[Pipeline]) -> dict[str, Any]:
@@ -43,11 +45,11 @@ def shape(seen: Overview, settings: Settings, pipelines: Iterable[Pipeline]) -> 
             {"pipeline": name.partition("/")[0], "tier": name.partition("/")[2], "state": state}
             for name, state in seen.breakers.items()
         ],
-        "cost": cost(series, settings),
+        "cost": _cost(series, settings),
         "webhooks": dict(seen.attempts),
         "dead": {"units": health.dead_units, "webhooks": health.dead_webhooks},
         "redis": {"bytes": health.redis_bytes, "max_bytes": health.redis_max_bytes},
-        "jobs": [row(job) for job in seen.jobs],
+        "jobs": [_row(job) for job in seen.jobs],
     }
 
 
@@ -136,3 +138,61 @@ def _cache(series: Mapping[str, str]) -> list[dict[str, Any]]:
         {"pipeline": of[0], "hits": hits.get(of, 0), "misses": misses.get(of, 0)}
         for of in sorted(hits.keys() | misses.keys())
     ]
+
+
+def _cost(series: Mapping[str, str], settings: Settings) -> dict[str, Any]:
+    """What lanes and tiers cost; see docs/cost.md. priced: whether any lane has a price;
+    amounts without one are null."""
+    prices = prices_of(settings)
+    return {
+        "priced": any_price(prices),
+        "lanes": [
+            {
+                "lane": lane.lane,
+                "busy_s": lane.busy_s,
+                "idle_s": lane.idle_s,
+                "device_s": lane.device_s,
+                "items": lane.items,
+                "utilization": lane.utilization,
+                "busy_cost": lane.busy_cost,
+                "idle_cost": lane.idle_cost,
+                "cost_per_1000": lane.cost_per_1000,
+            }
+            for lane in lanes_of(series, prices)
+        ],
+        "tiers": [
+            {
+                "pipeline": tier.pipeline,
+                "lane": tier.lane,
+                "tier": tier.tier,
+                "items": tier.items,
+                "device_s": tier.device_s,
+                "cost_per_1000": tier.cost_per_1000,
+            }
+            for tier in tiers_of(series, prices)
+        ],
+    }
+
+
+def _row(job: Job) -> dict[str, Any]:
+    """A line of the table of jobs: status and answer, never the input."""
+    seen = job.view()
+    kept = ("id", "pipeline", "status", "created_at", "queue_ms", "run_ms", "lane", "attempts")
+    output = seen["output"] if isinstance(seen["output"], dict) else {}
+    answer = {name: _cut(output[name]) for name in _SHOWN if name in output}
+    return {
+        **{name: seen[name] for name in kept},
+        "owner": job.spec.owner,
+        "cached": job.cached,
+        "progress": seen["progress"],
+        "answer": answer,
+        "error": seen["error"] and {name: _cut(text) for name, text in seen["error"].items()},
+    }
+
+
+def _cut(value: Any) -> Any:
+    """A pipeline may answer anything; only numbers, truth values and short texts are shown."""
+    if value is None or isinstance(value, bool | int | float):
+        return value
+    text = value if isinstance(value, str) else repr(value)
+    return text if len(text) <= LONGEST else text[:LONGEST] + "…"

@@ -6,7 +6,7 @@ tenth of the whole, and our handler of errors sees all that it would.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from multiprocessing.util import Finalize
 from typing import Any
 
@@ -26,8 +26,8 @@ def start(settings: Settings) -> None:
         Finalize(None, sentry.flush, exitpriority=0)
 
 
-def failed(error: Exception) -> None:
-    """A request failed for no reason that a client could know of."""
+def failed(error: Exception, pipelines: Collection[str]) -> None:
+    """Report the failure of the current request. pipelines: the names that may be told."""
     route = str(request.url_rule or "")
     document = _document()
     inputs = None if document is None else [*texts_of(document), *texts_of(request.args.to_dict())]
@@ -39,7 +39,7 @@ def failed(error: Exception) -> None:
             "headers": dict(request.headers),
         },
     }
-    about = sentry.About(dict(_tags(route, document)), inputs, parts=parts)
+    about = sentry.About(dict(_tags(route, document, pipelines)), inputs, parts=parts)
     sentry.capture(error, ("api", route, type(error).__name__), about)
 
 
@@ -66,7 +66,7 @@ def _document() -> Any:
         return None
 
 
-def _tags(route: str, document: Any) -> Iterable[tuple[str, str]]:
+def _tags(route: str, document: Any, pipelines: Collection[str]) -> Iterable[tuple[str, str]]:
     yield "route", route
     if request_id := g.get("request_id"):
         yield "request_id", request_id
@@ -76,11 +76,5 @@ def _tags(route: str, document: Any) -> Iterable[tuple[str, str]]:
     if "job_id" in given:
         yield "job", given["job_id"]
     pipeline = given.get("name") or (document.get("pipeline") if isinstance(document, dict) else "")
-    if isinstance(pipeline, str) and pipeline in _served():
+    if isinstance(pipeline, str) and pipeline in pipelines:
         yield "pipeline", pipeline
-
-
-def _served() -> Iterable[str]:
-    from app.services import services  # noqa: PLC0415 - it needs this module's errors
-
-    return services().pipelines

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
-from flask import Flask, current_app, request
+from flask import request
 from marshmallow import Schema, ValidationError
 
 from app.http.errors import BadRequest
@@ -13,8 +13,6 @@ from app.http.errors import BadRequest
 V = TypeVar("V", bound=Callable[..., Any])
 
 INVALID = "The query is not valid."
-MOST_NAMED = 20  # errors in one answer; a client's query must not make it long
-LONGEST_NAME = 100
 
 
 def takes(*names: str) -> Callable[[V], V]:
@@ -49,25 +47,3 @@ def refuse_all(detail: str) -> None:
     """Take none of what `takes` declared after all, since the request is of another kind."""
     if request.query_string:
         raise BadRequest(INVALID, [{"parameter": name, "detail": detail} for name in request.args])
-
-
-def install(app: Flask) -> None:
-    @app.before_request
-    def check() -> None:
-        """Refuse parameters that the view does not take, or that come twice."""
-        if not request.query_string or request.endpoint is None or request.method == "OPTIONS":
-            return
-        known = parameters_of(current_app.view_functions[request.endpoint])
-        errors = [
-            {"parameter": name[:LONGEST_NAME], "detail": _wrong_with(name, known)}
-            for name, values in request.args.lists()
-            if name not in known or len(values) > 1
-        ]
-        if errors:
-            raise BadRequest(INVALID, errors[:MOST_NAMED])
-
-
-def _wrong_with(name: str, known: Sequence[str]) -> str:
-    if name in known:
-        return "Must be given once."
-    return f"Unknown query parameter; this route takes {', '.join(known) or 'none'}."

@@ -4,23 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
-from flask import Flask, Request, Response, g, request
+from flask import Request, g
 
 from app.http.errors import BodyTooLarge, MalformedBody, WrongMediaType
 from app.http.strict_json import parse
 from tasks.config.settings import Settings
 
 A_JOB = '{"pipeline": ..., "input": ...}'
-
-
-def install(app: Flask) -> None:
-    @app.after_request
-    def close_before_an_unread_body(response: Response) -> Response:
-        """Say that the server will: what it has not read it cannot tell from the next request."""
-        announced = request.content_length or "Transfer-Encoding" in request.headers
-        if announced and not g.get("body_is_read"):
-            response.headers["Connection"] = "close"
-        return response
 
 
 def read_json(request: Request, settings: Settings, such_as: str = A_JOB) -> dict[str, Any]:

@@ -6,7 +6,7 @@ from typing import Any
 
 from app.openapi import examples
 from app.openapi.usage import USAGE_PARAMETERS
-from app.routes.jobs.listing import USUAL_PAGE
+from app.schemas.list_query import USUAL_PAGE
 from app.schemas.upload_query import OnError
 from ml.pipeline import Mode
 from tasks.config.settings import Settings

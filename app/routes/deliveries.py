@@ -8,8 +8,7 @@ from typing import Any
 from flask import Blueprint, Response, g
 
 from app.access_control.authentication import requires
-from app.access_control.own_endpoints import enabled_endpoint
-from app.access_control.ownership import own_job
+from app.access_control.ownership import enabled_endpoint, own_job
 from app.api_keys.principal import Scope
 from app.http.errors import DeliveryNotFound
 from app.http.responses import respond

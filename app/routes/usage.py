@@ -10,9 +10,10 @@ from flask import Blueprint, Response, g
 
 from app.access_control.authentication import requires
 from app.api_keys.principal import Scope
-from app.http.query_params import takes
+from app.http.errors import Forbidden
+from app.http.query_params import read, takes
 from app.http.responses import respond
-from app.schemas.usage_query import PARAMETERS, Asked, day_of, read_asked
+from app.schemas.usage_query import PARAMETERS, Asked, UsageQuery, day_of, period
 from app.services import services
 from tasks.status.cost import (
     LaneWork,
@@ -25,9 +26,11 @@ from tasks.status.cost import (
     sum_known,
     tiers_of,
 )
-from tasks.status.usage import Used, read_usage
+from tasks.status.usage import Used, read_usage, today
 
 usage = Blueprint("usage", __name__, url_prefix="/v1/usage")
+
+_QUERY = UsageQuery()
 
 
 @usage.get("")
@@ -47,6 +50,20 @@ def show() -> Response:
     if g.principal.may(Scope.ADMIN):
         shown["fleet"] = _fleet(series, prices)
     return respond(shown)
+
+
+def read_asked() -> Asked:
+    """Read what the query asks for.
+
+    Raises:
+        BadRequest: it names every parameter that is wrong.
+        Forbidden: it asks for another owner, without the scope admin.
+    """
+    query = read(_QUERY)
+    owner = query.get("owner", g.principal.owner)
+    if owner != g.principal.owner and not g.principal.may(Scope.ADMIN):
+        raise Forbidden(f"Another owner's usage needs a key with the scope '{Scope.ADMIN}'.")
+    return Asked(owner, *period(query, day_of(today(services().store))))
 
 
 def _usage(asked: Asked, used: Sequence[Used], prices: Prices) -> dict[str, Any]:

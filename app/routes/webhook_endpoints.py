@@ -11,13 +11,13 @@ from flask import Blueprint, Response, g, request
 from marshmallow import Schema
 
 from app.access_control.authentication import requires
-from app.access_control.own_endpoints import enabled_endpoint, existing, own_endpoint
+from app.access_control.ownership import enabled_endpoint, existing, own_endpoint
 from app.api_keys.principal import Scope
 from app.http.errors import BadRequest, DeliveryNotFound, Forbidden, TooManyEndpoints
 from app.http.request_body import read_json
 from app.http.responses import NO_STORE, respond
 from app.routes.deliveries import own_delivery, view
-from app.schemas.job import INVALID, attempt, listed, merge
+from app.schemas.messages import INVALID, error_list, load_with_errors, merge_errors
 from app.schemas.webhook import EndpointChanges, EndpointSchema, url_errors
 from app.services import services
 from tasks.jobs.lanes import Lane
@@ -145,10 +145,10 @@ def _path(endpoint: Endpoint) -> str:
 def _read(schema: Schema, such_as: str) -> dict[str, Any]:
     """The body, or `BadRequest` naming every field that is wrong."""
     settings = services().settings
-    given, errors = attempt(schema, read_json(request, settings, such_as))
-    merge(errors, url_errors(given, settings))
+    given, errors = load_with_errors(schema, read_json(request, settings, such_as))
+    merge_errors(errors, url_errors(given, settings))
     if errors:
-        raise BadRequest(INVALID, listed(errors))
+        raise BadRequest(INVALID, error_list(errors))
     if DRIFT_EVENT in given.get("events", ()) and not g.principal.may(Scope.ADMIN):
         raise Forbidden(f"The event {DRIFT_EVENT!r} needs a key with the scope '{Scope.ADMIN}'.")
     return dict(given)

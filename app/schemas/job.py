@@ -6,21 +6,17 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from marshmallow import Schema, ValidationError, fields
-from marshmallow.exceptions import SCHEMA
+from marshmallow import Schema, fields
 from marshmallow.validate import OneOf, Range, Regexp
 
 from app.http.errors import BadRequest
-from app.http.strict_json import reference
 from app.schemas.fields import StrictFloat, StrictInteger, StrictString
+from app.schemas.messages import INVALID, error_list, load_with_errors, merge_errors
 from app.schemas.metadata import metadata_errors
 from app.schemas.webhook import WebhookSchema, url_errors
 from ml.pipeline import Mode, Options, Pipeline
 from tasks.config.settings import Settings
 from tasks.jobs.lanes import Priority
-
-MAX_ERRORS = 100  # named in one answer; the last entry says how many more there are
-INVALID = "The request is not valid; each error names a field and says what would be right."
 
 
 class OptionsSchema(Schema):
@@ -85,37 +81,37 @@ class JobReader:
         pipeline, envelope, errors = self._load_envelope(body)
         inputs, input_errors = self._load_inputs(body, envelope, pipeline)
         for more in (input_errors, self._beyond_limits(envelope, pipeline)):
-            merge(errors, more)
+            merge_errors(errors, more)
         if errors:
-            raise BadRequest(INVALID, listed(errors))
+            raise BadRequest(INVALID, error_list(errors))
         return _request(pipeline, inputs, envelope, bulk="inputs" in envelope)
 
     def read_envelope(self, body: Mapping[str, Any]) -> JobRequest:
         """Likewise a bulk job whose inputs come by themselves (`app.routes.jobs.upload`)."""
         pipeline, envelope, errors = self._load_envelope(body)
-        merge(errors, self._beyond_limits(envelope, pipeline))
+        merge_errors(errors, self._beyond_limits(envelope, pipeline))
         if errors:
-            raise BadRequest(INVALID, listed(errors))
+            raise BadRequest(INVALID, error_list(errors))
         return _request(pipeline, [], envelope, bulk=True)
 
     def read_input(self, pipeline: Pipeline, given: Any) -> Mapping[str, Any]:
         """Likewise such an input."""
         entry: Mapping[str, Any]
-        entry, errors = attempt(self._inputs[pipeline.name], given)
+        entry, errors = load_with_errors(self._inputs[pipeline.name], given)
         if errors:
-            raise BadRequest(INVALID, listed(errors))
+            raise BadRequest(INVALID, error_list(errors))
         return entry
 
     def _load_envelope(
         self, body: Mapping[str, Any]
     ) -> tuple[Pipeline, dict[str, Any], dict[str, Any]]:
         """The pipeline, the envelope as its schema leaves it, and what is wrong with that."""
-        envelope, errors = attempt(self._envelope, body)
+        envelope, errors = load_with_errors(self._envelope, body)
         pipeline = self._pipelines.get(envelope.get("pipeline", ""))
         if pipeline is None:
             names = ", ".join(sorted(self._pipelines))
             errors["pipeline"] = [f"Must be a string, one of: {names}."]
-            raise BadRequest(INVALID, listed(errors))
+            raise BadRequest(INVALID, error_list(errors))
         return pipeline, envelope, errors
 
     def _beyond_limits(self, envelope: Mapping[str, Any], pipeline: Pipeline) -> dict[str, Any]:
@@ -146,14 +142,14 @@ class JobReader:
         if ("input" in body) == ("inputs" in body):
             return [], {"input": ["Give either 'input' or 'inputs', and only one of them."]}
         if "input" in body:
-            entry, errors = attempt(schema, envelope["input"])
+            entry, errors = load_with_errors(schema, envelope["input"])
             return [entry], {"input": errors} if errors else {}
         given, most = envelope.get("inputs"), self._settings.max_inputs
         if given is None:
             return [], {}  # no list: the envelope's own errors say so
         if not 1 <= len(given) <= most:
             return [], {"inputs": [f"Must hold between 1 and {most} inputs, not {len(given)}."]}
-        entries, errors = attempt(schema, given, many=True)
+        entries, errors = load_with_errors(schema, given, many=True)
         return list(entries), {"inputs": errors} if errors else {}
 
 
@@ -170,40 +166,3 @@ def _request(
         webhook=envelope.get("webhook"),
         metadata=envelope["metadata"],
     )
-
-
-def attempt(schema: Schema, data: Any, many: bool = False) -> tuple[Any, dict[str, Any]]:
-    """What of `data` is valid, and the errors of the rest."""
-    try:
-        return schema.load(data, many=many), {}
-    except ValidationError as error:
-        return error.valid_data, dict(error.normalized_messages())
-
-
-def merge(errors: dict[str, Any], more: Mapping[str, Any]) -> None:
-    for field, messages in more.items():
-        known = errors.get(field)
-        if isinstance(known, dict) and isinstance(messages, dict):
-            known.update(messages)
-        else:
-            errors[field] = messages
-
-
-def listed(messages: Any) -> list[dict[str, str]]:
-    """What an answer says of them, however many inputs of a bulk job are wrong."""
-    found = pointers(messages)
-    if len(found) <= MAX_ERRORS:
-        return found
-    more = f"{len(found) - MAX_ERRORS} more errors are not listed."
-    return [*found[:MAX_ERRORS], {"pointer": "", "detail": more}]
-
-
-def pointers(messages: Any, at: str = "") -> list[dict[str, str]]:
-    """marshmallow's nested messages as a flat list, each naming its field by JSON pointer."""
-    if isinstance(messages, dict):
-        flat = []
-        for key, below in messages.items():
-            here = key == SCHEMA and isinstance(below, list)
-            flat += pointers(below, at if here else f"{at}/{reference(str(key))}")
-        return flat
-    return [{"pointer": at, "detail": str(message)} for message in messages]

@@ -11,7 +11,8 @@ from typing import Any, Final
 from werkzeug.datastructures import MultiDict
 
 from app.http.errors import BadRequest
-from app.schemas.job import INVALID, JobReader, JobRequest
+from app.schemas.job import JobReader, JobRequest
+from app.schemas.messages import INVALID
 
 
 class OnError(StrEnum):

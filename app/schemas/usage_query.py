@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date, timedelta
 from typing import Any, Final
 
-from flask import g
 from marshmallow import Schema, ValidationError, fields
 from marshmallow.validate import Regexp
 
-from app.api_keys.principal import OWNER_PATTERN, Scope
-from app.http.errors import BadRequest, Forbidden
-from app.http.query_params import INVALID, read
-from app.services import services
-from tasks.status.usage import KEPT_DAYS, today
+from app.api_keys.principal import OWNER_PATTERN
+from app.http.errors import BadRequest
+from app.http.query_params import INVALID
+from tasks.status.usage import KEPT_DAYS
 
 PARAMETERS: Final = ("days", "from", "to", "owner")
 USUAL_DAYS: Final = 30
@@ -66,30 +65,17 @@ class Asked:
         return range((self.first - _EPOCH).days, (self.last - _EPOCH).days + 1)
 
 
-_QUERY = UsageQuery()
-
-
-def read_asked() -> Asked:
-    """What the query asks for.
-
-    Raises:
-        BadRequest: it names every parameter that is wrong.
-        Forbidden: it asks for another owner, without the scope admin.
-    """
-    query = read(_QUERY)
-    owner = query.get("owner", g.principal.owner)
-    if owner != g.principal.owner and not g.principal.may(Scope.ADMIN):
-        raise Forbidden(f"Another owner's usage needs a key with the scope '{Scope.ADMIN}'.")
-    return Asked(owner, *_period(query, day_of(today(services().store))))
-
-
 def day_of(number: int) -> date:
     """number: days since the epoch."""
     return _EPOCH + timedelta(days=number)
 
 
-def _period(query: dict[str, Any], now: date) -> tuple[date, date]:
-    """The first day and the last."""
+def period(query: Mapping[str, Any], now: date) -> tuple[date, date]:
+    """The first day and the last one of a loaded query. now: today, in UTC.
+
+    Raises:
+        BadRequest: it names every parameter that is wrong.
+    """
     if "first" not in query and "last" not in query:
         return now - timedelta(days=query.get("days", USUAL_DAYS) - 1), now
     if wrong := _wrong_with(query, now):
@@ -98,7 +84,7 @@ def _period(query: dict[str, Any], now: date) -> tuple[date, date]:
     return query["first"], query.get("last", now)
 
 
-def _wrong_with(query: dict[str, Any], now: date) -> dict[str, str]:
+def _wrong_with(query: Mapping[str, Any], now: date) -> dict[str, str]:
     """What would be right, by parameter."""
     wrong = {}
     earliest = now - timedelta(days=KEPT_DAYS - 1)

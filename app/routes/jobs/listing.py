@@ -1,93 +1,22 @@
-"""`GET /v1/jobs`: what its query may say, and a page as a client sees it."""
+"""`GET /v1/jobs`: a page of jobs and the link to the next one."""
 
 from __future__ import annotations
 
-import re
-from base64 import urlsafe_b64decode, urlsafe_b64encode
-from datetime import UTC, datetime, timedelta
-from typing import Any
 from urllib.parse import urlencode
 
 from flask import Response, g, request
-from marshmallow import Schema, ValidationError, fields
-from ulid import ULID
 
 from app.http.query_params import read
 from app.http.responses import respond
+from app.schemas.list_query import USUAL_PAGE, make_cursor
 from app.services import services
 from tasks.jobs.listing import Filter, list_jobs
-from tasks.jobs.model import Status
-
-PARAMETERS = ("status", "created_after", "created_before", "cursor", "limit")
-USUAL_PAGE = 20
-CURSOR_VERSION = b"\x01"  # goes up when what follows it changes, so that old cursors are told apart
-
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_RFC_3339 = re.compile(
-    r"(\d{4}-\d\d-\d\d)[Tt ](\d\d:\d\d:\d\d)(?:\.(\d{1,9}))?(?:[Zz]|([+ -]\d\d:\d\d))", re.ASCII
-)
-
-
-class Moment(fields.Field[int]):
-    """A moment as RFC 3339 writes it, read as microseconds since the epoch."""
-
-    default_error_messages = {  # noqa: RUF012 - marshmallow's own convention
-        "invalid": "Must be a moment in RFC 3339, such as 2026-01-31T12:00:00Z.",
-    }
-
-    def _deserialize(self, value: str, *_: Any, **__: Any) -> int:
-        found = _RFC_3339.fullmatch(value)
-        if not found:
-            raise self.make_error("invalid")
-        day, clock, fraction, offset = found.groups()
-        micros = ((fraction or "") + "000000")[:6]
-        # a + that was not percent-encoded arrives as a space
-        zone = (offset or "+00:00").replace(" ", "+")
-        try:
-            moment = datetime.fromisoformat(f"{day}T{clock}.{micros}{zone}")
-        except ValueError:
-            raise self.make_error("invalid") from None
-        return (moment - _EPOCH) // timedelta(microseconds=1)
-
-
-class Cursor(fields.Field[str]):
-    """The `next_cursor` of an earlier page, read as the id of its last job."""
-
-    def _deserialize(self, value: str, *_: Any, **__: Any) -> str:
-        well_formed = re.fullmatch(r"[\w-]{23}", value, re.ASCII)
-        raw = urlsafe_b64decode(f"{value}=") if well_formed else b""
-        if raw[:1] != CURSOR_VERSION:
-            raise ValidationError("Must be the next_cursor of an earlier page, unchanged.")
-        return f"job_{ULID(raw[1:])}"
-
-
-class Limit(fields.Field[int]):
-    """How many jobs a page may hold."""
-
-    def _deserialize(self, value: str, *_: Any, **__: Any) -> int:
-        most = services().settings.max_page
-        if not re.fullmatch(r"\d{1,9}", value, re.ASCII) or not 1 <= int(value) <= most:
-            raise ValidationError(f"Must be a whole number between 1 and {most}.")
-        return int(value)
-
-
-class JobsQuery(Schema):
-    """The query of `GET /v1/jobs`."""
-
-    status = fields.Enum(Status, by_value=True)
-    created_after = Moment()
-    created_before = Moment()
-    cursor = Cursor()
-    limit = Limit()
-
-
-_QUERY = JobsQuery()
 
 
 def show_page() -> Response:
-    """A page of the caller's own jobs, newest first, as the query asks."""
+    """Respond with the page of the caller's own jobs that the query asks for, newest first."""
     here = services()
-    asked = read(_QUERY)
+    asked = read(here.list_query)
     page = list_jobs(
         here.store,
         g.principal.owner,
@@ -95,15 +24,9 @@ def show_page() -> Response:
         asked.get("limit", min(USUAL_PAGE, here.settings.max_page)),
         asked.get("cursor"),
     )
-    cursor = page.position and cursor_behind(page.position)
+    cursor = page.position and make_cursor(page.position)
     response = respond({"jobs": [job.view() for job in page.jobs], "next_cursor": cursor})
     if cursor:
         query = urlencode({**request.args.to_dict(), "cursor": cursor})
         response.headers["Link"] = f'<{request.path}?{query}>; rel="next"'
     return response
-
-
-def cursor_behind(job_id: str) -> str:
-    """What to ask for to go on behind a job; opaque to clients."""
-    raw = CURSOR_VERSION + ULID.from_str(job_id.removeprefix("job_")).bytes
-    return urlsafe_b64encode(raw).decode().rstrip("=")

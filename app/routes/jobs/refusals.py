@@ -1,4 +1,4 @@
-"""What the job store refuses, as the answers that clients get."""
+"""Turns refusals of the job store into the errors that clients get."""
 
 from __future__ import annotations
 
@@ -32,8 +32,8 @@ _SHED = {
 
 
 @contextmanager
-def explained() -> Iterator[None]:
-    """While it lasts, what submitting and staging raise leaves as an `ApiError`."""
+def translate_submit_errors() -> Iterator[None]:
+    """Context manager that turns exceptions of submitting and staging into `ApiError`."""
     try:
         yield
     except IdempotencyMismatch:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -12,31 +11,28 @@ from app.access_control.authentication import requires
 from app.access_control.ownership import own_job
 from app.access_control.rate_limits import spend
 from app.api_keys.principal import Scope
-from app.http.errors import AlreadyFinished, BadRequest, Shedding
+from app.http.errors import AlreadyFinished, Shedding
 from app.http.ndjson import MEDIA_TYPE
 from app.http.query_params import refuse_all, takes
 from app.http.request_body import check_coding, read_json
 from app.http.responses import conditional, respond, stream_lines
 from app.http.wait_preference import preferred_wait, query_wait
 from app.middleware.request_metrics import held
-from app.routes.jobs.listing import PARAMETERS, show_page
-from app.routes.jobs.refusals import explained
+from app.routes.jobs.listing import show_page
+from app.routes.jobs.refusals import translate_submit_errors
+from app.routes.jobs.submission import build_submission, check_quota, idempotency_key
 from app.routes.jobs.upload import Body, receive
-from app.schemas.job import JobRequest
+from app.schemas.list_query import PARAMETERS
 from app.schemas.upload_query import PARAMETERS as UPLOAD_PARAMETERS
 from app.schemas.upload_query import OnError, read_query
 from app.services import services
-from ml.pipeline import Item, Mode, Options, Pipeline
 from tasks.jobs.cancel import cancel_job
 from tasks.jobs.finished import Ended
-from tasks.jobs.hashing import InputHash, new_digest
-from tasks.jobs.lanes import Lane
-from tasks.jobs.model import Job, Spec, Status
+from tasks.jobs.hashing import new_digest
+from tasks.jobs.model import Job, Status
 from tasks.jobs.read import read_results
-from tasks.jobs.result_cache import answer_key
 from tasks.jobs.staged_upload import Upload
 from tasks.jobs.submit import Idempotency, Submission, new_job_id, submit
-from tasks.queue.circuit_breakers import breaker_name
 
 jobs = Blueprint("jobs", __name__, url_prefix="/v1/jobs")
 
@@ -68,53 +64,45 @@ def create_from_json() -> Response:
     """Accept the job that the request's body is, for `g.principal`, as `create` does."""
     here = services()
     body = read_json(request, here.settings)
-    asked, key = here.reader.read(body), _idempotency_key()
+    asked, key = here.reader.read(body), idempotency_key()
     idempotency = Idempotency(key, new_digest(request.get_data())) if key else None
-    return _created(_submission(asked, idempotency), new_job_id())
+    return _submit_and_respond(build_submission(asked, idempotency), new_job_id())
 
 
 def _create_of_upload() -> Response:
     """The same of lines of NDJSON; its answer tells of the lines that were skipped."""
-    here, job_id, key = services(), new_job_id(), _idempotency_key()
+    here, job_id, key = services(), new_job_id(), idempotency_key()
     check_coding(request)
     query = read_query(here.reader, request.args)
     body = Body(request, here.settings.max_upload_bytes)
     with Upload(here.store, job_id, g.principal.owner, key) as upload:
-        with explained():
+        with translate_submit_errors():
             rejected = receive(body, query, upload)
         idempotency = Idempotency(key, body.digest) if key else None
-        submission = _submission(query.asked, idempotency, upload)
+        submission = build_submission(query.asked, idempotency, upload)
         more = {"rejected": rejected.view()} if query.on_error is OnError.SKIP else {}
-        return _created(submission, job_id, **more)
+        return _submit_and_respond(submission, job_id, **more)
 
 
-def _created(submission: Submission, job_id: str, **more: Any) -> Response:
-    """Submit, wait if the client prefers that, and show the job and `more`."""
+def _submit_and_respond(submission: Submission, job_id: str, **more: Any) -> Response:
+    """Submit, wait if the client prefers that, and respond with the job and `more`."""
     here = services()
-    _check_quota(submission)
+    check_quota(submission)
     spend(items=submission.total)
     wait_s = preferred_wait(here.settings.max_wait_s)
     if not wait_s:
-        return _shown(_accept(submission, job_id), more)
+        return _job_response(_submit(submission, job_id), more)
     with here.waiting.on(job_id) as waiter:
-        job = _accept(submission, job_id)
+        job = _submit(submission, job_id)
         if job.id != job_id:  # a replay of an earlier request
-            job = _ended_within(wait_s, job.id)
+            job = _wait_for_job(wait_s, job.id)
         elif not job.status.is_terminal:
             with held():
                 job = waiter.wait(wait_s) or job
-    response = _shown(job, more)
+    response = _job_response(job, more)
     if waiter.admitted:
         response.headers["Preference-Applied"] = f"wait={wait_s}"
     return response
-
-
-def _check_quota(submission: Submission) -> None:
-    """Refuse what could never be accepted: waiting would not help."""
-    most = submission.most_unfinished
-    if submission.total > most:
-        detail = f"Must hold at most {most} inputs: as many may be unfinished with this key."
-        raise BadRequest("The job is too large.", [{"pointer": "/inputs", "detail": detail}])
 
 
 @jobs.get("")
@@ -131,7 +119,7 @@ def index() -> Response:
 def show(job_id: str) -> Response:
     """The job as it stands; with `?wait=N` as it ends, if that is within N seconds."""
     wait_s = query_wait(services().settings.max_wait_s)
-    job = _ended_within(wait_s, job_id) if wait_s else own_job(job_id)
+    job = _wait_for_job(wait_s, job_id) if wait_s else own_job(job_id)
     return conditional(respond(job.view()))
 
 
@@ -148,10 +136,10 @@ def cancel(job_id: str) -> Response:
     """End a job that has not ended; cancelling twice is no error."""
     job = own_job(job_id)
     before = cancel_job(services().store, job.id)
-    if before is not None and before.is_terminal and before != Status.CANCELLED:
+    if before and before.is_terminal and before is not Status.CANCELLED:
         raise AlreadyFinished(f"The job has ended already: it {before}.")
     ended = own_job(job_id)
-    if before is not None and not before.is_terminal:
+    if before and not before.is_terminal:
         services().reporter.ended([Ended.of(ended)])
     return respond(ended.view())
 
@@ -163,79 +151,9 @@ def results(job_id: str) -> Response:
     return stream_lines(read_results(services().store, own_job(job_id)))
 
 
-def _submission(
-    asked: JobRequest, idempotency: Idempotency | None, upload: Upload | None = None
-) -> Submission:
-    pipeline = asked.pipeline
-    options = Options(**asked.options)
-    first = None if asked.bulk else Item(asked.inputs[0], options)
-    return Submission(
-        spec=Spec(
-            pipeline=pipeline.name,
-            owner=g.principal.owner,
-            options=asked.options,
-            metadata=asked.metadata,
-            bulk=asked.bulk,
-            unit_items=pipeline.batch_items if asked.bulk else 1,
-            request_id=g.request_id,
-            traceparent=g.traceparent,
-            webhook=asked.webhook,
-            input_hash=_input_hash(asked, upload),
-        ),
-        inputs=asked.inputs,
-        lane=lane_of(pipeline, options, first),
-        priority=asked.priority,
-        batch_items=pipeline.batch_items,
-        most_unfinished=g.principal.limits.unfinished_items,
-        breaker=breaker_name(pipeline.name, pipeline.tiers[0].name),
-        deadline_ms=asked.deadline_ms,
-        idempotency=idempotency,
-        cache_key=answer_key(pipeline, first) if first else None,
-        cpu_may_serve=pipeline.cpu_may_serve(options),
-        staged=upload.entries if upload else (),
-    )
-
-
-def lane_of(pipeline: Pipeline, options: Options, only: Item | None) -> Lane:
-    """Where the job is to be answered. only: its item; None if it has many, which all try the cpu
-    lane where that may pay: what it is not sure of goes on."""
-    mode = pipeline.mode_of(options)
-    if mode is Mode.QUALITY:
-        return Lane.GPU
-    if mode is Mode.CHEAP:
-        return Lane.CPU
-    easy = pipeline.cpu_below > (pipeline.complexity(only) if only else 0)
-    return Lane.CPU if easy else Lane.GPU
-
-
-def _input_hash(asked: JobRequest, upload: Upload | None) -> str | None:
-    """For the job's line in the log, if it is to have one."""
-    settings = services().settings
-    if not settings.log_input_hash:
-        return None
-    if upload and upload.hash:
-        return upload.hash.hex
-    found = InputHash(settings.key_pepper)
-    found.add(asked.inputs)
-    return found.hex
-
-
-def _idempotency_key() -> str | None:
-    key = request.headers.get("Idempotency-Key")
-    if key is None:
-        return None
-    if not re.fullmatch(r"[\x21-\x2b\x2d-\x7e]{1,255}", key):
-        # Two such headers arrive as one, joined by a comma.
-        detail = "Must be 1 to 255 visible ASCII characters but no comma, given once."
-        raise BadRequest(
-            "A header is not valid.", [{"header": "Idempotency-Key", "detail": detail}]
-        )
-    return new_digest(b"POST /v1/jobs", key.encode())
-
-
-def _accept(submission: Submission, job_id: str) -> Job:
+def _submit(submission: Submission, job_id: str) -> Job:
     here = services()
-    with explained():
+    with translate_submit_errors():
         receipt = submit(here.store, submission, job_id)
     if receipt.wake_ups:
         here.waker.wake(receipt.lane, receipt.wake_ups)
@@ -244,7 +162,7 @@ def _accept(submission: Submission, job_id: str) -> Job:
     return receipt.job or own_job(receipt.job_id)
 
 
-def _ended_within(seconds: int, job_id: str) -> Job:
+def _wait_for_job(seconds: int, job_id: str) -> Job:
     """The job as soon as it has ended, or as it stands when the time is up."""
     with services().waiting.on(job_id) as waiter:
         job = own_job(job_id)
@@ -257,7 +175,7 @@ def _ended_within(seconds: int, job_id: str) -> Job:
         return ended or own_job(job_id)
 
 
-def _shown(job: Job, more: Mapping[str, Any]) -> Response:
+def _job_response(job: Job, more: Mapping[str, Any]) -> Response:
     """200 with an ended job, else 202 and where to look for it."""
     g.job = job.id
     response = respond({**job.view(), **more}, 200 if job.status.is_terminal else 202)

@@ -5,6 +5,7 @@ from dataclasses import replace
 import pytest
 from flask import Flask
 
+from app.commands.register import register_commands
 from app.factory import create_app
 from tasks.config.settings import Settings
 from tasks.store.client import Store
@@ -35,6 +36,7 @@ def test_without_redis_a_command_says_where_it_looked(
     settings: Settings, command: list[str]
 ) -> None:
     nowhere = create_app(replace(settings, redis_port=(port := free_port())))
+    register_commands(nowhere)
     result = nowhere.test_cli_runner().invoke(args=command)
     assert result.exit_code == 1
     assert result.stderr.startswith("Error: The job store does not answer: Error 111 connecting")

@@ -9,6 +9,7 @@ from flask import Flask
 from app.api_keys.key_format import key_id_of
 from app.api_keys.principal import Scope
 from app.api_keys.records import KeyRecord, read_keys
+from app.commands.register import register_commands
 from app.factory import create_app
 from tasks.config.settings import Settings
 from tasks.store.client import Store
@@ -17,11 +18,6 @@ from tests.app.keys import with_key
 from tests.ports import free_port
 
 DAY_US = 86_400_000_000
-
-
-@pytest.fixture
-def app(settings: Settings, store: Store) -> Flask:
-    return create_app(settings)
 
 
 def keys(app: Flask, *args: str) -> Result:
@@ -153,6 +149,7 @@ def test_an_unknown_id_is_an_error(app: Flask, command: str) -> None:
 
 def test_without_redis_a_command_says_so(settings: Settings) -> None:
     nowhere = create_app(replace(settings, redis_port=free_port()))
+    register_commands(nowhere)
     for command in (["list"], ["create", "--owner", "acme"], ["revoke", "x"]):
         result = keys(nowhere, *command)
         assert result.exit_code == 1

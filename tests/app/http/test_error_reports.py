@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
@@ -12,6 +11,7 @@ from flask import Flask
 from flask.testing import FlaskClient
 
 from app.factory import create_app
+from app.routes.jobs import submission, views
 from tasks.config.settings import Settings
 from tasks.telemetry.sentry.scrubber import WITHHELD
 from tests.app.answers import NULL_JOB
@@ -22,7 +22,6 @@ from tests.ports import free_port
 
 # Not in a line near to one that raises: events show these lines.
 PRIVATE = "Rosewood"
-JOBS = sys.modules["app.routes.jobs.views"]  # in `app` the name stands for the blueprint
 
 
 @pytest.fixture
@@ -39,7 +38,7 @@ def broken(monkeypatch: pytest.MonkeyPatch) -> None:
     def fail(**given: Any) -> None:
         raise LookupError(f"no room for {given['metadata']}")
 
-    monkeypatch.setattr(JOBS, "Spec", fail)
+    monkeypatch.setattr(submission, "Spec", fail)
 
 
 def test_an_error_of_ours_is_told_with_its_request(
@@ -75,7 +74,7 @@ def test_where_nobody_knows_what_was_sent_the_text_stays_here(
     def fail(*_: Any) -> None:
         raise LookupError(PRIVATE)
 
-    monkeypatch.setattr(JOBS, "read_query", fail)
+    monkeypatch.setattr(views, "read_query", fail)
     headers = {"Content-Type": "application/x-ndjson"}
     answer = client.post("/v1/jobs", data=b'{"text": "x"}\n', headers=headers)
     assert answer.status_code == 500
@@ -90,7 +89,7 @@ def test_an_answer_that_breaks_off_is_told_with_its_request(
         yield {"index": 0}
         raise LookupError(PRIVATE)
 
-    monkeypatch.setattr(JOBS, "read_results", lines)
+    monkeypatch.setattr(views, "read_results", lines)
     job_id = client.post("/v1/jobs", json=NULL_JOB).json["id"]  # type: ignore[index]
     with pytest.raises(LookupError):
         client.get(f"/v1/jobs/{job_id}/results", headers={"X-Request-ID": "req-off"}).get_data()

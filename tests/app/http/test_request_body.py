@@ -145,16 +145,6 @@ def test_a_body_shorter_than_announced_is_refused(client: FlaskClient) -> None:
     assert problem["detail"] == "The body ended after 48 of the 60 bytes announced."
 
 
-def test_only_an_answer_to_an_unread_body_closes_the_connection(client: FlaskClient) -> None:
-    unread = client.post("/v1/jobs", data=JOB, headers={"Authorization": "Bearer wrong"})
-    assert unread.status_code == 401
-    assert unread.headers["Connection"] == "close"
-    wrong_type = client.post("/v1/jobs", data=JOB, content_type="text/plain")
-    assert wrong_type.status_code == 415
-    assert "Connection" not in wrong_type.headers
-    assert "Connection" not in client.get("/v1/jobs/job_1").headers
-
-
 def test_no_content_type_is_refused(client: FlaskClient) -> None:
     problem = problem_in(client.post("/v1/jobs", data=JOB), 415, "unsupported_media_type")
     assert "none was given" in problem["detail"]

@@ -8,8 +8,7 @@ import pytest
 from flask import Flask, Response
 from flask.testing import FlaskClient
 
-from app.http import errors
-from app.middleware import concurrency_limit, request_id
+from app.middleware import concurrency_limit, error_handlers, request_id
 from app.middleware.concurrency_limit import Crowding
 from tests.app.answers import problem_in
 from tests.eventually import eventually
@@ -24,7 +23,7 @@ class Room:
         self.leave = threading.Event()
         self.app = Flask("room")
         request_id.install(self.app)
-        errors.install(self.app)
+        error_handlers.install(self.app, ())
         concurrency_limit.install(self.app, MOST)
         for path, view in (("/stay", self.stay), ("/livez", self.live), ("/lines", self.lines)):
             self.app.add_url_rule(path, view_func=view)

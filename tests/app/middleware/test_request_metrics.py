@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections import Counter
 from collections.abc import Callable
 from types import SimpleNamespace
@@ -11,6 +10,7 @@ import pytest
 from flask.testing import FlaskClient
 
 from app.job_updates.long_poll import Waiter
+from app.routes.jobs import views
 from tasks.telemetry.metrics.process import HTTP, process_metrics
 from tests.app.answers import NULL_JOB
 
@@ -77,7 +77,7 @@ def test_a_request_that_fails_here_is_counted(
     def broken(_: str) -> None:
         raise ValueError("broken")
 
-    monkeypatch.setattr(sys.modules["app.routes.jobs.views"], "own_job", broken)
+    monkeypatch.setattr(views, "own_job", broken)
     client.get("/v1/jobs/job_1")
     assert asked() == {("GET", "/v1/jobs/<job_id>", "500"): 1}
 

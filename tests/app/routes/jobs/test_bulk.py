@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 import json
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -14,6 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from redis import RedisError
 
+from app.routes.jobs import views
 from tasks.store.client import Store
 from tests.app.answers import job_in, problem_in
 from tests.app.middleware.test_any_body import BOUNDED, JSON, never_ours
@@ -30,8 +30,6 @@ from tests.app.uploads import (
     upload,
 )
 from tests.eventually import eventually
-
-views = importlib.import_module("app.routes.jobs.views")  # `app.routes.jobs.views` is the blueprint
 
 
 def test_every_line_is_an_item_answered_in_order(client: FlaskClient, work: Work) -> None:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import importlib
 import io
 from typing import Any
 
 import pytest
 from flask.testing import FlaskClient
 
+from app.routes.jobs import views
 from tasks.jobs.hashing import new_digest
 from tasks.store import keys
 from tasks.store.client import Store
@@ -22,8 +22,6 @@ from tests.app.uploads import (
     skipped_in,
     upload,
 )
-
-views = importlib.import_module("app.routes.jobs.views")  # `app.routes.jobs.views` is the blueprint
 
 
 def test_the_same_upload_again_is_answered_with_the_same_job(
@@ -99,12 +97,12 @@ def test_while_an_upload_is_under_way_its_key_is_taken(client: FlaskClient, stor
 def test_an_upload_whose_parts_went_meanwhile_must_be_sent_again(
     client: FlaskClient, store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    accept = views._accept
+    submit = views._submit
 
     def too_late(*args: Any) -> Any:
         store.redis.delete(*store.redis.keys("ps:inputs:*"))
-        return accept(*args)
+        return submit(*args)
 
-    monkeypatch.setattr(views, "_accept", too_late)
+    monkeypatch.setattr(views, "_submit", too_late)
     problem_in(upload(client, GOOD), 408, "request_timeout")
     assert store.redis.keys("ps:job:*") == []

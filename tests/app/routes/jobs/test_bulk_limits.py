@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 import io
 import json
 from dataclasses import replace
@@ -13,7 +12,9 @@ from flask.testing import FlaskClient
 from werkzeug.test import TestResponse
 
 from app.factory import create_app
+from app.routes.jobs import submission
 from tasks.config.settings import Settings
+from tasks.jobs.submit import Submission
 from tasks.store.client import Store
 from tests.app.answers import details, job_in, problem_in
 from tests.app.conftest import client_of
@@ -26,8 +27,6 @@ from tests.app.uploads import (
     skipped_in,
     upload,
 )
-
-views = importlib.import_module("app.routes.jobs.views")  # `app.routes.jobs.views` is the blueprint
 
 
 @pytest.fixture
@@ -125,9 +124,8 @@ def test_a_huge_line_may_be_skipped(small: FlaskClient, work: Work) -> None:
 def test_an_upload_beyond_the_owners_quota_leaves_nothing(
     client: FlaskClient, store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    submission = views.Submission
     monkeypatch.setattr(
-        views, "Submission", lambda **given: submission(**{**given, "most_unfinished": 4})
+        submission, "Submission", lambda **given: Submission(**{**given, "most_unfinished": 4})
     )
     problem = problem_in(upload(client, lines(*"abcde"), **KEY), 400, "invalid_request")
     assert "at most 4 inputs" in details(problem)["/inputs"]

@@ -9,7 +9,7 @@ from flask import Flask
 from flask.testing import FlaskClient
 
 from app.factory import create_app
-from app.routes.jobs.listing import cursor_behind
+from app.schemas.list_query import make_cursor
 from tasks.config.settings import Settings
 from tasks.jobs.model import Status
 from tasks.store.client import Store
@@ -142,9 +142,9 @@ def test_the_largest_page_is_a_setting(settings: Settings, store: Store) -> None
     "cursor",
     [
         *("", "nonsense", id_at(1), "A" * 22, "A" * 23, "A" * 24, "A" * 10_000, "é" * 23),
-        cursor_behind(id_at(1)) + "=",
-        "Ag" + cursor_behind(id_at(1))[2:],  # of another version
-        cursor_behind(id_at(1)).replace("A", "+"),
+        make_cursor(id_at(1)) + "=",
+        "Ag" + make_cursor(id_at(1))[2:],  # of another version
+        make_cursor(id_at(1)).replace("A", "+"),
     ],
 )
 def test_a_malformed_cursor_is_refused_by_name(client: FlaskClient, cursor: str) -> None:
@@ -173,7 +173,7 @@ def test_a_cursor_of_another_owner_opens_nothing_of_theirs(
 ) -> None:
     add(store, range(5), owner="another")
     mine = add(store, [0], owner=OWNER)
-    assert ids(page_in(client, cursor=cursor_behind(id_at(4)))) == mine
+    assert ids(page_in(client, cursor=make_cursor(id_at(4)))) == mine
 
 
 def test_the_list_needs_a_key(app: Flask) -> None:
