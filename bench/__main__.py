@@ -1,4 +1,4 @@
-"""`python -m bench`: Penstock beside the usual alternative, one machine, one load generator."""
+"""`python -m bench`: measures Penstock and Flask + Celery, same machine and load generator."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ QUICK = Load(seconds=2.0, drain_jobs=2_000)
 
 def main(argv: Sequence[str]) -> int:
     options = _parser().parse_args(argv)
-    # A stopped benchmark must stop what it started: `finally` runs on SystemExit only.
+    # A stopped benchmark must stop the processes it started: `finally` runs on SystemExit only.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     plan = _plan(options)
     begun = datetime.now(UTC)

@@ -1,6 +1,6 @@
-"""`python -m bench.autoscale`: waiting and worker-hours of Penstock's autoscaling and two peers'.
+"""`python -m bench.autoscale`: simulates Penstock's autoscaling beside Celery's and KEDA's.
 
-All of it is simulated; nothing is started. What a unit waits is counted in whole seconds.
+Compares waiting times and worker-hours. Nothing is started. Waits are counted in whole seconds.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ def kedas(trace: Trace, setup: Setup, seed: int) -> Swept:
 
 
 def best(runs: Swept) -> Run:
-    """Of those that meet the target the cheapest; if none does, the one that waits least."""
+    """The cheapest run that meets the target; if none does, the one with the shortest wait."""
     met = [run for run in runs.values() if run.met]
     if met:
         return min(met, key=lambda run: run.hours)
@@ -67,7 +67,7 @@ def compare(setup: Setup, every: Sequence[Trace], seed: int) -> Iterator[list[Ru
 
 
 def most_within(moments: Sequence[int], window_s: int) -> int:
-    """The most of `moments` in any window, its end left out."""
+    """The greatest number of `moments` in any window (its end excluded)."""
     return max((sum(a <= b < a + window_s for b in moments) for a in moments), default=0)
 
 
@@ -79,7 +79,7 @@ def line(setup: Setup, run: Run) -> str:
 
 
 def plot(setup: Setup, groups: Sequence[Sequence[Run]], path: Path) -> None:
-    """Workers on the left, the age of the oldest waiting unit on the right; a row a trace."""
+    """Plot a row per trace: workers on the left, age of the oldest waiting unit on the right."""
     import matplotlib as mpl  # noqa: PLC0415 - only plots need it
 
     mpl.use("Agg")

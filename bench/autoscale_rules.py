@@ -1,4 +1,4 @@
-"""The rules that `make bench-autoscale` compares: Penstock's and two peers'."""
+"""The autoscaling rules that `make bench-autoscale` compares: Penstock's, Celery's and KEDA's."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ KEDA_COOL_DOWN_S = 300  # cooldownPeriod, before there is no pod
 
 @dataclass(slots=True)
 class Penstock:
-    """tasks.autoscaling.policy."""
+    """Penstock's rule, `tasks.autoscaling.policy`."""
 
     setup: Setup
     memory: Memory = field(default_factory=Memory)
@@ -40,7 +40,7 @@ class Penstock:
 class Celery:
     """celery.worker.autoscale.Autoscaler: a process for each task that the worker has reserved.
 
-    It shrinks once nothing was scaled up nor received for 30 s.
+    It shrinks after 30 s without a scale-up and without a received task.
     """
 
     limits: Limits
@@ -65,8 +65,8 @@ class Celery:
 class Keda:
     """KEDA with a target queue length per pod, and the HorizontalPodAutoscaler below it.
 
-    Polled every 15 s, where KEDA's own default is 30 s. advised: what the HPA would have had, with
-    its second, over the stabilization window.
+    Polled every 15 s, where KEDA's own default is 30 s. advised: the HPA's recommendations of the
+    stabilization window, each with its second.
     """
 
     limits: Limits

@@ -1,4 +1,4 @@
-"""Traces of traffic, and a lane with workers that a rule grows and shrinks, second by second."""
+"""Simulation of a lane whose workers a rule scales, second by second, and the traffic traces."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import numpy as np
 from tasks.autoscaling.policy import Limits
 
 HOUR = 3_600
-DRAIN_OVER_S = 10  # what a lane's drain rate is measured over
+DRAIN_OVER_S = 10  # the window that a lane's drain rate is measured over
 Curve = Callable[[int], float]
 
 
@@ -46,7 +46,7 @@ NODE = Setup("GPU node", Limits(0, 30, 120.0), rate=50.0, start_s=60, every_s=15
 
 @dataclass(frozen=True, slots=True)
 class View:
-    """What a rule may look at. inside: units waiting or being worked on. arrived: since last."""
+    """The inputs of a rule. inside: units waiting or in progress. arrived: since the last view."""
 
     now_s: int
     depth: int
@@ -66,7 +66,7 @@ class Rule(Protocol):
 
 
 def traces(seed: int, hours: float = 1.0) -> list[Trace]:
-    """Five; the day lasts 24 times `hours`, waves twice as long as the others."""
+    """The five traces; the day lasts 24 times `hours`, waves twice as long as the others."""
     hour = round(HOUR * hours)
     return [
         Trace("steady", [1.0] * hour),
@@ -89,7 +89,7 @@ def _day(generator: np.random.Generator, length: int) -> list[float]:
 
 @dataclass(slots=True)
 class Lane:
-    """First in, first out. waits: how many units began after how many seconds."""
+    """A lane, first in, first out. waits: number of units by seconds waited."""
 
     queue: deque[list[int]] = field(default_factory=deque)
     depth: int = 0
@@ -101,7 +101,7 @@ class Lane:
             self.depth += units
 
     def take(self, now_s: int, most: int) -> int:
-        """Begin up to `most` units; how many there were."""
+        """Begin up to `most` units; returns their number."""
         left = most
         while left and self.queue:
             first = self.queue[0]
@@ -120,7 +120,7 @@ class Lane:
 
 @dataclass(slots=True)
 class Fleet:
-    """starting: the second in which each worker that does not serve yet will."""
+    """The workers. starting: for each that does not serve yet, the second in which it will."""
 
     ready: int
     starting: list[int] = field(default_factory=list)
@@ -134,7 +134,7 @@ class Fleet:
         self.starting = [at for at in self.starting if at > now_s]
 
     def resize(self, workers: int, serves_at: int) -> None:
-        """Of those given up, the ones that do not serve yet go first."""
+        """Scale to a size; workers that do not serve yet are removed first."""
         if workers >= self.size:
             self.starting += [serves_at] * (workers - self.size)
             return
@@ -144,7 +144,7 @@ class Fleet:
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """sizes: workers paid for in each second. ages: of the oldest unit waiting."""
+    """Result of a simulation. sizes: workers in each second. ages: of the oldest waiting unit."""
 
     trace: str
     rule: str
@@ -163,7 +163,7 @@ class Run:
 
     @property
     def reversals(self) -> list[int]:
-        """Seconds in which a change went against the one before."""
+        """Seconds in which the size changed in the direction opposite to the change before."""
         found, last = [], 0
         for s in range(1, len(self.sizes)):
             change = self.sizes[s] - self.sizes[s - 1]
@@ -174,7 +174,7 @@ class Run:
 
 
 def simulate(trace: Trace, setup: Setup, rule: Rule, seed: int) -> Run:
-    """Arrivals and what workers get done are Poisson; the same seed has the same arrivals."""
+    """Run a rule on a trace. Arrivals and completions are Poisson; a seed fixes the arrivals."""
     arrivals = np.random.default_rng(seed).poisson(np.array(trace.rates) * setup.scale).tolist()
     chance = np.random.default_rng(seed + 1)
     lane, fleet, done = Lane(), Fleet(setup.limits.lowest), deque([0], maxlen=DRAIN_OVER_S)
@@ -192,7 +192,7 @@ def simulate(trace: Trace, setup: Setup, rule: Rule, seed: int) -> Run:
             arrived = 0
         sizes.append(fleet.size)
         ages.append(lane.oldest_s(now))
-    lane.take(len(arrivals), lane.depth)  # what is left has waited till the end, at least
+    lane.take(len(arrivals), lane.depth)  # units that are left have waited until the end, at least
     return Run(trace.name, rule.name, setup.limits.target_wait_s, p95(lane.waits), sizes, ages)
 
 

@@ -1,4 +1,4 @@
-"""`python -m bench.budget`: what a tier answers per second on real texts, by batch budget.
+"""`python -m bench.budget`: measures a tier's items per second on real texts, by batch budget.
 
 Claims of as many texts as a worker takes at once are packed by each budget and run, one thread, the
 budgets in turn, several rounds. `ml.calibration` chooses by texts of one length; here they differ,
@@ -73,7 +73,7 @@ def rate(runtime: Runtime, batches: Sequence[Prepared]) -> float:
 
 
 def padding(batches: Sequence[Prepared]) -> float:
-    """Share of the tokens that a tier is given that is padding."""
+    """Share of padding among the tokens that a tier is given."""
     costs = [one for prepared in batches for one in prepared.costs()]
     padded = sum(len(batch) * max(batch) for batch in costs)
     return 1 - sum(map(sum, costs)) / padded

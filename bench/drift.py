@@ -1,7 +1,7 @@
-"""`python -m bench.drift`: how often drift is reported without any, and found where there is.
+"""`python -m bench.drift`: measures false alarms of drift reports, and which shifts they detect.
 
-Production is drawn from the test split, which the shipped reference has never seen, and answered by
-the shipped model. Shifts are made to the texts themselves, which are then answered again.
+Production is drawn from the test split, which is not in the shipped reference, and answered by the
+shipped model. Shifts are made to the texts themselves, which are then answered again.
 """
 
 from __future__ import annotations
@@ -47,44 +47,47 @@ class Pool:
     truth: Sequence[int]
 
     def draw(self, generator: Generator, size: int) -> list[Row]:
-        """Without a row twice, as distinct texts come."""
+        """Draw rows without repetition."""
         return self._rows(generator.choice(len(self.rows), size, replace=False))
 
     def doubled(self, of: Sequence[Any], what: Any, generator: Generator, size: int) -> list[Row]:
-        """With twice the share of rows that are `what` in `of`; the others as before."""
+        """Draw with twice the share of rows that are `what` in `of`."""
         chosen = np.array([value == what for value in of])
         count = round(2 * chosen.mean() * size)
         own, others = np.flatnonzero(chosen), np.flatnonzero(~chosen)
         first = generator.choice(own, count, replace=count > len(own))
         return self._rows(first) + self._rows(generator.choice(others, size - count, replace=False))
 
-    def _rows(self, places: Any) -> list[Row]:
-        return [self.rows[n] for n in places.tolist()]
+    def _rows(self, indices: Any) -> list[Row]:
+        return [self.rows[n] for n in indices.tolist()]
 
 
 class Answering:
-    """The shipped model's figures of texts, as a worker samples them. tier: which one answers."""
+    """Computes drift rows of texts with the shipped model, as a worker samples them.
 
-    def __init__(self, line: Moderation, tier: str) -> None:
-        self._line = line
+    tier: the one that answers.
+    """
+
+    def __init__(self, pipeline: Moderation, tier: str) -> None:
+        self._pipeline = pipeline
         self._name = tier
-        self._tier = measure.load_tiers(line.artifacts, "cpu")[tier]
+        self._tier = measure.load_tiers(pipeline.artifacts, "cpu")[tier]
 
     def rows(self, texts: Sequence[str]) -> list[Row]:
         items = [Item({"text": clean(text)}) for text in texts]
-        features: Any = self._line.features(items)
+        features: Any = self._pipeline.features(items)
         scores = measure.score(self._tier, features)
         found = []
         for item, feature, of_item in zip(items, features, scores.tolist(), strict=True):
             best = int(np.argmax(of_item))
-            said = {"label": self._line.classes[best], "confidence": of_item[best]}
-            figures = self._line.drift_features(item, feature)
+            said = {"label": self._pipeline.classes[best], "confidence": of_item[best]}
+            figures = self._pipeline.drift_features(item, feature)
             found.append(row(figures, said | {"tier": self._name}))
         return found
 
 
 def foreign(texts: Sequence[str], sentences: Sequence[str], generator: Generator) -> list[str]:
-    """For each text one about as long, of random sentences."""
+    """For each text a text of random sentences that is about as long."""
     made = []
     for text in texts:
         words = str(generator.choice(sentences))
@@ -95,7 +98,7 @@ def foreign(texts: Sequence[str], sentences: Sequence[str], generator: Generator
 
 
 def doubled(texts: Sequence[str]) -> list[str]:
-    """Each text with another behind it that is about as long."""
+    """Each text with another of about the same length appended."""
     order = np.argsort([len(text) for text in texts], kind="stable")
     partners = np.roll(order, 1)
     behind = dict(zip(order.tolist(), partners.tolist(), strict=True))
@@ -103,13 +106,13 @@ def doubled(texts: Sequence[str]) -> list[str]:
 
 
 def mixed(usual: Pool, others: Pool, generator: Generator, size: int) -> list[Row]:
-    """A share MIX of others."""
+    """Rows of which a share MIX is replaced by others."""
     count = round(MIX * size)
     return usual.draw(generator, size - count) + others.draw(generator, count)
 
 
 def shifts(split: Split, answering: Answering, generator: Generator) -> dict[str, Draw]:
-    """By name how to draw production with a shift; first without any."""
+    """Functions that draw production with a shift, by name; the first is without a shift."""
     classes = pipeline.classes
     pool = partial(Pool, truth=split.indices(classes))
     texts = split.texts
@@ -134,7 +137,7 @@ def shifts(split: Split, answering: Answering, generator: Generator) -> dict[str
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What many reports said. features: how often each was among the reasons for an alarm."""
+    """Result of many reports. features: how often each was among the reasons for an alarm."""
 
     shift: str
     reference: str
@@ -153,7 +156,7 @@ class Outcome:
 
 @dataclass(frozen=True, slots=True)
 class Case:
-    """Samples of `size` rows with a shift; `reference` says what each is compared with."""
+    """A case: samples of `size` rows with a shift, each compared with a `reference`."""
 
     shift: str
     draw: Draw
@@ -163,7 +166,7 @@ class Case:
 
 
 def measured(case: Case, options: argparse.Namespace) -> Outcome:
-    """What the reports on a case say."""
+    """Run the reports of a case."""
     generator = np.random.default_rng(options.seed)
     runs = options.runs if case.shift == NONE else options.shift_runs
     features: Counter[str] = Counter()
@@ -177,7 +180,7 @@ def measured(case: Case, options: argparse.Namespace) -> Outcome:
 
 
 def study(options: argparse.Namespace) -> Iterator[Outcome]:
-    """False alarms at every size, also with references drawn anew; then each shift."""
+    """Measure false alarms at every size, also with new references; then each shift."""
     shipped = pipeline.drift_reference()
     if shipped is None:
         raise LookupError(f"{pipeline.version} has no drift reference")

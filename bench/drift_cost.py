@@ -1,7 +1,7 @@
-"""`python -m bench.drift_cost`: what sampling for drift costs a worker, per item and over an hour.
+"""`python -m bench.drift_cost`: measures the cost of drift sampling, per item and over an hour.
 
-Features of random texts are made once; then what `tasks.drift.sampler` does with them is timed
-beside what the cheapest tier takes for the same items, both on one thread.
+Features of random texts are computed once. Then `tasks.drift.sampler` is timed on them, and the
+cheapest tier on the same items, both on one thread.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The processes under test: started in a folder of their own, measured, and stopped for certain."""
+"""Starts the processes under test in a folder of their own, measures them and stops them."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ GRACE_S = 20.0
 
 
 class FleetError(Exception):
-    """A process under test ended or did not become ready; the text holds the end of its log."""
+    """A process under test ended or did not become ready; the text has the end of its log."""
 
 
 def free_port() -> int:

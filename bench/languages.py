@@ -1,4 +1,4 @@
-"""Sentences that are not English, for a mix of languages: everyday ones, written for this."""
+"""Everyday sentences in other languages than English, written for the drift benchmark."""
 
 from __future__ import annotations
 

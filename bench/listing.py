@@ -1,4 +1,4 @@
-"""`python -m bench.listing`: a million jobs listed page by page; does the last page cost the first?
+"""`python -m bench.listing`: lists a million jobs and compares the first pages with the last.
 
 Starts a Redis of its own, fills it with jobs that have ended or are open, and reads all of them by
 `GET /v1/jobs` in this process, so that a page's time is validation, Redis and JSON, and no network.
@@ -42,7 +42,7 @@ PAGE = 100
 EDGE = 200  # pages at either end that are compared
 FILL_AT_ONCE = 2_000
 HOUR_MS = 3_600_000
-# What every hundred jobs are, in turn: each index is spread over the whole of time.
+# Statuses of every hundred jobs, in turn, so that each index spans the whole time.
 MIX = [Status.SUCCEEDED] * 90 + [Status.FAILED] * 4 + [Status.CANCELLED, Status.EXPIRED] * 2
 MIX += [Status.QUEUED, Status.RUNNING]
 OUTCOME = {
@@ -64,7 +64,7 @@ OUTCOME = {
 class Walk:
     """All pages of one query, in order.
 
-    ms: what each took. redis_us: what of that its script took in Redis. jobs: how many were listed.
+    ms: duration of each. redis_us: of that, its script's in Redis. jobs: number of listed jobs.
     """
 
     ms: Sequence[float]
@@ -94,7 +94,7 @@ def main(argv: Sequence[str]) -> int:
 
 @contextmanager
 def serving(folder: Path) -> Iterator[Settings]:
-    """A Redis that keeps nothing on disk: all that is measured is reading."""
+    """A Redis without persistence: only reads are measured."""
     settings = Settings(
         redis_port=free_port(),
         redis_password=secrets.token_hex(16),
@@ -121,13 +121,13 @@ def serving(folder: Path) -> Iterator[Settings]:
 
 
 def fill(redis: Redis, jobs: int) -> None:
-    """Whole records, as a worker leaves them, a job a millisecond up to an hour ago."""
+    """Write complete records as a worker leaves them, one job per millisecond until an hour ago."""
     first_ms = time.time_ns() // 1_000_000 - HOUR_MS - jobs
-    places = iter(range(jobs))
-    while some := list(itertools.islice(places, FILL_AT_ONCE)):
+    numbers = iter(range(jobs))
+    while some := list(itertools.islice(numbers, FILL_AT_ONCE)):
         pipe = redis.pipeline(transaction=False)
-        for place in some:
-            ms, status = first_ms + place, MIX[place % len(MIX)]
+        for number in some:
+            ms, status = first_ms + number, MIX[number % len(MIX)]
             job_id = f"job_{ULID(ms.to_bytes(6, 'big') + secrets.token_bytes(10))}"
             state = status if status.is_terminal else OPEN
             pipe.zadd(keys.jobs(OWNER, state), {job_id: 0})
@@ -146,7 +146,7 @@ def walk(client: FlaskClient, redis: Redis, first: str) -> Walk:
         redis_us.append(_script_us(redis))
         page = orjson.loads(response.data)["jobs"]
         assert all(later["id"] > job["id"] for later, job in itertools.pairwise(page))
-        assert before > page[0]["id"], "a page does not go on where the one before ended"
+        assert before > page[0]["id"], "a page does not start where the one before ended"
         before, jobs = page[-1]["id"], jobs + len(page)
         given = response.headers.get("Link")
         link = given and given[1:].partition(">")[0]
@@ -170,11 +170,11 @@ def _script_us(redis: Redis) -> float:
 
 
 def sparse(client: FlaskClient, redis: Redis) -> None:
-    """The dearest page there is: a filter that makes a script look at as many jobs as it may."""
+    """Measure the most expensive page: its filter makes the script read as many jobs as it may."""
     pipe = redis.pipeline(transaction=False)
     now_ms = time.time_ns() // 1_000_000
-    for place in range(MOST_LOOKED_AT):
-        job_id = f"job_{ULID((now_ms + place).to_bytes(6, 'big') + secrets.token_bytes(10))}"
+    for number in range(MOST_LOOKED_AT):
+        job_id = f"job_{ULID((now_ms + number).to_bytes(6, 'big') + secrets.token_bytes(10))}"
         pipe.zadd(keys.jobs(OWNER, OPEN), {job_id: 0})
         pipe.hset(keys.job(job_id), mapping=_record(now_ms, Status.QUEUED))
     pipe.execute()

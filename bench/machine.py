@@ -1,4 +1,4 @@
-"""What was measured on: a number without its machine says nothing."""
+"""Describes the machine that a benchmark ran on."""
 
 from __future__ import annotations
 

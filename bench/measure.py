@@ -1,4 +1,4 @@
-"""One measurement: a mode held against a running system, with what it cost the machine."""
+"""One measurement: runs a mode against a running system and measures CPU and memory."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from bench.systems import Running, System, started
 
 @dataclass(frozen=True)
 class Sample:
-    """What one measurement says. "item": an input; a single job has one.
+    """Result of one measurement. "item": an input; a single job has one.
 
     rate: completed items per second. p50_ms, p99_ms: from submit to holding the result, per job.
     cpu_us: CPU microseconds per item, by role, over the whole process tree of each.
@@ -92,7 +92,7 @@ def _sample(tally: Tally, used_us: Mapping[str, float], own_s: float, others_s: 
 
 
 def _machine_busy_s() -> float:
-    """CPU seconds that the machine was not idle since it started, and was given by its host."""
+    """CPU seconds since boot that the machine was busy, without those that its host withheld."""
     times = psutil.cpu_times()
     return float(
         times.user

@@ -1,4 +1,4 @@
-"""The four ways to use a job API, each as a conversation that many connections hold at once."""
+"""The four ways to use a job API, each as a conversation that many connections run at once."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from typing import Any
 from bench.client import Conversation, Driver
 from bench.traffic import TERMINAL, Ledger, Target, bulk, single, until
 
-HOLD_S = 30  # what a client asks a server to hold its request for
+HOLD_S = 30  # how long a client asks the server to hold its request
 
 
 @dataclass(frozen=True)
 class Load:
-    """How hard, how long. Times in seconds; the same for every system."""
+    """Load settings, the same for every system. Times in seconds."""
 
     connections: int = 32
     seconds: float = 8.0
@@ -29,7 +29,7 @@ class Load:
 
 @dataclass
 class Tally:
-    """What one measurement saw. latencies_s: from sending a submit to holding its result."""
+    """Counts of one measurement. latencies_s: from sending a submit to having its result."""
 
     ledger: Ledger = field(default_factory=Ledger)
     latencies_s: list[float] = field(default_factory=list)
@@ -43,11 +43,11 @@ Mode = Callable[[Target, Load, Tally], list[Conversation]]
 
 
 def run(mode: Mode, target: Target, load: Load) -> Tally:
-    """Hold the mode's conversations against `target` and settle the ledger.
+    """Run the mode's conversations against `target` and check the ledger.
 
     Raises:
         LedgerError: any job was lost, ended twice or did not succeed.
-        ClientError: the server broke off or stopped answering.
+        ClientError: the server closed a connection or stopped answering.
     """
     tally = Tally()
     driver = Driver(target.address)
@@ -93,7 +93,7 @@ def poll(target: Target, load: Load, tally: Tally) -> list[Conversation]:
 def drain(target: Target, load: Load, tally: Tally) -> list[Conversation]:
     """Submit everything as fast as the server takes it, wait for its end, read every result.
 
-    Each connection waits for its last job, so that looking costs next to nothing meanwhile.
+    Each connection waits for its last job, so that polling costs next to nothing meanwhile.
     """
     bodies = iter([single() for _ in range(load.drain_jobs)])
     begin = perf_counter()
@@ -134,7 +134,7 @@ MODES: dict[str, Mode] = {"wait": wait, "poll": poll, "drain": drain, "bulk": ba
 
 
 def submit_only(target: Target, jobs: int, connections: int) -> None:
-    """Fill the queue with `jobs` jobs that nobody works on."""
+    """Fill the queue with `jobs` jobs while no worker runs."""
     ledger = Ledger()
     bodies = iter([single() for _ in range(jobs)])
 

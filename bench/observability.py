@@ -1,9 +1,9 @@
-"""What being observed costs: `python -m bench.observability`.
+"""`python -m bench.observability`: measures the throughput cost of observability.
 
-The null pipeline with all that a setting can switch on, beside the same with all of it off, in
-turns, in one run: Flower's events and Flower itself, a log line per job, the workers' metrics,
-spans and errors sent to a sink on this machine, samples for drift. What no setting switches off
-(the counts in Redis and in shared memory) is in both.
+The null pipeline with every observability setting on, and the same with all of them off, in
+alternating turns of one run: Flower's events and Flower itself, a log line per job, the workers'
+metrics, spans and errors sent to a sink on this machine, samples for drift. What no setting can
+switch off (the counts in Redis and in shared memory) is in both.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ from bench.traffic import LedgerError
 WARM_UP_S = 3.0
 DRAIN_JOBS_PER_S = 800  # of a turn's seconds: about what drains in so long
 ON, OFF = "all on", "all off"
-QUIET = 0.1  # share of the CPU that others may use: with more, a turn says little
+QUIET = 0.1  # share of the CPU that other processes may use in a quiet turn
 
 
 def main(argv: Sequence[str]) -> int:
@@ -59,7 +59,7 @@ def main(argv: Sequence[str]) -> int:
 def take_turns(
     systems: Sequence[System], modes: Sequence[str], load: Load, turns: int
 ) -> dict[str, Findings]:
-    """Measure all, which run side by side, in turns too short for the machine to change between.
+    """Measure all systems, which run side by side, in turns too short for the machine to change.
 
     Raises:
         LedgerError, ClientError, FleetError: something went wrong; there is no partial result.
@@ -73,7 +73,7 @@ def take_turns(
         for one in running.values():
             run(MODES["wait"], one.target, Load(seconds=WARM_UP_S))
         for turn, mode in ((turn, mode) for turn in range(turns) for mode in modes):
-            for name in sorted(running, reverse=bool(turn % 2)):  # neither is always the first
+            for name in sorted(running, reverse=bool(turn % 2)):  # no system is always the first
                 sample = measure(running[name], mode, load)
                 findings[name].samples.setdefault(mode, []).append(sample)
                 said = f"{mode}: {sample.rate:,.0f}/s, others used {sample.others:.0%} of the CPU"
@@ -84,7 +84,7 @@ def take_turns(
 
 
 def observed(fsync: str, *, flower: bool = True) -> System:
-    """Penstock with everything on, and what it sends things to."""
+    """Penstock with everything on, and the receivers of what it sends."""
     sink = free_port()
     address = f"127.0.0.1:{sink}"
     env = {
@@ -139,7 +139,7 @@ def _modes(text: str) -> list[str]:
 
 
 def _verdicts(findings: Mapping[str, Findings]) -> list[str]:
-    """A line per mode: the medians of the rates, and the median ratio of turns side by side."""
+    """A line per mode: the medians of the rates, and the median ratio of adjacent turns."""
     return [
         _verdict(mode, findings[ON].samples[mode], findings[OFF].samples[mode])
         for mode in findings[ON].samples

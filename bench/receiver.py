@@ -1,7 +1,7 @@
-"""`python -m bench.receiver PORT`: answers every POST with 204 and remembers when each came.
+"""`python -m bench.receiver PORT`: webhook receiver that answers 204 and records arrival times.
 
-A receiver that costs as little as Python allows, so that senders are measured and not it. GET
-answers with what came since the last GET: {"id": seconds since the epoch, ...}, first arrivals.
+It costs as little as Python allows, so that the senders are measured and not the receiver. GET
+returns the arrivals since the last GET: {"id": seconds since the epoch, ...}, first arrivals.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ came: dict[str, float] = {}
 
 
 class Receiver(asyncio.Protocol):
-    """One connection, kept open as long as the sender likes."""
+    """One connection, kept open as long as the sender keeps it."""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         assert isinstance(transport, asyncio.Transport)

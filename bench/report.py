@@ -1,4 +1,4 @@
-"""Findings as one table, for a terminal and for Markdown."""
+"""Renders findings as one table, for a terminal and for Markdown."""
 
 from __future__ import annotations
 
@@ -110,7 +110,7 @@ def number(value: float) -> str:
 
 
 def costs(findings: Mapping[str, Findings]) -> str:
-    """Where each system's CPU went, what the load generator took, and who else was there."""
+    """CPU by process, of the load generator, and of other processes on the machine."""
     lines = []
     for name, found in findings.items():
         for mode, samples in found.samples.items():

@@ -1,4 +1,4 @@
-"""Repeats, interleaved: every round starts each system afresh and takes it through every mode."""
+"""Interleaved rounds: each starts every system afresh and measures it in every mode."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ WARM_UP_S = 2.0
 
 @dataclass
 class Findings:
-    """All that was seen of one system.
+    """All measurements of one system.
 
     samples: by mode, one per round. idle_bytes, busy_bytes: memory by role, after the start and
     after the last mode of the first round.
@@ -29,7 +29,7 @@ class Findings:
 
 @dataclass(frozen=True)
 class Plan:
-    """queue_jobs: how many jobs fill the queue to learn what one takes; 0 leaves that out."""
+    """queue_jobs: jobs queued to measure the memory of one; 0 skips that."""
 
     systems: Sequence[System]
     modes: Sequence[str]
@@ -39,7 +39,7 @@ class Plan:
 
 
 def carry_out(plan: Plan, say: Callable[[str], None]) -> dict[str, Findings]:
-    """Measure everything; findings by system name.
+    """Measure everything; returns findings by system name.
 
     Raises:
         LedgerError, ClientError, FleetError: something went wrong; there is no partial result.

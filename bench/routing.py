@@ -1,8 +1,8 @@
-"""What routing saves and loses: `python -m bench.routing`.
+"""`python -m bench.routing`: measures cost savings and quality loss of routing.
 
 A whole Penstock answers the test split as bulk jobs, once in each mode. The benchmark reads which
-tier answered each item and what it said, compares that with the labels, and takes the device
-seconds of both lanes from /metrics. The cache is off. A gpu lane without a GPU computes on the CPU,
+tier answered each item, compares the answers with the labels, and takes the device seconds of both
+lanes from /metrics. The cache is off. A gpu lane without a GPU computes on the CPU,
 on a core that it has to itself.
 """
 
@@ -34,7 +34,7 @@ from ml.training.data.rows import Split, read
 from ml.training.metrics import macro_f1
 
 MODES = ("quality", "balanced", "cheap")
-DEFAULT = "default"  # no mode is asked for: what the service does by itself
+DEFAULT = "default"  # no mode is requested: the pipeline's own applies
 ON_GPU = pipeline.tiers[0].name
 JOB_ITEMS = 500
 JOB_WITHIN_S = 300.0
@@ -43,9 +43,10 @@ LANES = ("gpu", "cpu")
 
 @dataclass(frozen=True)
 class Found:
-    """One mode. seconds: of device, by lane, for all items. tiers: items by the tier that answered.
+    """Results of one mode.
 
-    on_cpu: share of items that a tier below the transformer answered. f1 by source: macro-F1.
+    seconds: device seconds by lane, for all items. tiers: items by the tier that answered. on_cpu:
+    share of items that a tier below the transformer answered. f1 by source: macro-F1.
     """
 
     mode: str
@@ -79,7 +80,7 @@ class Service:
         return [output for job in jobs for output in self._outputs(job)]
 
     def device_seconds(self) -> Counter[str]:
-        """Of moderation, by lane, since counting began."""
+        """Device seconds of moderation by lane, since counting began."""
         found: Counter[str] = Counter()
         for family in text_string_to_metric_families(self._get("/metrics").text):
             for sample in family.samples:
@@ -119,7 +120,7 @@ def _output(line: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def measure(service: Service, split: Split, mode: str) -> Found:
-    """Ask for all texts of a split in one mode."""
+    """Submit all texts of a split in one mode and measure."""
     before, began = service.device_seconds(), time.monotonic()
     outputs = service.answers(split.texts, mode)
     wall = time.monotonic() - began
@@ -135,7 +136,7 @@ def score(
     seconds: Mapping[str, float],
     wall_s: float,
 ) -> Found:
-    """What the answers are worth against the labels."""
+    """Compare the answers with the labels."""
     classes = list(pipeline.classes)
     truth, source = np.array(split.indices(classes)), np.array(split.sources)
     guess = np.array([classes.index(output["label"]) for output in outputs])
@@ -157,7 +158,7 @@ def score(
 
 
 def table(found: Sequence[Found], prices: Mapping[str, float]) -> str:
-    """A line per mode; what is lost and saved is against the first."""
+    """A line per mode; losses and savings are relative to the first."""
     whole, equal = found[0], dict.fromkeys(LANES, 1.0)
     lines = [
         "mode        on CPU  mean F1  pooled  gpu s/1k  cpu s/1k    cost/1k  cost  at one price"
@@ -174,7 +175,7 @@ def table(found: Sequence[Found], prices: Mapping[str, float]) -> str:
 
 
 def verdicts(found: Sequence[Found], prices: Mapping[str, float]) -> list[str]:
-    """What each mode loses and saves against the first."""
+    """Loss and saving of each mode, relative to the first."""
     first = found[0]
     return [
         f"{one.mode}: {one.on_cpu:.1%} on the CPU, "
@@ -186,8 +187,8 @@ def verdicts(found: Sequence[Found], prices: Mapping[str, float]) -> list[str]:
 
 
 def system() -> System:
-    """Penstock as it is run, but that no answer comes from the cache, and none is degraded
-    because the gpu lane is long: each item waits for the tier that its mode gives it."""
+    """Penstock with its usual settings, except that no answer comes from the cache and none is
+    degraded because the gpu lane is full: each item waits for the tier that its mode selects."""
     plain = penstock("everysec")
     env = {"PENSTOCK_CACHE_TTL_S": "0", "PENSTOCK_GPU_PATIENCE_MS": "3600000"}
     workers = {lane: (*_alone(lane), *command) for lane, command in plain.workers.items()}
@@ -195,8 +196,8 @@ def system() -> System:
 
 
 def _alone(lane: str) -> tuple[str, ...]:
-    """How the gpu lane's worker is started on a core of its own, as it would have a device of its
-    own: else the cpu lane's work, which only some modes have, would look like time of the device.
+    """The command that starts the gpu lane's worker on a core of its own, as it would have its own
+    device: else the cpu lane's work, which only some modes have, would count as device time.
     """
     cores = sorted(os.sched_getaffinity(0))
     if lane == "gpu" and len(cores) > 1 and (taskset := shutil.which("taskset")):
@@ -206,7 +207,7 @@ def _alone(lane: str) -> tuple[str, ...]:
 
 @contextmanager
 def _core_left() -> Iterator[None]:
-    """All that is started meanwhile stays off the gpu lane's core, if there is another."""
+    """Keep processes that are started meanwhile off the gpu lane's core, if there is another."""
     cores = os.sched_getaffinity(0)
     if len(cores) > 1 and shutil.which("taskset"):
         os.sched_setaffinity(0, sorted(cores)[1:])
@@ -225,7 +226,7 @@ def main(argv: Sequence[str]) -> int:
         whole = system()
         with _core_left(), started(whole) as running:
             service = Service(running)
-            for mode in options.modes:  # loads nothing, but wakes both lanes
+            for mode in options.modes:  # not a measurement: it wakes both lanes
                 service.answers(split.texts[:32], mode)
             found = [measure(service, split, mode) for mode in options.modes]
     except (FleetError, httpx.HTTPError, RuntimeError) as error:
@@ -246,7 +247,7 @@ def main(argv: Sequence[str]) -> int:
 
 
 def _some(split: Split, rows: int | None) -> Split:
-    """About as many rows, spread evenly over the split, since it is in order of its sources."""
+    """About so many rows, evenly spread over the split, since it is sorted by source."""
     step = max(1, len(split) // rows) if rows else 1
     return Split(split.texts[::step], split.labels[::step], split.sources[::step], split.sha256)
 

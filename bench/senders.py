@@ -1,4 +1,4 @@
-"""Who sends webhooks in `bench.webhooks`: Penstock's worker, and one Celery task for each."""
+"""The senders that `bench.webhooks` compares: Penstock's worker, and one Celery task for each."""
 
 from __future__ import annotations
 
@@ -58,14 +58,14 @@ class Sender(ABC):
 
     @abstractmethod
     def queue(self, count: int) -> None:
-        """Events for the endpoints, by turns."""
+        """Queue events for the endpoints, in turn."""
 
     @abstractmethod
     def start_worker(self) -> None:
         """Begin to send them."""
 
     def arrived(self) -> dict[str, float] | None:
-        """What has come since the last call, and when; None if the receiver does not listen."""
+        """Arrivals since the last call, with their times; None if the receiver does not listen."""
         try:
             with urllib.request.urlopen(f"http://127.0.0.1:{self._port}/") as answer:
                 found: dict[str, float] = orjson.loads(answer.read())
@@ -78,7 +78,7 @@ class Sender(ABC):
 
 
 class Penstock(Sender):
-    """Jobs are ended as a worker of the gpu lane ends them; every owner has a line of its own."""
+    """Penstock: jobs are ended as by a gpu worker; every owner has its own queue of deliveries."""
 
     name = "penstock"
 
@@ -117,7 +117,7 @@ class Penstock(Sender):
 
 
 class Plain(Sender):
-    """One task for each event. pool: the worker's options."""
+    """Celery: one task for each event. pool: the worker's options."""
 
     def __init__(
         self, fleet: Fleet, env: Mapping[str, str], endpoints: int, pool: tuple[str, ...], body: str

@@ -1,6 +1,6 @@
-"""Takes whatever is sent by POST and keeps nothing: `python -m bench.sink PORT`.
+"""`python -m bench.sink PORT`: HTTP server that accepts every POST and discards it.
 
-Stands in for what receives Sentry's envelopes and OTLP, on the machine under test.
+Stands in for the receivers of Sentry's envelopes and of OTLP.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ class _Handler(BaseHTTPRequestHandler):
         self.wfile.write(b"{}")
 
     def log_message(self, *_: Any) -> None:
-        """Nothing is kept."""
+        """Log nothing."""
 
     def _read_body(self) -> None:
         if "chunked" not in self.headers.get("Transfer-Encoding", ""):

@@ -26,10 +26,10 @@ READY_WITHIN_S = 90.0
 
 @dataclass(frozen=True)
 class System:
-    """What to start for one contestant.
+    """The processes of one system under test.
 
     web, workers: commands by role; `{port}` stands for the port of the web server.
-    env: what its processes need beside the common environment.
+    env: variables that its processes need in addition to the common environment.
     """
 
     name: str
@@ -41,7 +41,7 @@ class System:
 
 @dataclass(frozen=True)
 class Running:
-    """A started system: where its clients go, its processes, its Redis."""
+    """A started system: address, processes, Redis."""
 
     target: Target
     fleet: Fleet
@@ -87,7 +87,7 @@ def flask_celery(
 
 
 def baseline_variants(fsync: str) -> list[System]:
-    """Worker settings worth trying; each keeps late acknowledgement."""
+    """Worker settings to compare; all keep late acknowledgement."""
     return [
         flask_celery(fsync, f"{processes} processes, prefetch {prefetch}", pool)
         for processes, prefetch in ((1, 64), (2, 1), (2, 4), (2, 64), (4, 4))

@@ -1,4 +1,4 @@
-"""What the clients send and what they hold the servers to."""
+"""Requests of the load generator, and the ledger that checks every answer."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from bench.client import Response
 T = TypeVar("T")
 TERMINAL = frozenset({"succeeded", "failed", "cancelled", "expired"})
 
-# Distinct across systems and repeats, so that no cache can answer.
+# Texts are distinct across systems and repeats, so that no cache can answer.
 _numbers = itertools.count(secrets.randbits(40))
 
 
@@ -26,7 +26,7 @@ class LedgerError(Exception):
 
 @dataclass(frozen=True)
 class Target:
-    """Where the requests go; builds their bytes."""
+    """The address that requests go to; builds their bytes."""
 
     address: tuple[str, int]
     api_key: str
@@ -84,7 +84,7 @@ class Ledger:
         return len(self._ended)
 
     def accept(self, response: Response, items: int = 1) -> dict[str, Any]:
-        """Book the answer to a submit; return the job as far as it is known."""
+        """Record the answer to a submit; return the job as far as it is known."""
         if response.status not in (200, 202):
             raise LedgerError(f"submit answered {response.status}: {response.body[:500]!r}")
         job: dict[str, Any] = orjson.loads(response.body)
@@ -101,13 +101,13 @@ class Ledger:
         return job
 
     def end(self, job: dict[str, Any]) -> None:
-        """Book the end of a single job."""
+        """Record the end of a single job."""
         if job["output"] is None:
             raise LedgerError(f"succeeded without an output: {job}")
         self._end(job)
 
     def end_bulk(self, job: dict[str, Any], results: Response) -> None:
-        """Book the end of a bulk job with its results, which must be whole, in order, succeeded."""
+        """Record the end of a bulk job; its results must be complete, in order, and succeeded."""
         if results.status != 200:
             raise LedgerError(f"results answered {results.status}: {results.body[:500]!r}")
         lines = [orjson.loads(line) for line in results.body.splitlines()]

@@ -1,4 +1,4 @@
-"""`python -m bench.webhooks`: webhooks delivered per second, beside one Celery task for each.
+"""`python -m bench.webhooks`: measures webhook deliveries, beside one Celery task for each.
 
 All have the same Redis (`appendfsync always`), receiver (`bench.receiver`) and bodies. Rate: all
 events wait before the worker starts; from the first arrival to the last. Latency: a trickle, from
@@ -32,7 +32,7 @@ POOLS = (
 
 @dataclass(frozen=True)
 class Load:
-    """deliveries: for the rate. per_s, seconds: of the trickle. endpoints: they go to, by turns."""
+    """deliveries: for the rate. per_s, seconds: of the trickle. endpoints: used in turn."""
 
     deliveries: int = 5_000
     per_s: int = 50
@@ -76,7 +76,7 @@ def measure(make: Make, load: Load) -> Found:
 def _arrivals(
     sender: Sender, count: int, found: Mapping[str, float] | None = None
 ) -> dict[str, float]:
-    """What has come, once it is `count` in all."""
+    """All arrivals, once there are `count` of them."""
     every = dict(found or {})
     give_up = time.monotonic() + WITHIN_S
     while len(every) < count:

@@ -1,6 +1,7 @@
-"""A receiver of webhooks: verifies each and prints it. `make up WEBHOOK_DEMO=1` starts it too.
+"""Example of a webhook receiver: verifies each webhook and prints it.
 
-WEBHOOK_SECRET signs the webhooks of the operator's jobs; an endpoint has a secret of its own.
+`make up WEBHOOK_DEMO=1` starts it. WEBHOOK_SECRET signs the webhooks of the operator's jobs; an
+endpoint has a secret of its own.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from standardwebhooks import Webhook, WebhookVerificationError
 
 app = Flask("webhook_receiver")
 webhook = Webhook(os.environ["WEBHOOK_SECRET"])
-seen: set[str] = set()  # a real receiver keeps them with what it does about them
+seen: set[str] = set()  # a real receiver stores them together with the effects of the webhook
 
 
 @app.post("/")

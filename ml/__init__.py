@@ -1,4 +1,4 @@
-"""Models: the public contract (pipeline.py), loading by name, the null pipeline, four commands.
+"""Models: the pipeline contract (pipeline.py), loading by name, and the commands that train them.
 
-Only the commands import torch at this level; Redis, Celery and Flask are unknown here.
+At this level only the commands import torch; nothing in ml imports Redis, Celery or Flask.
 """

@@ -1,9 +1,9 @@
-"""Times a tier over growing batches and prints where its throughput stops growing.
+"""Command: measure a tier's throughput by batch size and print the best batch budget.
 
     python -m ml.calibration --pipeline moderation --device cpu|cuda:0 [--tier NAME] [--write]
 
-`--write` keeps the budget in the manifest of the version, for this device and tier: workers on
-the same device then use it and measure nothing.
+`--write` stores the budget in the manifest of the version, for this device and tier: workers on
+the same device then use it instead of measuring.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from ml.serving.token_budget import KEY, Limits, Sweep, calibrate, device_name, 
 
 
 def table(sweep: Sweep) -> str:
-    """The points as a Markdown table, and the knee."""
+    """The measured points as a Markdown table, and the knee."""
     best = max(point.rate for point in sweep.points)
     lines = ["| batch tokens | items | tokens/s | of the best |", "|---:|---:|---:|---:|"]
     lines += [
@@ -33,7 +33,7 @@ def table(sweep: Sweep) -> str:
 
 
 def write(artifacts: Artifacts, device: str, tier: str, tokens: int) -> Path:
-    """Keep a budget in a version's manifest; returns its path.
+    """Store a budget in a version's manifest; returns the manifest's path.
 
     Raises:
         OSError: the manifest cannot be read or its folder cannot be written to.
@@ -67,7 +67,7 @@ def main(argv: list[str] | None = None) -> None:
 
 
 def _pipeline(name: str) -> Pipeline:
-    """By import path, or by the name of one that lies in ml/."""
+    """A pipeline by import path, or by the name of one of those in ml/."""
     target = name if ":" in name else f"ml.{name}.pipeline:pipeline"
     return next(iter(load_pipelines([target]).values()))
 
@@ -78,8 +78,10 @@ def _arguments(argv: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--device", default="cpu", help="cpu or cuda:0")
     parser.add_argument("--tier", help="instead of the best one")
     parser.add_argument("--threads", type=int, default=1, help="CPU threads")
-    parser.add_argument("--seconds", type=float, default=60.0, help="time limit of all calls")
-    parser.add_argument("--write", action="store_true", help="keep the knee in the manifest")
+    parser.add_argument(
+        "--seconds", type=float, default=60.0, help="time limit of all calls together"
+    )
+    parser.add_argument("--write", action="store_true", help="store the knee in the manifest")
     return parser.parse_args(argv)
 
 

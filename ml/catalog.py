@@ -1,4 +1,4 @@
-"""Pipelines by the import paths that the settings name. Imports no torch."""
+"""Loads pipelines by import path (`package.module:attribute`). Imports no torch."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from ml.pipeline import Pipeline
 
 
 class CatalogError(Exception):
-    """A pipeline target that cannot be served; the text names it."""
+    """A pipeline target is malformed or cannot be served; the text names it."""
 
 
 def load_pipelines(targets: Sequence[str]) -> dict[str, Pipeline]:
-    """Pipelines by name from "package.module:attribute" targets, in that order.
+    """Load pipelines from "package.module:attribute" targets: pipelines by name, in that order.
 
     Raises CatalogError naming the target that is malformed, cannot be imported, is no Pipeline
     or repeats a name.
@@ -35,7 +35,7 @@ def _load(target: str) -> Pipeline:
 
 
 def resolve(target: str) -> object:
-    """The object that "package.module:attribute" names; raises CatalogError naming it."""
+    """Import the object that "package.module:attribute" names; raises CatalogError naming it."""
     module, _, attribute = target.partition(":")
     if not module or not attribute:
         raise CatalogError(f'{target!r} must look like "package.module:attribute"')

@@ -1,8 +1,8 @@
-"""Measures a model version on any labelled CSV and prints the table.
+"""Command: measure a model version on any labelled CSV file and print a table.
 
     python -m ml.evaluate --csv ../shared/data/test.csv.gz [--version NAME] [--pipeline NAME]
 
-The tiers are loaded from disk as workers load them; beside the learned ones stand the same in fp32.
+The tiers are loaded from disk as workers load them; learned tiers are measured in fp32 too.
 """
 
 from __future__ import annotations
@@ -94,7 +94,7 @@ def _arguments() -> argparse.Namespace:
     )
     parser.add_argument("--threads", type=int, default=1, help="CPU threads")
     parser.add_argument("--speed", action="store_true", help="measure speed as well")
-    parser.add_argument("--rows", action="store_true", help="print what each tier says of each row")
+    parser.add_argument("--rows", action="store_true", help="print each tier's answer to each row")
     parser.add_argument("--json", type=Path, help="write every figure to this file")
     return parser.parse_args()
 

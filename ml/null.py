@@ -1,4 +1,4 @@
-"""A pipeline without a model, for benchmarks and fault tests: it allows everything."""
+"""The null pipeline: no model, allows everything; for benchmarks and fault tests."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The pipeline contract: everything a model must offer to be served.
+"""The pipeline contract: the classes that a model implements to be served.
 
 A pipeline is declared in a torch-free module, because the API reads the declaration (schema, cache
 key, tiers, card) and never imports torch. The models themselves are named by `TierRef.target` and
@@ -31,7 +31,7 @@ from ml.registry import Artifacts
 
 
 class Mode(StrEnum):
-    """What is spent on an answer: the gpu lane always, only where it pays, or never."""
+    """Which lane answers: `quality` the gpu lane, `cheap` the cpu lane, `balanced` either."""
 
     QUALITY = "quality"
     BALANCED = "balanced"
@@ -40,7 +40,7 @@ class Mode(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """What a client may ask of a prediction; one set per job.
+    """Options of a prediction that a client may set; one set per job.
 
     language: BCP 47 primary subtag of the input. temperature: softmax divisor, > 0.
     max_tokens: tokens kept of each text. min_tier: lowest tier the client accepts, None for any.
@@ -76,7 +76,7 @@ class TierRef:
 
 @dataclass(frozen=True, slots=True)
 class Prediction:
-    """What a tier says of one item: a probability per class, in the pipeline's class order."""
+    """A tier's answer to one item: a probability per class, in the pipeline's class order."""
 
     scores: Mapping[str, float]
 
@@ -93,13 +93,13 @@ class Tier(ABC):
     def predict(self, batch: Sequence[Features]) -> Sequence[Prediction]:
         """One prediction per member of `batch`, in the same order.
 
-        A member that cannot be predicted may be answered with a non-finite score: it alone fails.
-        An exception fails the batch, which is then bisected until the bad member stands alone.
+        A member that cannot be predicted may get a non-finite score: then it alone fails.
+        An exception fails the batch, which is then bisected until the bad member is alone.
         """
 
 
 class Features(Protocol):
-    """What `Pipeline.features` makes of one item; `cost` is its length for packing, in tokens."""
+    """The features of one item; `cost` is its length for packing, in tokens."""
 
     @property
     def cost(self) -> int: ...
@@ -131,13 +131,13 @@ class Pipeline(ABC):
     def fingerprint(self) -> str | None:
         """Identifies the behaviour of `features`; must equal the one in the manifest.
 
-        None for a pipeline whose features are nothing that training and serving share.
+        None for a pipeline whose features are not shared by training and serving.
         """
         return None
 
     @abstractmethod
     def features(self, items: Sequence[Item]) -> Sequence[Features]:
-        """What the tiers read, one per item in the same order. Runs on workers, on the CPU."""
+        """Compute what the tiers read, one per item in that order. Runs on workers, on the CPU."""
 
     @abstractmethod
     def postprocess(self, item: Item, prediction: Prediction) -> dict[str, Any]:
@@ -151,12 +151,11 @@ class Pipeline(ABC):
         return 1.0
 
     def sure(self, item: Item, prediction: Prediction) -> bool:
-        """Whether the cpu lane's best tier may answer with this, or the item goes on to the gpu
-        lane."""
+        """Whether this answer of the cpu lane's best tier may stand; else the gpu lane is asked."""
         return True
 
     def mode_of(self, options: Options) -> Mode:
-        """The mode asked for, or the pipeline's; quality if `min_tier` leaves no other."""
+        """The requested mode, else the pipeline's own; quality if `min_tier` allows no other."""
         if not self.cpu_may_serve(options):
             return Mode.QUALITY
         return Mode(options.mode or self.mode)
@@ -170,14 +169,14 @@ class Pipeline(ABC):
         return best <= names.index(options.min_tier)
 
     def cache_key(self, item: Item) -> str | None:
-        """What identifies an equal question, or None if answers must not be reused.
+        """The key under which the answer may be cached, or None if it must not be reused.
 
         Equal keys under one model version must mean equal outputs, so options belong in it.
         """
         return None
 
     def drift_features(self, item: Item, features: Features) -> Mapping[str, float]:
-        """Figures about an input whose drift is watched, by name; never the input itself.
+        """Numeric features of an input whose drift is watched, by name; never the input itself.
 
         Called by workers on the few items that are sampled. Confidence and class are added from
         the output's `confidence` and `label`.
@@ -185,10 +184,10 @@ class Pipeline(ABC):
         return {}
 
     def drift_reference(self) -> Reference | None:
-        """What production is compared with; None: its drift is not watched.
+        """The reference that production is compared with; None: drift is not watched.
 
         Raises:
-            ml.registry.ArtifactError: the version's file of it is not what its manifest says.
+            ml.registry.ArtifactError: its file differs from what the version's manifest says.
         """
         if self.artifacts is None or REFERENCE not in self.artifacts.manifest.get("files", {}):
             return None

@@ -1,4 +1,4 @@
-"""Writes a model version again with a drift reference, without training: nothing else changes.
+"""Command: write a new model version with a new drift reference; nothing else changes.
 
     python -m ml.reference --data ../shared/data --version NAME [--of NAME] [--pipeline NAME]
 
@@ -19,17 +19,17 @@ from ml.training.evaluation import measure
 from ml.training.evaluation.drift_reference import reference
 from ml.training.release import renewed
 
-_REPLACED = "reference.json"  # what versions before 2026.11.25.1 had, and nothing read
+_REPLACED = "reference.json"  # versions before 2026.11.25.1 had it, and no code reads it
 
 
 def renew(artifacts: Artifacts, version: str, dev: Path) -> Path:
-    """The directory of the new version.
+    """Write the new version and return its directory.
 
     dev: the file of rows that the thresholds of `artifacts` were chosen on.
 
     Raises:
-        FileExistsError: there is a version of that name.
-        ValueError: `dev` is another file than the one of its training.
+        FileExistsError: a version of that name exists.
+        ValueError: `dev` is not the file that the version was calibrated on.
     """
     final = artifacts.path.parent / version
     if final.exists():

@@ -1,4 +1,4 @@
-"""Model versions on disk: a directory of files under one manifest, verified before use."""
+"""Model registry on disk: a version is a directory of files, verified against its manifest."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ DEFAULT: Final = "default"  # names the version served; the one line to change f
 
 
 class ArtifactError(Exception):
-    """A model version that must not be used; the text says which file and why."""
+    """A model version failed verification; the text says which file and why."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +58,7 @@ class Artifacts:
 
     @property
     def fingerprint(self) -> str:
-        """Fingerprint of the feature code this version was trained with."""
+        """Fingerprint of the feature code that this version was trained with."""
         return str(self.manifest["features"]["fingerprint"])
 
     def file(self, name: str) -> Path:

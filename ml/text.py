@@ -1,4 +1,4 @@
-"""The one sanitiser of text, shared by the API's schema, by training and by serving."""
+"""Text sanitiser, shared by the API's schema, by training and by serving."""
 
 from __future__ import annotations
 

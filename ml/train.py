@@ -1,11 +1,11 @@
-"""Trains a model version from one configuration file.
+"""Command: train a model version from one configuration file.
 
     python -m ml.train [CONFIG] [--data DIR] [--wheel FILE] [--version NAME] [--work DIR]
 
     data -> vocabulary -> transformer -> its logits -> cnn, distilled from them -> rules
          -> calibration and thresholds on dev -> measured on test as loaded from disk -> version
 
-A run that is stopped goes on where it was: each stage leaves its result in `--work`.
+A stopped run resumes where it was: each stage leaves its result in `--work`.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ def train(stages: Stages, release: Release) -> Path:
 def _add(
     release: Release, stages: Stages, model: nn.Module, name: str, sizes: EncoderConfig | CnnConfig
 ) -> None:
-    """Stores a model, calibrated as it will be loaded: after its weights were rounded."""
+    """Store a model with a calibration fitted to its quantized weights, as it will be loaded."""
     packed = compress(model.state_dict())
     model.load_state_dict(restore(packed))
     logits = model_logits(model, stages.dev)

@@ -123,7 +123,7 @@ _DRIFT: dict[str, Any] = _SHORT | {
             "samples": 2_000,
             "verdict": "drift",
             "text": "Texts are longer: median 89 -> 178 characters. "
-            "This is no chance, and large enough to matter.",
+            "This is not chance, and large enough to matter.",
             "statistic": 0.42,
             "p": 1e-150,
             "q": 8e-150,

@@ -1,7 +1,7 @@
-"""The usual way to send webhooks: one Celery task each, which calls `requests.post`.
+"""Baseline for webhooks: one Celery task for each, which calls `requests.post`.
 
-Signed with the reference library, acknowledged late, tried again by Celery: what a careful engineer
-writes first. No log of attempts, no breaker, no guard against SSRF.
+Signed with the reference library, acknowledged late, retried by Celery. It has no log of attempts,
+no circuit breaker and no protection against SSRF.
 
     celery -A bench.baselines.celery_webhooks:app worker
 """

@@ -1,9 +1,9 @@
-"""The usual alternative: Flask, marshmallow, and one Celery task per input with a result backend.
+"""Baseline: Flask, marshmallow, and one Celery task per input with a result backend.
 
 Written as a careful engineer writes it today, without batching of its own: the same body is
 validated, the same routes answer, an accepted job survives a worker's death (late acknowledgement),
 and every setting that made it faster without losing jobs is set; bench/README.md says which and how
-they compared. It answers less than Penstock does: no times, no attempts, and an id it never gave
+they compared. It returns less than Penstock does: no times, no attempts, and an unknown id
 reads as queued, since Celery cannot tell. The "model" is the null pipeline's: a constant.
 
     web     granian --interface=wsgi bench.baselines.flask_celery:flask_app
@@ -33,7 +33,7 @@ from ml.text import clean
 MAX_WAIT_S = 60.0
 KEEP_S = 86_400
 BULK = "bulk_"  # begins the id of a job of many tasks
-LOOK_AGAIN_S = 0.05  # between two looks at a bulk job's results, one MGET each
+LOOK_AGAIN_S = 0.05  # between two polls of a bulk job's results, one MGET each
 STATUS = {
     "PENDING": "queued",
     "STARTED": "running",
@@ -155,7 +155,7 @@ def read_results(job_id: str) -> Response:
 
 
 def submit_many(inputs: list[dict[str, Any]], options: dict[str, Any]) -> str:
-    """A task per input over one producer; their ids are kept in order under the job's id."""
+    """Send a task per input over one producer; store their ids in order under the job's id."""
     with celery_app.producer_pool.acquire(block=True) as producer:
         tasks = [predict.apply_async((item, options), producer=producer).id for item in inputs]
     job_id = f"{BULK}{uuid.uuid4()}"
@@ -164,7 +164,7 @@ def submit_many(inputs: list[dict[str, Any]], options: dict[str, Any]) -> str:
 
 
 def stored_results(job_id: str) -> list[bytes | None]:
-    """What the result backend holds for each task of a bulk job; None for those not ended."""
+    """The stored result of each task of a bulk job; None for those that have not ended."""
     tasks = orjson.loads(backend.client.get(job_id) or abort(404))
     stored: list[bytes | None] = backend.client.mget(map(backend.get_key_for_task, tasks))
     return stored

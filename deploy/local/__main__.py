@@ -1,4 +1,4 @@
-"""`python -m deploy.local up|down`: the Makefile's targets of the same names."""
+"""Entry point of the local runner: `python -m deploy.local up|down`."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def main(arguments: list[str], environ: Mapping[str, str]) -> int:
     parser = argparse.ArgumentParser(prog="python -m deploy.local", description=__doc__)
     parser.add_argument("command", choices=["up", "down"])
     command = parser.parse_args(arguments).command
-    os.umask(0o077)  # all that is written from here on holds keys or jobs
+    os.umask(0o077)  # files written from here on hold keys or jobs
     interrupt_once()
     try:
         if command == "up":

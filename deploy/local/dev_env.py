@@ -1,6 +1,6 @@
-"""`var/dev.env`: the keys and addresses of a development instance.
+"""Reads and writes `var/dev.env`: the secrets and addresses of a development instance.
 
-Made once. Later starts keep the secrets and whatever a person added, and correct the addresses.
+The first start makes it. Later starts keep the secrets and added lines, and update the addresses.
 It is readable by a shell (`set -a; . var/dev.env`) as well as by `read`.
 """
 
@@ -41,7 +41,7 @@ SECRETS: Mapping[str, Callable[[], str]] = {
 }
 
 
-# What `make up` sets where nobody has: webhooks may go to receivers on this machine.
+# Defaults of `make up`: webhooks may go to receivers on this machine.
 DEVELOPMENT: Mapping[str, str] = {"PENSTOCK_WEBHOOK_HTTP_HOSTS": "localhost,127.0.0.1"}
 
 
@@ -49,7 +49,7 @@ def read(path: Path) -> dict[str, str]:
     """Return the file's variables; none if there is no file.
 
     Raises:
-        RunnerError: a line is not `NAME=value`; its number is named, its text is not.
+        RunnerError: a line is not `NAME=value`; the text has its number but not its content.
     """
     if not path.exists():
         return {}
@@ -58,12 +58,12 @@ def read(path: Path) -> dict[str, str]:
 
 
 def secrets_of(variables: Mapping[str, str]) -> dict[str, str]:
-    """Return the secrets among `variables`, new ones where they lack."""
+    """Return the secrets among `variables`; those that are missing are generated."""
     return {name: variables.get(name) or make() for name, make in SECRETS.items()}
 
 
 def save(path: Path, variables: Mapping[str, str]) -> None:
-    """Set `variables` in the file, each in the line that has its name already, else at the end."""
+    """Set `variables` in the file, each in its existing line, else in a new line at the end."""
     present = read(path)
     left = {name: value for name, value in variables.items() if present.get(name) != value}
     old = path.read_text() if path.exists() else _HEADER.format(path=shlex.quote(str(path)))
@@ -75,12 +75,12 @@ def save(path: Path, variables: Mapping[str, str]) -> None:
     write_private(path, "\n".join(lines) + "\n")
 
 
-def _assignments(line: str, place: str) -> list[tuple[str, str]]:
+def _assignments(line: str, where: str) -> list[tuple[str, str]]:
     try:
         words = [word for word in shlex.split(line, comments=True) if word != "export"]
     except ValueError as error:
-        raise RunnerError(f"{place} cannot be read: {error}.") from None
+        raise RunnerError(f"{where} cannot be read: {error}.") from None
     pairs = [word.partition("=") for word in words]
     if not all(equals and name.isidentifier() for name, equals, _ in pairs):
-        raise RunnerError(f"{place} is not a line NAME=value (quote a value that has spaces).")
+        raise RunnerError(f"{where} is not a line NAME=value (quote a value that has spaces).")
     return [(name, value) for name, _, value in pairs]

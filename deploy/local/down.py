@@ -1,4 +1,4 @@
-"""`make down`: stops an instance, whatever is left of it."""
+"""`make down`: stops all processes of an instance."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from deploy.local.options import var_folder
 
 
 def down(environ: Mapping[str, str]) -> None:
-    """Stop the instance in the folder PENSTOCK_VAR and return once none of it is left.
+    """Stop the instance in the folder PENSTOCK_VAR; return once all of its processes have ended.
 
     Raises:
         RunnerError: some processes outlived SIGKILL.

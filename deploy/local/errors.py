@@ -1,7 +1,7 @@
-"""What stops the runner with a message instead of a traceback."""
+"""The error that ends the runner with a message instead of a traceback."""
 
 from __future__ import annotations
 
 
 class RunnerError(Exception):
-    """Something the person at the terminal can put right; the text says what and how."""
+    """The user can correct the cause; the text says what is wrong and how to correct it."""

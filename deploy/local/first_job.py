@@ -1,4 +1,4 @@
-"""The proof that an instance works: one real text, moderated by it."""
+"""Checks that an instance works: submits one text for moderation and waits for the answer."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def run(instance: Instance, deadline: float) -> dict[str, Any]:
     """Submit `TEXT` for moderation and return the finished job.
 
     Args:
-        instance: one that is ready.
+        instance: must be ready.
         deadline: when to give up, on `time.monotonic`'s clock.
 
     Raises:

@@ -1,4 +1,4 @@
-"""Requests to the API on this machine."""
+"""A minimal HTTP client for the API on this machine."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from deploy.local.ports import Address
 
 
 class Answer(NamedTuple):
-    """An answer of the API, or with status 0 why there was none."""
+    """An answer of the API; status 0: there was none, and the body says why."""
 
     status: int
     text: str

@@ -1,4 +1,4 @@
-"""One Penstock on this machine: its folder, its settings, its processes and their environment."""
+"""A Penstock instance on this machine: its folder, settings, processes and their environment."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ _WEBHOOK_DEMO = {"webhook-demo": "python examples/webhook_receiver.py"}
 
 @dataclass(frozen=True, kw_only=True)
 class Instance:
-    """What starting needs: read and checked, nothing written yet."""
+    """All that a start needs, read and checked; nothing is written yet."""
 
     root: Path
     """The repository, in which every process runs."""
     commands: Mapping[str, str]
-    """The Procfile's processes, and the demo's if it is asked for."""
+    """The Procfile's processes, and the webhook demo if it is switched on."""
     options: Options
     settings: Settings
     env: Mapping[str, str]
@@ -37,7 +37,7 @@ class Instance:
 
     @property
     def var(self) -> Path:
-        """The folder of everything that is kept."""
+        """The folder of all files of the instance."""
         return self.options.var
 
     @property
@@ -57,7 +57,7 @@ class Instance:
 
     @property
     def kept(self) -> dict[str, str]:
-        """What `dev.env` says of this instance."""
+        """The variables that `dev.env` stores."""
         return {
             "PENSTOCK_URL": self.web.url,
             "PENSTOCK_API_KEY": self.env["PENSTOCK_API_KEY"],
@@ -67,30 +67,30 @@ class Instance:
 
     @property
     def addresses(self) -> list[Address]:
-        """Where its processes listen."""
+        """The addresses on which its processes listen."""
         demo = [self.webhook_demo] if self.webhook_demo else []
         return [self.web, self.flower, self.redis, *self.metrics, *demo]
 
     @property
     def web(self) -> Address:
-        """Where the API listens."""
+        """The address of the API."""
         return Address("PENSTOCK_PORT", self.settings.host, self.settings.port)
 
     @property
     def flower(self) -> Address:
-        """Where Flower listens."""
+        """The address of Flower."""
         return Address("FLOWER_PORT", self.settings.host, self.settings.flower_port)
 
     @property
     def metrics(self) -> list[Address]:
-        """Where the workers of the lanes show their metrics."""
+        """The addresses of the workers' metrics."""
         ports = [port_of(self.settings, lane) for lane in Lane]
         host = self.settings.host
         return [Address("PENSTOCK_METRICS_PORT", host, port) for port in sorted(ports) if port]
 
     @property
     def webhook_demo(self) -> Address | None:
-        """Where the demo receives webhooks, if it is asked for."""
+        """The address of the webhook demo, if it is switched on."""
         options = self.options
         if not options.webhook_demo:
             return None
@@ -98,18 +98,18 @@ class Instance:
 
     @property
     def redis(self) -> Address:
-        """Where Redis listens."""
+        """The address of Redis."""
         return Address("REDIS_PORT", _LOOPBACK, self.settings.redis_port)
 
 
 def load(root: Path, environ: Mapping[str, str]) -> Instance:
     """Put an instance together from the Procfile, the environment and `dev.env`.
 
-    The environment goes before `dev.env`, but for the secrets: those are what the file says, or
-    the file would mislead whoever reads it.
+    The environment takes precedence over `dev.env`, except for the secrets: they come from the
+    file, so that the file always has the valid ones.
 
     Raises:
-        RunnerError: something is missing or wrong; the text says what would be right.
+        RunnerError: a value is missing or wrong; the text says what would be right.
     """
     commands = procfile.read(root / "Procfile")
     var = var_folder(environ)

@@ -1,4 +1,4 @@
-"""The processes' log files: followed as they grow, and their last lines when something failed."""
+"""Follows the processes' log files, and shows their last lines after a failure."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _EXITED = re.compile(r" exited: (\S+) \(")
 
 
 class LogFile:
-    """What a process adds to its log file from now on, through rotations."""
+    """The lines that a process adds to its log file from now on, across rotations."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
@@ -42,7 +42,7 @@ class LogFile:
             return file.read().decode(errors="replace").splitlines()[-count:]
 
     def close(self) -> None:
-        """Let go of the file."""
+        """Close the file."""
         if self._file is not None:
             self._file.close()
 
@@ -68,7 +68,7 @@ class LogFile:
         return file
 
     def _was_rotated(self, file: BinaryIO) -> bool:
-        """Say whether the file was moved away, so that nothing will be added to it any more."""
+        """Whether the file was rotated, so that no line will be added to it any more."""
         try:
             return not os.path.samestat(os.fstat(file.fileno()), self._path.stat())
         except FileNotFoundError:
@@ -85,7 +85,7 @@ class Logs:
         self._coloured = sys.stdout.isatty() and "NO_COLOR" not in os.environ
 
     def print_new(self) -> None:
-        """Print what was added since the last call, each line behind its process's name."""
+        """Print the lines added since the last call, each after its process's name."""
         for number, (name, file) in enumerate(self._files.items()):
             if name in self._shown:
                 prefix = self._prefix(number, name)
@@ -94,7 +94,7 @@ class Logs:
         sys.stdout.flush()
 
     def exits(self) -> Counter[str]:
-        """How often each process ended without being asked to, as the supervisor saw it."""
+        """How often each process exited unexpectedly, according to the supervisor's log."""
         lines = self._files["supervisor"].tail(1_000)
         return Counter(match[1] for line in lines if (match := _EXITED.search(line)))
 
@@ -108,7 +108,7 @@ class Logs:
         return "\n".join(parts)
 
     def close(self) -> None:
-        """Let go of the files."""
+        """Close the files."""
         for file in self._files.values():
             file.close()
 

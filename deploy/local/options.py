@@ -1,4 +1,4 @@
-"""The runner's own settings; what the processes read is `tasks/config/settings.py`."""
+"""Settings of the runner itself; those of the processes are in `tasks/config/settings.py`."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from deploy.local.errors import RunnerError
 
 
 class OptionsSchema(Schema):
-    """Environment variable -> option. `.env.example` explains each one to its reader."""
+    """Schema of the runner's environment variables. `.env.example` explains each one."""
 
     var = fields.String(data_key="PENSTOCK_VAR", load_default="var")
     detach = fields.Boolean(data_key="DETACH", load_default=False)
@@ -36,10 +36,10 @@ class OptionsSchema(Schema):
 
 @dataclass(frozen=True, kw_only=True)
 class Options:
-    """How one instance is run on this machine."""
+    """Options of one instance on this machine."""
 
     var: Path
-    """Folder of everything the instance keeps: keys, data, logs. Absolute."""
+    """Folder of all files of the instance: keys, data, logs. Absolute."""
     detach: bool
     up_timeout_s: int
     appendfsync: str
@@ -69,7 +69,7 @@ class Options:
 
 
 def var_folder(env: Mapping[str, str]) -> Path:
-    """Return the absolute PENSTOCK_VAR: the one option that is needed to stop an instance.
+    """Return the absolute PENSTOCK_VAR, the only option that stopping an instance needs.
 
     Raises:
         RunnerError: it has a character that supervisord's configuration cannot hold.
@@ -83,5 +83,5 @@ def var_folder(env: Mapping[str, str]) -> Path:
 
 
 def make_down(var: Path) -> str:
-    """Return the command that stops the instance in `var`, as a person would type it."""
+    """Return the shell command that stops the instance in `var`."""
     return "make down" if var == var_folder({}) else f"PENSTOCK_VAR={quote(str(var))} make down"

@@ -1,4 +1,4 @@
-"""Whether the ports are free, asked before anything is started."""
+"""Checks that the ports are free before anything is started."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _WILDCARDS = {"0.0.0.0": "127.0.0.1", "::": "::1"}
 
 
 class Address(NamedTuple):
-    """Where a process will listen, and the variable that says so."""
+    """An address on which a process will listen, and the variable that sets its port."""
 
     variable: str
     host: str
@@ -21,7 +21,7 @@ class Address(NamedTuple):
 
     @property
     def reachable_host(self) -> str:
-        """The host that a client on this machine uses: a wildcard is no destination."""
+        """The host that a client on this machine uses: a wildcard address is not a destination."""
         return _WILDCARDS.get(self.host, self.host)
 
     @property
@@ -54,7 +54,7 @@ def free_block(host: str, first: int, size: int) -> int:
     for start in range(first, 65_000, 10):
         if not any(_problem(Address("", host, start + n)) for n in range(size)):
             return start
-    return first  # whoever is to listen there will say what is wrong
+    return first  # the process that is to listen there will report the error
 
 
 def _problem(address: Address) -> str | None:

@@ -1,4 +1,4 @@
-"""Files that hold secrets: readable by their owner alone, never half written."""
+"""Writes files that hold secrets: readable by their owner alone, replaced atomically."""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
-"""The processes of an instance: found by a mark in their environment, stopped in order.
+"""Finds the processes of an instance by a mark in their environment, and stops them in order.
 
 Every process that `up` starts, and every child of one, carries `MARK=<PENSTOCK_VAR>` in its
-environment. Unlike a pid file the mark cannot be stale, cannot name somebody else's process after
-a reboot, and still finds everything when the supervisor itself was killed.
+environment. Unlike a pid file the mark cannot be stale, cannot name an unrelated process after
+a reboot, and still finds every process when the supervisor itself was killed.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from deploy.local.supervisor_conf import GRACE_S
 MARK = "PENSTOCK_INSTANCE"
 
 _KILLED_S = 10
-"""Seconds that the kernel is given to end a killed process."""
+"""Seconds to wait for a killed process to end."""
 _POLL_S = 0.1
 
 
@@ -45,7 +45,7 @@ def members(var: Path) -> list[Member]:
 def stop(var: Path) -> None:
     """End every process of the instance: the supervisor first, which stops its own in order.
 
-    What a killed supervisor left behind is stopped in the same order: Redis last.
+    Processes left behind by a killed supervisor are stopped in the same order: Redis last.
 
     Raises:
         RunnerError: some processes outlived SIGKILL; they are named.
@@ -80,14 +80,14 @@ def _of(var: Path, wanted: Callable[[Member], bool]) -> list[Member]:
 
 
 def _end(find: Callable[[], list[Member]], *, grace_s: float) -> None:
-    """Ask what `find` finds to end, and kill what has not after the grace."""
+    """Send SIGTERM to what `find` returns; kill the processes that outlive the grace period."""
     _each(_parents(find()), psutil.Process.terminate)
     if not _gone(find, grace_s):
         _killed(find)
 
 
 def _killed(find: Callable[[], list[Member]]) -> None:
-    """Kill what `find` finds, and what appears meanwhile: one of them may just have forked."""
+    """Kill what `find` returns, and again if there are new ones: one may just have forked."""
 
     def kill_found() -> list[Member]:
         found = find()
@@ -98,7 +98,7 @@ def _killed(find: Callable[[], list[Member]]) -> None:
 
 
 def _parents(found: Iterable[Member]) -> list[Member]:
-    """Leave out those whose parent is there too: it knows best how to stop its children."""
+    """Leave out processes whose parent is among them: the parent stops its own children."""
     found = list(found)
     pids = {member.process.pid for member in found}
     return [member for member in found if _parent_pid(member) not in pids]

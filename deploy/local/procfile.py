@@ -9,7 +9,7 @@ from deploy.local.errors import RunnerError
 
 _LINE = re.compile(r"(?P<name>[A-Za-z0-9_-]+):\s*(?P<command>\S.*)")
 _SPECIAL = frozenset(";#$|&<>`%")
-"""What a shell would act on, and `%`, on which supervisord would."""
+"""Characters with a meaning to a shell, and `%`, which supervisord expands."""
 RESERVED = frozenset({"redis", "supervisor"})
 
 
@@ -27,23 +27,23 @@ def read(path: Path) -> dict[str, str]:
         if line and not line.startswith("#"):
             name, command = _parse(line, f"{path}:{number}")
             if name in commands:
-                raise RunnerError(f"{path}:{number}: there already is a process {name!r}.")
+                raise RunnerError(f"{path}:{number}: there is already a process {name!r}.")
             commands[name] = command
     if not commands:
         raise RunnerError(f"{path} names no process.")
     return commands
 
 
-def _parse(line: str, place: str) -> tuple[str, str]:
+def _parse(line: str, where: str) -> tuple[str, str]:
     match = _LINE.fullmatch(line)
     if match is None:
-        raise RunnerError(f"{place}: {line!r} is not of the form 'name: command'.")
+        raise RunnerError(f"{where}: {line!r} is not of the form 'name: command'.")
     name, command = match["name"], match["command"]
     if name in RESERVED:
-        raise RunnerError(f"{place}: {name!r} is the name of one of the runner's own processes.")
+        raise RunnerError(f"{where}: {name!r} is the name of one of the runner's own processes.")
     if wrong := sorted(_SPECIAL & set(command)):
         raise RunnerError(
-            f"{place}: {' '.join(wrong)} is not allowed in a command: there is no shell to act on "
+            f"{where}: {' '.join(wrong)} is not allowed in a command: there is no shell to act on "
             "it. Have the program read its settings from the environment."
         )
     return name, command

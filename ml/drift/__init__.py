@@ -1,4 +1,4 @@
-"""Statistics of drift: comparison, reference and wording.
+"""Drift statistics: the reference data, the comparison with production, and the report in words.
 
-No Redis.
+No Redis: tasks/drift collects the samples.
 """

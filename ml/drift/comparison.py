@@ -1,9 +1,9 @@
-"""Whether production looks like what the model was made for: statistics, effect, and plain words.
+"""Compares production features with a drift reference: significance tests and effect sizes.
 
-A feature has drifted if its difference is hardly chance (two-sample Kolmogorov-Smirnov test of
-figures, chi-square test of classes; over all features no more than a share `q` of the alarms is
+A feature has drifted if its difference is statistically significant (two-sample Kolmogorov-Smirnov
+test of figures, chi-square test of classes; over all features at most a share `q` of the alarms is
 false, Benjamini and Hochberg 1995) and is also large enough to matter (`min_effect`): among
-thousands of rows any trifle is significant.
+thousands of rows even tiny differences are significant.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ Floats = NDArray[np.float64]
 class Histogram:
     """Shares 0..1 by bin. bins: names of classes; or edges, one more than there are shares.
 
-    What lies beyond an outer edge is counted in the outermost bin.
+    A value beyond an outer edge is counted in the outermost bin.
     """
 
     bins: Sequence[float] | Sequence[str]
@@ -97,7 +97,7 @@ def compare(
     min_effect: float = 0.1,
     min_samples: int = 500,
 ) -> Report:
-    """Every feature of `reference` in `production`.
+    """Compare every feature of `reference` with `production`.
 
     q: share of false alarms among alarms, 0..1. min_effect: least effect that counts.
     min_samples: a feature with fewer rows is not judged.
@@ -194,7 +194,7 @@ def _unknown(name: str, test: str, samples: int, least: int) -> Finding:
 
 
 def _without_rare(table: Floats) -> Floats:
-    """(2, C) counts, those of classes that would be expected too rarely in one column."""
+    """(2, C) counts, with all classes whose expected count is too small merged into one column."""
     expected = table.sum(0) * table.sum(1).min() / table.sum()
     rare = expected < LEAST_EXPECTED
     if not rare.any():
@@ -218,11 +218,11 @@ def _cohens_w(table: Floats) -> float:
 
 
 def _in_tenths(before: Floats, now: Floats) -> tuple[Floats, Floats]:
-    """Shares in bins that hold a tenth of the reference each, or more where values are equal."""
+    """Shares by bin; each bin holds a tenth of the reference, or more where values are equal."""
     edges = np.unique(np.quantile(before, np.arange(0.1, 1.0, 0.1)))
     size = len(edges) + 1
-    places = (np.searchsorted(edges, values, side="left") for values in (before, now))
-    first, second = (np.bincount(place, minlength=size) / len(place) for place in places)
+    assigned = (np.searchsorted(edges, values, side="left") for values in (before, now))
+    first, second = (np.bincount(bins, minlength=size) / len(bins) for bins in assigned)
     return first, second
 
 
@@ -245,7 +245,7 @@ def _rounded(shares: Floats) -> list[float]:
 
 
 def _judged(found: Sequence[Finding], q: float, min_effect: float) -> list[Finding]:
-    """Those that were tested, with their q-values, verdicts and why."""
+    """The tested features with their q-values, verdicts and reasons."""
     ps = [one.p for one in found if one.p is not None]
     adjusted = iter(stats.false_discovery_control(ps).tolist() if ps else [])
     return [one if one.p is None else _verdict(one, next(adjusted), q, min_effect) for one in found]

@@ -1,7 +1,7 @@
-"""What a model was made for, in figures: the rows that production is compared with. No texts.
+"""The drift reference of a model version: feature rows that production is compared with. No texts.
 
-A row is one item: the pipeline's numeric features of it, and of the answer its confidence, class
-and tier. Standard library only, because the API reads the declaration of every pipeline.
+A row is one item: its numeric features, and the confidence, class and tier of its answer. Standard
+library only, because the API reads the declaration of every pipeline.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ Row = Mapping[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class Answers:
-    """What one tier said of the reference's items: confidences 0..1, and items by class."""
+    """One tier's answers to the reference's items: confidences 0..1, and items by class."""
 
     confidence: Sequence[float]
     classes: Mapping[str, int]
@@ -42,14 +42,14 @@ class Reference:
 
     @classmethod
     def read(cls, path: Path) -> Self:
-        """Of a file that `dump` wrote."""
+        """Read a reference from a file that `dump` wrote."""
         found = json.loads(path.read_text(encoding="utf-8"))
         answers = {tier: Answers(**said) for tier, said in found["answers"].items()}
         return cls(found["features"], answers)
 
     @classmethod
     def of(cls, rows: Iterable[Row]) -> Self:
-        """Of rows as the workers sample them."""
+        """Build a reference from rows as the workers sample them."""
         features: dict[str, list[float]] = {}
         confidence: dict[str, list[float]] = {}
         classes: dict[str, Counter[str]] = {}
@@ -72,7 +72,7 @@ class Reference:
         return max((len(values) for values in self.features.values()), default=0)
 
     def dump(self) -> str:
-        """JSON, the same for the same figures."""
+        """Write the reference as JSON; equal references give equal text."""
         answers = {
             tier: {"confidence": list(said.confidence), "classes": dict(said.classes)}
             for tier, said in self.answers.items()
@@ -87,10 +87,10 @@ def row(
     comparable: bool = True,
     routed: bool = False,
 ) -> Row:
-    """One item's figures.
+    """The row of one item.
 
-    comparable: whether its confidence is what it would be by default. routed: whether its tier was
-    chosen by how hard it is; then neither confidence nor class is comparable.
+    comparable: whether its confidence is what it would be with default options. routed: whether its
+    tier was chosen by the item's complexity; then neither confidence nor class is comparable.
     """
     figures: dict[str, Any] = {name: round(float(value), 4) for name, value in features.items()}
     confidence, label = output.get("confidence"), output.get("label")

@@ -1,4 +1,4 @@
-"""A drift report in words, for somebody who is no statistician."""
+"""Words for a drift report, for readers who are not statisticians."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 Floats = NDArray[np.float64]
 
-# Of known features: what they are, how they are higher, how lower, and how a value is written.
+# Known features: name, text if higher, text if lower, and how a value is written.
 _NAMES: Final[dict[str, tuple[str, str, str, str]]] = {
     "length": ("Length", "Texts are longer", "Texts are shorter", "{:.0f} characters"),
     "tokens": ("Tokens", "Texts have more tokens", "Texts have fewer tokens", "{:.0f}"),
@@ -41,7 +41,7 @@ _NAMES: Final[dict[str, tuple[str, str, str, str]]] = {
     ),
     "class": ("Classes", "", "", "{:.1%}"),
 }
-_CLEAR: Final = 0.05  # a middle that moved by less than this share says nothing
+_CLEAR: Final = 0.05  # a median that moved by less than this share is not worth reporting
 
 
 def title(name: str) -> str:
@@ -49,7 +49,7 @@ def title(name: str) -> str:
 
 
 def of_figures(name: str, before: Floats, now: Floats) -> str:
-    """What moved and from where to where: the median, else the mean, else the spread."""
+    """Describe how a numeric feature moved: by its median, else its mean, else its spread."""
     _, higher, lower, shape = _NAMES.get(
         name, ("", f"{title(name)} is higher", f"{title(name)} is lower", "{:.3g}")
     )
@@ -64,21 +64,21 @@ def of_figures(name: str, before: Floats, now: Floats) -> str:
 
 
 def _number(shape: str, value: float) -> str:
-    """Without its unit, which the number behind the arrow has."""
+    """A number without its unit; the number behind the arrow has it."""
     return shape.format(value).split(" ")[0]
 
 
 def of_classes(names: Sequence[str], before: Floats, now: Floats) -> str:
-    """The class whose share moved most."""
+    """Describe the class whose share moved most."""
     most = int(np.argmax(np.abs(now - before)))
     says = "more" if now[most] > before[most] else "fewer"
     return f"There are {says} answers '{names[most]}': {before[most]:.1%} -> {now[most]:.1%}"
 
 
 def judged(found: str, sure: bool, large: bool, effect: float, least: float) -> str:
-    """With the verdict, and what it rests on."""
+    """Add the verdict and the figures that it is based on."""
     if sure and large:
-        return f"{found}. This is no chance, and large enough to matter."
+        return f"{found}. This is not chance, and large enough to matter."
     if sure:
         return (
             f"No drift: a difference, but too small to matter ({effect:.3f} < {least:g}). {found}."
@@ -93,7 +93,7 @@ def not_enough(name: str, samples: int, least: int) -> str:
 
 
 def summary(drifted: Sequence[str], samples: int, needed: int | None) -> str:
-    """Of a whole report. needed: samples, if there are not enough."""
+    """Summarise a whole report. needed: samples, if there are not enough."""
     if needed is not None:
         return (
             f"Not enough data: {samples:,} answers were sampled, at least {needed:,} are needed "

@@ -1,4 +1,4 @@
-"""The moderation pipeline: text features, policy and routing.
+"""The moderation pipeline: input schema, text features, policy and routing.
 
-No torch: its tiers live in models and are loaded by workers alone.
+No torch: its tiers are in models/ and only workers load them.
 """

@@ -1,7 +1,7 @@
-"""What every tier of moderation reads; training and serving both import it.
+"""Text features that every tier of moderation reads, in training and in serving alike.
 
-Its fingerprint covers configuration and behaviour, so a model never meets other features than it
-was trained with.
+Their fingerprint covers configuration and behaviour, so that a model never gets other features than
+it was trained with.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ class TextFeatures:
 
 
 class Featuriser:
-    """Texts to features with one tokenizer."""
+    """Turns texts into features with one tokenizer."""
 
     def __init__(self, tokenizer: WordPiece) -> None:
         self.tokenizer = tokenizer

@@ -1,4 +1,4 @@
-"""Text as the models read it: entities become characters, emoji become words, tricks are undone.
+"""Text normalisation: HTML entities become characters, emoji become words, look-alikes Latin.
 
 BERT's vocabulary has no emoji, so without words for them they all become [UNK]. The names come
 from the `emoji` package (Unicode CLDR short names): it knows sequences (families, skin tones,
@@ -38,7 +38,7 @@ _LOOKALIKES = str.maketrans(
 
 
 def normalise(text: str) -> str:
-    """`text` with entities, emoji, mentions, links and look-alike letters made plain.
+    """Normalise entities, emoji, mentions, links and look-alike letters of `text`.
 
     Never raises; returns at most `MAX_CHARS` characters, possibly none.
     """

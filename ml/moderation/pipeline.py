@@ -1,4 +1,4 @@
-"""Content moderation: allow, review or block a text. Imports neither torch nor tokenizers."""
+"""The moderation pipeline: allow, review or block a text. Imports neither torch nor tokenizers."""
 
 from __future__ import annotations
 
@@ -57,9 +57,9 @@ class Moderation(Pipeline):
         return self.featuriser(texts, [item.options.max_tokens for item in items])
 
     def postprocess(self, item: Item, prediction: Prediction) -> dict[str, Any]:
-        """Label and scores at the asked temperature; the action by policy, on scores at 1.
+        """Label and scores at the requested temperature; the action by policy, on scores at 1.
 
-        Temperature is the client's view of the scores; it must not talk the policy round.
+        Temperature changes the scores that the client sees; it must not change the action.
         """
         scores = sharpen(prediction.scores, item.options.temperature)
         label = max(scores, key=scores.__getitem__)
@@ -78,7 +78,7 @@ class Moderation(Pipeline):
         return self.router.complexity(item.input["text"]) if self.router else 1.0
 
     def sure(self, item: Item, prediction: Prediction) -> bool:
-        """Whether asking the transformer too would hardly be worth its time."""
+        """Whether the answer may stand: asking the transformer would not be worth its time."""
         confidence = max(prediction.scores.values())
         return self.router is None or self.router.sure(item.input["text"], confidence)
 
@@ -89,7 +89,7 @@ class Moderation(Pipeline):
         return json.dumps([*key, asked.min_tier], ensure_ascii=True)
 
     def drift_features(self, item: Item, features: Features) -> Mapping[str, float]:
-        """Of the text as it came, and of the tokens that the tiers read."""
+        """Figures of the text as the client sent it, and of the tokens that the tiers read."""
         ids = cast("TextFeatures", features).ids
         unknown = self.featuriser.tokenizer.unknown_share(ids)
         return watched(item.input["text"]) | {"tokens": len(ids), "out_of_vocabulary": unknown}

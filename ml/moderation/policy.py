@@ -1,4 +1,4 @@
-"""From probabilities to an action: thresholds and business rules, read from the manifest."""
+"""Moderation policy: turns probabilities into an action by thresholds and business rules."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from ml.moderation.signals import foreign_share
 
 @dataclass(frozen=True, slots=True)
 class Policy:
-    """What makes an action of a label.
+    """The thresholds and business rules, as the manifest has them.
 
     classes: from harmless to worst. thresholds: for each class but the first, the probability of
     "this or worse" from which on its action is taken. doubtful: the action for texts the model
-    was not made for. languages: those it was made for. foreign_share: the share of letters of
-    other scripts above which a text counts as another language.
+    was not made for. languages: those it was made for. foreign_share: a text with a greater share
+    of letters of other scripts counts as another language.
     """
 
     classes: tuple[str, ...]
@@ -36,7 +36,7 @@ class Policy:
         )
 
     def decide(self, scores: Mapping[str, float], text: str, language: str) -> tuple[str, str]:
-        """The action for a text, and the rule that overruled the model ("" if none did)."""
+        """The action for a text, and the rule that overrode the model ("" if none did)."""
         if rule := self.rule(text, language):
             return self.doubtful, rule
         return self.by_threshold(scores), ""
@@ -60,7 +60,7 @@ class Policy:
 
 
 def sharpen(scores: Mapping[str, float], temperature: float) -> dict[str, float]:
-    """Probabilities as if their logits had been divided by `temperature`.
+    """Apply a softmax temperature to probabilities.
 
     softmax(z / T) is proportional to softmax(z) ** (1 / T), so no logits are needed.
     """

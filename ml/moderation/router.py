@@ -1,9 +1,9 @@
-"""Where a text goes: how hard it looks, and whether the cnn's answer to it may stand.
+"""Router: estimates a text's complexity, and decides whether the cnn's answer may stand.
 
 `complexity` is a logistic regression over cheap figures and known words, fitted by
 `ml.training.routing`: an estimate, from the text alone, of the probability that the cnn's label is
-not the transformer's. `doubt` weighs the odds that the cnn is wrong against what it would cost to
-ask the transformer. Standard library only, because the API routes without torch.
+not the transformer's. `doubt` compares the odds that the cnn is wrong with the cost of asking the
+transformer. Standard library only, because the API routes without torch.
 """
 
 from __future__ import annotations
@@ -62,7 +62,7 @@ class Thresholds:
 
 @dataclass(frozen=True, slots=True)
 class Router:
-    """bias, figures (one weight per FIGURES), terms (one per known word): of `complexity`."""
+    """Coefficients of `complexity` (bias, a weight per FIGURES, one per known word), thresholds."""
 
     bias: float
     figures: tuple[float, ...]
@@ -74,7 +74,7 @@ class Router:
         """The router of a version whose manifest has "routing".
 
         Raises:
-            ml.registry.ArtifactError: its file is not what the manifest says, or is no router.
+            ml.registry.ArtifactError: its file differs from the manifest, or is not a router.
         """
         path, chosen = artifacts.file(ROUTING), artifacts.manifest["routing"]["thresholds"]
         try:
@@ -86,7 +86,7 @@ class Router:
 
     @classmethod
     def of(cls, data: Mapping[str, Any], thresholds: Thresholds) -> Self:
-        """Of what `routing.json` holds; ValueError, KeyError and such if it is something else."""
+        """Build a router from the data of `routing.json`; ValueError or KeyError if invalid."""
         if set(data["figures"]) != set(FIGURES):
             raise ValueError(f"its figures are not {', '.join(FIGURES)}")
         ordered = tuple(float(data["figures"][name]) for name in FIGURES)

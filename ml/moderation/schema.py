@@ -1,4 +1,4 @@
-"""What a client sends to a text pipeline."""
+"""Input schema of a text pipeline: refuses a text that is empty or longer than `MAX_CHARS`."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from ml.text import clean
 
 MAX_CHARS: Final = 5_000
 MAX_USER_ID: Final = 128
-# What `clean` leaves something of, as a pattern that JSON Schema validators read alike: \u escapes,
-# and as they are the characters beyond U+FFFF, which have no escape that all dialects know.
+# Matches a text of which `clean` leaves something. All JSON Schema validators read it alike: it has
+# \u escapes, and unescaped characters beyond U+FFFF, which have no escape that all dialects know.
 _FORMATS = "\U0001bca0-\U0001bca3\U0001d173-\U0001d17a\U000e0100-\U000e01ef"
 _NONCHARACTERS = "".join(
     f"{chr(plane + 0xFFFE)}{chr(plane + 0xFFFF)}" for plane in range(0x1_0000, 0x11_0000, 0x1_0000)
@@ -50,7 +50,7 @@ class CleanText(fields.Field[str]):
 
 
 class TextInput(Schema):
-    """One text, and optionally who wrote it."""
+    """The input: one text, and optionally the id of its author."""
 
     class Meta:
         unknown = RAISE

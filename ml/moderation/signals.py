@@ -1,4 +1,4 @@
-"""Numbers about a text, for drift and business rules. Standard library only."""
+"""Numeric features of a text for drift and business rules. Standard library only."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ _LATIN_END: Final = "\u024f"  # last letter of Latin Extended-B
 
 
 def watched(text: str) -> dict[str, float]:
-    """What is watched for drift: characters, and shares of kinds of them, 0..1."""
+    """The features watched for drift: number of characters, and shares of kinds of them, 0..1."""
     size = max(1, len(text))
     return {
         "length": len(text),

@@ -1,4 +1,4 @@
-"""The tiers of moderation by name; imports none of them."""
+"""Names the tiers of moderation with import path and time limit; imports none of them."""
 
 from __future__ import annotations
 

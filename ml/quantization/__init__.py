@@ -1,4 +1,4 @@
-"""int8 weights and layers.
+"""Quantization: weights stored as int8 and linear layers that compute in int8.
 
-No tiers or pipelines.
+It knows no tiers and no pipelines.
 """

@@ -1,4 +1,4 @@
-"""Linear layers that multiply in int8 on a CPU: weights as stored, activations rounded per call.
+"""Linear layers that multiply in int8 on a CPU; activations are quantized at each call.
 
 The activations of a call share one scale, so a text's scores differ a little with its batch.
 

@@ -1,4 +1,4 @@
-"""Running a pipeline: tiers in memory, the cascade, batches, time limits, device faults.
+"""Runs a pipeline: tiers in memory, the cascade, batch packing, time limits, device faults.
 
-No moderation and no training.
+It knows no particular pipeline, and nothing of training.
 """

@@ -1,9 +1,9 @@
-"""Trying tiers in order until each item has an answer.
+"""The cascade: tries tiers in order until each item has an answer.
 
 A tier that is too slow passes its batch to the tier below (reason "timeout"), and is skipped
 while that call is still stuck. A tier that raises passes on only the members it cannot predict
-(reason "model_error"). A tier may be passed over (reason "breaker_open") for members that have
-another to go to. No item falls below its floor, the `min_tier` its client accepts.
+(reason "model_error"). A tier may be skipped (reason "breaker_open") for members that another tier
+may answer. No item is answered by a tier below the `min_tier` that its client accepts.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 from ml.pipeline import Features, Prediction
-from ml.serving.error_causes import place_of
+from ml.serving.error_causes import error_location
 from ml.serving.isolation import Failed, StopBisecting
 from ml.serving.loaded_tier import LoadedTier
 from ml.serving.outcomes import Failure, ItemError, Verdict
@@ -33,14 +33,14 @@ class Answer:
 
 @dataclass(frozen=True, slots=True)
 class Member:
-    """One item's features and the lowest tier, counted from 0 at the top, it may be given."""
+    """One item's features and the lowest tier that may answer it, counted from 0 at the top."""
 
     features: Features
     floor: int
 
 
 class Cascade:
-    """Tiers from the top one that this process runs down to the last."""
+    """The tiers of a pipeline from the top one that this process runs down to the last."""
 
     def __init__(self, tiers: Sequence[LoadedTier]) -> None:
         self.tiers = tuple(tiers)
@@ -50,7 +50,7 @@ class Cascade:
     ) -> tuple[list[Answer | ItemError], list[Verdict]]:
         """An answer or an error per member, in order, and a verdict per tier that was called.
 
-        skip: names of tiers to pass over. Never raises for a member's sake.
+        skip: names of tiers to skip. Failures of members are returned, not raised.
 
         Raises:
             ml.serving.device_faults.DeviceLost: the device failed; nothing can be computed here.
@@ -67,7 +67,7 @@ class Cascade:
                 answered = len(failed) < len(tried)
                 verdicts.append(Verdict(tier.name, answered, seconds, failed, began_ns))
                 if failed:
-                    first = place_of(failed[0].error)
+                    first = error_location(failed[0].error)
                     log.warning("tier %s failed %d items: %s", tier.name, len(failed), first)
         answers = [
             answer or self._error(member, failed)
@@ -90,7 +90,7 @@ class Cascade:
 
 
 class _Asked:
-    """What is known of each member on its way down the tiers."""
+    """State of each member while the tiers are tried."""
 
     def __init__(self, members: Sequence[Member]) -> None:
         self.answers: list[Answer | None] = [None] * len(members)
@@ -99,7 +99,7 @@ class _Asked:
         self._floors = [member.floor for member in members]
 
     def at(self, level: int, pass_over: bool) -> list[int]:
-        """The members to try a tier on: if it is passed over, those that have no other."""
+        """The members to try a tier on: if it is to be skipped, those that have no other."""
         tried = []
         for n, floor in enumerate(self._floors):
             if self.answers[n] or floor < level:

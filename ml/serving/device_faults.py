@@ -1,4 +1,4 @@
-"""What an exception of a model says about the device it ran on."""
+"""Classifies exceptions of a model: out of memory, or a device that is lost."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import sys
 
 
 class DeviceLost(Exception):
-    """The device can compute nothing more in this process: only a fresh process can.
+    """The device cannot be used any more in this process; a new process is needed.
 
     After a device-side assert or an illegal access every later CUDA call fails as well
     (CUDA runtime API, "sticky" errors).
@@ -14,7 +14,7 @@ class DeviceLost(Exception):
 
 
 def out_of_memory(error: Exception) -> bool:
-    """Whether a smaller batch may succeed where this error came from."""
+    """Whether the error says that the device ran out of memory: a smaller batch may succeed."""
     if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError":
         return True
     return isinstance(error, RuntimeError) and "out of memory" in str(error)
@@ -27,7 +27,7 @@ def device_lost(error: Exception) -> bool:
 
 
 def free_cached_memory() -> None:
-    """Hand blocks that torch keeps for later back to the device, so that a retry finds them."""
+    """Return torch's cached memory blocks to the device, so that a retry can use them."""
     torch = sys.modules.get("torch")
     if torch is not None and torch.cuda.is_initialized():
         torch.cuda.empty_cache()

@@ -1,4 +1,4 @@
-"""Errors of a pipeline's code as a log may have them: which and where, without their text.
+"""Describes errors of a pipeline's code for logs: type and place, without their text.
 
 The text of an error often quotes what the code was given, and no input belongs in a log.
 """
@@ -8,8 +8,8 @@ from __future__ import annotations
 import traceback
 
 
-def place_of(error: BaseException) -> str:
-    """Such as "ValueError in predict (tiers.py:24)": its type and the innermost frame."""
+def error_location(error: BaseException) -> str:
+    """Type and innermost frame of the error, such as "ValueError in predict (tiers.py:24)"."""
     name = type(error).__name__
     frames = traceback.extract_tb(error.__traceback__)
     if not frames:
@@ -20,5 +20,5 @@ def place_of(error: BaseException) -> str:
 
 
 def stack_of(error: BaseException) -> str:
-    """Its frames, outermost first, and its type."""
+    """The frames of the error, outermost first, and its type."""
     return "".join(traceback.format_tb(error.__traceback__)) + type(error).__name__

@@ -1,4 +1,4 @@
-"""Calling a batch function so that one bad member cannot fail its neighbours."""
+"""Calls a batch function and bisects failing batches, so that one bad member fails alone."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ R = TypeVar("R")
 
 
 class WrongLengthError(Exception):
-    """A batch function that returned more or fewer results than it was given members."""
+    """A batch function returned more or fewer results than it was given members."""
 
 
 class StopBisecting(Exception):
@@ -20,13 +20,13 @@ class StopBisecting(Exception):
 
 
 def isolated(call: Callable[[Sequence[T]], Sequence[R]], members: Sequence[T]) -> list[R | Failed]:
-    """One result or failure per member, in order.
+    """Call the function on the batch; one result or failure per member, in order.
 
-    A batch that fails is halved until the bad member stands alone; that also halves a batch for
+    A batch that fails is halved until the bad member is alone; that also halves a batch for
     which the device has too little memory. StopBisecting fails all members that are left.
 
     Raises:
-        DeviceLost: from `call`; no member is to blame and none can be tried again here.
+        DeviceLost: from `call`; no member caused it, and none can be tried again in this process.
     """
     try:
         return _as_many(call(members), len(members))
@@ -42,7 +42,7 @@ def isolated(call: Callable[[Sequence[T]], Sequence[R]], members: Sequence[T]) -
 
 
 class Failed:
-    """Stands for the result of a member that failed."""
+    """The result of a member that failed."""
 
     __slots__ = ("error",)
 

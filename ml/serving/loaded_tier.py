@@ -1,4 +1,4 @@
-"""A tier in memory: its time limit, the batches that fit its device, and what it gets wrong."""
+"""A tier in memory, called under its time limit and in batches that fit the device's memory."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ class LoadedTier:
 
     def _lower_budget(self, batch: Sequence[Features]) -> None:
         free_cached_memory()
-        if len(batch) == 1:  # one long text says nothing about batches of short ones
+        if len(batch) == 1:  # one long text is no measure for batches of short ones
             return
         half = max(1, len(batch) * max(member.cost for member in batch) // 2)
         if self.budget is None or half < self.budget:

@@ -1,4 +1,4 @@
-"""What becomes of an item, and what that says of the tiers."""
+"""Outcomes of items (output or error), and verdicts on the tiers that were called."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class ItemError:
 class Outcome:
     """One item's answer: either the `output` object of the HTTP contract or an error.
 
-    sure: False if the pipeline would rather have its best tier asked than give this answer.
+    sure: False if the pipeline prefers to ask its best tier instead of giving this answer.
     """
 
     output: dict[str, Any] | None
@@ -33,20 +33,20 @@ class Outcome:
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """That code of a pipeline failed on an item, answered by a lower tier or not.
+    """A failure of a pipeline's code on an item, whether or not a lower tier answered it.
 
-    place: of the item among those that were run, or tried. stage: a tier's name, "features" or
-    "postprocess".
+    index: of the item among those that were run, or tried. stage: a tier's name,
+    "features" or "postprocess".
     """
 
-    place: int
+    index: int
     stage: str
     error: Exception
 
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """One call of a tier: whether it answered any of its members, its time, and its failures.
+    """The result of one call of a tier: whether it answered any member, its time, its failures.
 
     began_ns: since the epoch, by this machine's clock.
     """

@@ -1,4 +1,4 @@
-"""Batches by a budget of padded tokens, so that one long text does not pad many short ones."""
+"""Packs items into batches by a budget of padded tokens, so that one long text pads few others."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from collections.abc import Sequence
 def pack(costs: Sequence[int], budget: int, most: int) -> list[list[int]]:
     """Positions of `costs`, longest first, in batches of `count * longest <= budget`.
 
-    No batch has more than `most` members. A member dearer than the budget gets a batch of its
-    own. Longest first: if memory runs out, it does so on the first batch.
+    No batch has more than `most` members. A member that exceeds the budget gets a batch of
+    its own. Longest first: if memory runs out, it does so on the first batch.
     """
     if not costs or (len(costs) <= most and len(costs) * max(costs) <= budget):
         return [list(range(len(costs)))] if costs else []

@@ -1,4 +1,4 @@
-"""A pipeline in memory: items in, outcomes out.
+"""The runtime of a pipeline: holds its tiers in memory, turns items into outcomes.
 
 prepare: features, packed into batches   (CPU; may overlap with the batch before)
 run:     cascade -> post-processing
@@ -15,7 +15,7 @@ from ml.catalog import resolve
 from ml.pipeline import Features, Item, Mode, Pipeline, Tier, TierRef
 from ml.serving import token_budget
 from ml.serving.cascade import Answer, Cascade, Member
-from ml.serving.error_causes import place_of
+from ml.serving.error_causes import error_location
 from ml.serving.isolation import Failed, isolated
 from ml.serving.loaded_tier import LoadedTier
 from ml.serving.outcomes import Failure, ItemError, Outcome, Verdict
@@ -27,7 +27,7 @@ _WARM_UP_SIZES: Final = (1, 8, 32)
 
 
 class RuntimeLoadError(Exception):
-    """A pipeline that cannot be served by this process; the text names pipeline and tier."""
+    """A pipeline cannot be served by this process; the text names pipeline and tier."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +40,7 @@ class Prepared:
     failures: Sequence[Failure] = ()  # of features
 
     def costs(self) -> Iterator[list[int]]:
-        """Of each batch what its members cost, in tokens."""
+        """The costs of each batch's members, in tokens."""
         for batch in self.batches:
             members = (self.members[n] for n in batch)
             yield [member.features.cost for member in members if isinstance(member, Member)]
@@ -48,7 +48,7 @@ class Prepared:
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """One outcome per item in the order they were prepared in, and what was seen on the way."""
+    """One outcome per item in the order they were prepared in, and the verdicts on the tiers."""
 
     outcomes: list[Outcome]
     verdicts: list[Verdict]
@@ -89,10 +89,10 @@ class Runtime:
     def warm_up(self) -> None:
         """Runs the example through every tier in several batch sizes, without time limits.
 
-        Then finds the batch budget, on a GPU by a calibration of some seconds.
+        Then finds the batch budget; on a GPU by a calibration of some seconds.
 
         Raises RuntimeLoadError naming the tier that fails, ArtifactError for a manifest whose
-        budget is none.
+        budget is invalid.
         """
         item = Item(self.pipeline.example)
         for size in sorted({min(n, self.pipeline.batch_items) for n in _WARM_UP_SIZES}):
@@ -121,7 +121,7 @@ class Runtime:
         return Prepared(items, members, [[sound[n] for n in batch] for batch in batches], failures)
 
     def run(self, prepared: Prepared, skip: Collection[str] = ()) -> Run:
-        """Answer what was prepared, passing over the tiers in `skip` where another may answer.
+        """Answer what was prepared, skipping the tiers in `skip` where another may answer.
 
         Raises:
             ml.serving.device_faults.DeviceLost: the device failed; nothing can be computed here.
@@ -135,7 +135,7 @@ class Runtime:
             members = [m for n in batch if isinstance(m := prepared.members[n], Member)]
             found, seen = self.cascade.answer(members, skip)
             verdicts += seen
-            failures += [replace(f, place=batch[f.place]) for v in seen for f in v.failures]
+            failures += [replace(f, index=batch[f.index]) for v in seen for f in v.failures]
             for n, answer in zip(batch, found, strict=True):
                 answers[n] = answer
         version = self.pipeline.version
@@ -144,7 +144,7 @@ class Runtime:
             try:
                 outcomes.append(self._outcome(item, known, version))
             except Exception as error:
-                log.error("postprocess of %s failed: %s", self.pipeline.name, place_of(error))  # noqa: TRY400
+                log.error("postprocess of %s failed: %s", self.pipeline.name, error_location(error))  # noqa: TRY400
                 failures.append(Failure(len(outcomes), "postprocess", error))
                 outcomes.append(Outcome(None, ItemError("postprocess_error", repr(error))))
         return Run(outcomes, verdicts, failures)
@@ -175,7 +175,7 @@ class Runtime:
         return Outcome(output, None, self._sure(item, answer))
 
     def _sure(self, item: Item, answer: Answer) -> bool:
-        """Whether the answer may stand although better tiers than those here might be asked."""
+        """Whether the answer may stand although other processes run better tiers."""
         if self._top == 0 or self.pipeline.mode_of(item.options) is not Mode.BALANCED:
             return True
         return answer.reason is None and self.pipeline.sure(item, answer.prediction)

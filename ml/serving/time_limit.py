@@ -1,4 +1,4 @@
-"""Calls with a time limit on a thread of their own."""
+"""Runs calls under a time limit, on a separate thread."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ class CallTimeout(Exception):
 
 
 class TimedCaller(Generic[T, R]):
-    """Runs one function on one daemon thread, so that a stuck call cannot hold up its caller.
+    """Runs one function on one daemon thread, so that a stuck call cannot block its caller.
 
     Not a ThreadPoolExecutor, which waits for its threads when the interpreter exits: a stuck
     kernel would then keep the worker from ending. Used by one thread at a time.
@@ -55,7 +55,7 @@ class TimedCaller(Generic[T, R]):
 
     @property
     def overdue_s(self) -> float:
-        """Seconds that the call under way has gone on beyond its limit; 0 if none has."""
+        """Seconds by which the current call has exceeded its limit; 0 if it has not."""
         return max(0.0, time.monotonic() - self._began - self.limit_s) if self.stuck else 0.0
 
     def _start(self) -> None:

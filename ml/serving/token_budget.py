@@ -1,7 +1,7 @@
-"""How many padded tokens one call of a tier should have: the knee of throughput on its device.
+"""Finds the batch budget: how many padded tokens one call of a tier should have on its device.
 
 Larger batches keep a device busier, up to a point; beyond it they only take longer. `measure` times
-one tier over batches of growing size, and `knee` finds that point. docs/batching.md says when.
+one tier over batches of growing size, and `knee` finds that point, the knee. See docs/batching.md.
 """
 
 from __future__ import annotations
@@ -21,13 +21,13 @@ from typing import Any, Final
 from ml.pipeline import Features, Item, Pipeline, Tier, TierRef
 from ml.registry import ArtifactError, Artifacts
 from ml.serving.device_faults import free_cached_memory, out_of_memory
-from ml.serving.error_causes import place_of
+from ml.serving.error_causes import error_location
 
 log = logging.getLogger(__name__)
 
 KEY: Final = "batch_tokens"  # in a manifest: {device: {tier: tokens}}
 MOST_TOKENS: Final = 32_768  # of the largest batch tried
-MOST_ITEMS: Final = 1_024  # a claim and a commit of so many hold Redis up for some 25 ms each
+MOST_ITEMS: Final = 1_024  # a claim and a commit of so many items block Redis for some 25 ms each
 TEXT_TOKENS: Final = 32  # the example's texts are repeated up to this length
 GOOD_ENOUGH: Final = 0.95  # of the best throughput: a call twice as long is not worth the rest
 REPEATS: Final = 3  # calls whose median counts, after one that warms up
@@ -37,7 +37,7 @@ SHARE_OF_LIMIT: Final = 0.1  # of a tier's time limit that a call may take on an
 
 @dataclass(frozen=True, slots=True)
 class Budget:
-    """What a runtime packs by, and the most items to claim so that it can be used up."""
+    """The budget that a runtime packs by, and how many items to claim to fill it."""
 
     tokens: int
     items: int
@@ -54,7 +54,7 @@ class Point:
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """seconds: of all calls together. call_s: of one; a budget that takes longer is left out."""
+    """seconds: limit of all calls together. call_s: of one call; a slower budget is left out."""
 
     seconds: float = CALIBRATION_S
     call_s: float = float("inf")
@@ -86,7 +86,7 @@ class Sweep:
         return ", ".join([*rates, self.end])
 
     def budget(self, default: int) -> int | None:
-        """The knee in tokens; None if too little was seen to say, with `default` beyond it."""
+        """The knee in tokens; None if too little was measured, because `default` lies beyond it."""
         if not self.points or (self.end is End.TIME and self.points[-1].tokens < default):
             return None
         return knee(self.points).tokens
@@ -118,7 +118,7 @@ def find(pipeline: Pipeline, ref: TierRef, tier: Tier, device: str) -> Budget:
 
 
 def known(artifacts: Artifacts | None, device: str, tier: str) -> int | None:
-    """What the manifest says of a tier on a device; raises ArtifactError if it is no budget."""
+    """The manifest's budget of a tier on a device; raises ArtifactError if it is invalid."""
     if artifacts is None:
         return None
     tokens = artifacts.manifest.get(KEY, {}).get(device, {}).get(tier)
@@ -178,7 +178,7 @@ def measure(
 
 
 def knee(points: Sequence[Point]) -> Point:
-    """The smallest whose throughput is nearly that of the best; `points` must not be empty."""
+    """The smallest point whose throughput is nearly the best; `points` must not be empty."""
     best = max(point.rate for point in points)
     good = (point for point in points if point.rate >= GOOD_ENOUGH * best)
     return min(good, key=lambda point: point.tokens)
@@ -193,7 +193,7 @@ def budgets(cost: int) -> Iterator[int]:
 
 
 def long_example(pipeline: Pipeline) -> Features:
-    """Features of the example, its texts repeated until it has the tokens of a usual text."""
+    """Features of the example, its texts repeated until it is as long as a typical text."""
     found = _features(pipeline, pipeline.example)
     for times in range(2, TEXT_TOKENS + 1):
         if found.cost >= TEXT_TOKENS:
@@ -206,7 +206,7 @@ def long_example(pipeline: Pipeline) -> Features:
 
 
 def synchronizer(device: str) -> Callable[[], object]:
-    """Waits until the device has done all that it was given: CUDA calls return before that."""
+    """A function that waits until the device is idle: CUDA calls return before they are done."""
     if device == "cpu":
         return lambda: None
     cuda = _cuda()
@@ -214,7 +214,7 @@ def synchronizer(device: str) -> Callable[[], object]:
 
 
 def device_name(device: str) -> str:
-    """What a manifest calls a device: the GPU as CUDA names it, or the CPU's model."""
+    """The name of a device in manifests: the GPU as CUDA names it, or the CPU's model."""
     if device != "cpu":
         return str(_cuda().get_device_name(device))
     try:
@@ -226,7 +226,7 @@ def device_name(device: str) -> str:
 
 
 def _cuda() -> Any:
-    return sys.modules["torch"].cuda  # whoever has a tier on a GPU has imported it
+    return sys.modules["torch"].cuda  # a process with a tier on a GPU has imported it
 
 
 def _time(call: Callable[[], None], clock: Clock, until: float, guess_s: float) -> float | None:
@@ -246,8 +246,8 @@ def _end_of(error: Exception, items: int) -> End:
     if out_of_memory(error):
         free_cached_memory()
         return End.MEMORY
-    # A lost device fails the trial that follows; anything else leaves smaller batches sound.
-    log.warning("a batch of %d items failed in calibration: %s", items, place_of(error))
+    # A lost device fails the trial that follows; any other error leaves smaller batches valid.
+    log.warning("a batch of %d items failed in calibration: %s", items, error_location(error))
     return End.ERROR
 
 

@@ -1,4 +1,4 @@
-"""One training run: configuration, stages, metrics, release.
+"""Training of the moderation model: configuration, stages, metrics and release of a version.
 
 Serving, tasks and app never import it.
 """

@@ -1,4 +1,4 @@
-"""The one file that a training run is made from."""
+"""Configuration of a training run, read from one TOML file."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ T = TypeVar("T")
 
 
 class ConfigError(ValueError):
-    """A setting of the training run that is wrong; the text names it."""
+    """A setting of the training run is wrong; the text names it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +88,7 @@ _PATHS = ("train", "dev", "test", "wheel", "tokenizer")
 
 
 def read(path: Path) -> Config:
-    """The run that a TOML file describes; raises ConfigError naming file and setting."""
+    """Read a run from a TOML file; raises ConfigError naming file and setting."""
     try:
         data = tomllib.loads(path.read_text(encoding="utf-8"))
     except (OSError, tomllib.TOMLDecodeError) as error:

@@ -1,4 +1,4 @@
-"""Figures of quality: macro-F1 pooled and per source, AUC and calibration."""
+"""Quality metrics: macro-F1 pooled and per source, AUC and calibration error."""
 
 from __future__ import annotations
 
@@ -27,17 +27,17 @@ def auc(truth: NDArray[np.bool_], score: Floats) -> float:
     positive, negative = int(truth.sum()), int((~truth).sum())
     if not positive or not negative:
         return float("nan")
-    _, place, count = np.unique(score, return_inverse=True, return_counts=True)
-    ranks = (np.cumsum(count) - (count - 1) / 2)[place]  # (N,) average ranks from 1
+    _, inverse, count = np.unique(score, return_inverse=True, return_counts=True)
+    ranks = (np.cumsum(count) - (count - 1) / 2)[inverse]  # (N,) average ranks from 1
     return float((ranks[truth].sum() - positive * (positive + 1) / 2) / (positive * negative))
 
 
 def calibration_error(truth: Ints, scores: Floats, bins: int = 15) -> float:
     """Expected calibration error of the top label (Guo et al. 2017), equal-width bins."""
     confidence, hit = scores.max(1), scores.argmax(1) == truth
-    place = np.minimum((confidence * bins).astype(int), bins - 1)
+    index = np.minimum((confidence * bins).astype(int), bins - 1)
     gaps = [
-        abs(float(hit[place == b].sum()) - float(confidence[place == b].sum())) for b in range(bins)
+        abs(float(hit[index == b].sum()) - float(confidence[index == b].sum())) for b in range(bins)
     ]
     return sum(gaps) / len(truth)
 
@@ -45,7 +45,7 @@ def calibration_error(truth: Ints, scores: Floats, bins: int = 15) -> float:
 def report(
     truth: Ints, scores: Floats, sources: Sequence[str], classes: Sequence[str]
 ) -> dict[str, Any]:
-    """Every published figure for scores (N, C), rounded to four digits.
+    """Every published metric of scores (N, C), rounded to four digits.
 
     `allow_f1` is the macro-F1 of the first class against the rest.
     """

@@ -1,4 +1,4 @@
-"""Writing a model version: weights, tokenizer, and the manifest that vouches for them."""
+"""Writes a model version: weights, tokenizer, and the manifest with their hashes."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from ml.training.fitting.terms import as_json
 
 @dataclass(slots=True)
 class Release:
-    """A version being written under a temporary name; `publish` makes it final."""
+    """A version that is being written under a temporary name; `publish` makes it final."""
 
     models: Path
     version: str
@@ -42,7 +42,7 @@ class Release:
         return self.models / self.config.pipeline / self.version
 
     def begin(self, tokenizer: str, featuriser: Featuriser) -> None:
-        """Raises FileExistsError if the version exists: versions never change."""
+        """Start a version; raises FileExistsError if it exists: versions never change."""
         if self.final.exists():
             raise FileExistsError(f"{self.final} exists; versions never change, choose another")
         shutil.rmtree(self.path.parent, ignore_errors=True)
@@ -56,7 +56,7 @@ class Release:
     def add_model(
         self, name: str, packed: Mapping[str, Tensor], sizes: Any, calibration: tuple[float, float]
     ) -> None:
-        """A learned tier: its tensors as `ml.quantization.weights.compress` leaves them."""
+        """Add a learned tier with the tensors that `ml.quantization.weights.compress` returns."""
         file = f"{name}.safetensors"
         save_file(dict(packed), self.path / file)
         self.tiers[name] = {"file": file, "config": asdict(sizes), "calibration": list(calibration)}
@@ -67,7 +67,7 @@ class Release:
         self.tiers["rules"] = {"file": "rules.json"}
 
     def artifacts(self) -> Artifacts:
-        """The version as it stands, to be loaded and measured before it is final."""
+        """The unfinished version, to be loaded and measured before it is final."""
         self._write_manifest()
         return Artifacts.open(self.path)
 
@@ -86,7 +86,7 @@ class Release:
             "classes": list(self.config.classes),
             "licence": self.config.licence,
             "model_card": self.config.model_card,
-            "files": {path.name: vouch(path) for path in files},
+            "files": {path.name: file_entry(path) for path in files},
             "tiers": self.tiers,
             **self.facts,
             "training": {
@@ -99,8 +99,8 @@ class Release:
         (self.path / MANIFEST).write_text(text + "\n", encoding="utf-8")
 
 
-def vouch(path: Path) -> dict[str, Any]:
-    """What a manifest says of a file."""
+def file_entry(path: Path) -> dict[str, Any]:
+    """The manifest's entry for a file: its size and hash."""
     data = path.read_bytes()
     return {"sha256": hashlib.sha256(data).hexdigest(), "bytes": len(data)}
 
@@ -112,10 +112,10 @@ def renewed(
     facts: Mapping[str, Any],
     without: Collection[str] = (),
 ) -> Path:
-    """A new version beside `artifacts` with its files and facts, and these over or beside them.
+    """Write a new version from `artifacts`: its files and facts, replaced or extended by these.
 
-    Written under a name of its own until it is whole. texts: files by name. without: files that
-    are left out. Raises FileExistsError if the version exists: versions never change.
+    It has a temporary name until it is complete. texts: files by name. without: files that are
+    left out. Raises FileExistsError if the version exists: versions never change.
     """
     final = artifacts.path.parent / version
     if final.exists():
@@ -131,7 +131,7 @@ def renewed(
         **artifacts.manifest,
         "version": version,
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
-        "files": {path.name: vouch(path) for path in sorted(part.iterdir())},
+        "files": {path.name: file_entry(path) for path in sorted(part.iterdir())},
         "renews": artifacts.version,
         **facts,
     }

@@ -1,4 +1,4 @@
-"""The stages of a training run; each leaves a file, and a file found is not made again."""
+"""Stages of a training run; each writes a file and is skipped if its file exists."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ class Texts:
 
 
 class Stages:
-    """One run: `work` holds what is made on the way."""
+    """One run; the folder `work` holds the results of its stages."""
 
     def __init__(self, config: Config, work: Path, device: str) -> None:
         self.config, self.work, self.device = config, work, device
@@ -148,7 +148,7 @@ def model_logits(model: nn.Module, texts: Texts) -> Tensor:
 
 
 def teaching_logits(model: nn.Module, texts: Texts) -> Tensor:
-    """(N, C) for a student, whose loss does not see the digits that bfloat16 drops."""
+    """(N, C) for a student, in bfloat16, whose precision is enough for the student's loss."""
     return logits(model, texts.ids, bf16=True)
 
 

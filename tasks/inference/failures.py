@@ -45,9 +45,9 @@ def models_failed(
         kinds[failure.stage, type(_cause(failure.error)).__name__].append(failure)
     for (stage, name), alike in kinds.items():
         first = alike[0]
-        tags = tags_of([unit_of(first.place)]) | {"stage": stage}
+        tags = tags_of([unit_of(first.index)]) | {"stage": stage}
         kind = ("model", tags["pipeline"], stage, name)
-        inputs, extra = texts_of(input_of(first.place)), {"items_failed": len(alike)}
+        inputs, extra = texts_of(input_of(first.index)), {"items_failed": len(alike)}
         sentry.capture(_cause(first.error), kind, About(tags, inputs, extra))
 
 

@@ -31,7 +31,7 @@ def test_processes_come_in_the_order_of_their_lines(tmp_path: Path) -> None:
     [
         ("web python -m app", "Procfile:1: 'web python -m app' is not of the form 'name: command'"),
         ("a b: true", "is not of the form"),
-        ("web: true\nweb: false", "Procfile:2: there already is a process 'web'"),
+        ("web: true\nweb: false", "Procfile:2: there is already a process 'web'"),
         ("redis: redis-server", "'redis' is the name of one of the runner's own processes"),
         ("web: python --port=$PORT", "Procfile:1: $ is not allowed in a command"),
         ("web: true ; false", "; is not allowed"),

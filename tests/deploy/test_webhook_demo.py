@@ -34,7 +34,9 @@ def test_it_runs_beside_the_others_and_the_first_job_is_told_to_it(here: Install
     assert {m.program for m in here.members()} == {*PROCESSES, "webhook-demo"}
     url = f"http://127.0.0.1:{port}/"
     assert f"webhook {url}" in here.events()
-    assert f"  Webhook {url} was told of this job: see the log of webhook-demo\n" in output
+    assert (
+        f"  Webhook {url} received the webhook of this job: see the log of webhook-demo\n" in output
+    )
 
 
 def test_it_takes_what_is_signed_and_prints_it_once(here: Installation) -> None:

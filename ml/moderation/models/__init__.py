@@ -1,4 +1,4 @@
-"""The three tiers of the moderation pipeline.
+"""The three tiers of the moderation pipeline: transformer, cnn and rules.
 
-No policy.
+Policy is not here (ml/moderation/policy.py).
 """

@@ -34,7 +34,7 @@ class Cnn(nn.Module):
     """Token ids (B, T) and a mask (B, T), True where a token is, to logits (B, C).
 
     A convolution over S tokens is S linear maps, one a tap, summed with an offset each. All taps
-    are one Linear here: 2.4 times as fast as nn.Conv1d on one core, and open to int8.
+    are one Linear here: 2.4 times as fast as nn.Conv1d on one core, and it can run in int8.
     """
 
     def __init__(self, config: CnnConfig) -> None:
@@ -55,10 +55,10 @@ class Cnn(nn.Module):
         return logits
 
     def peaks(self, x: Tensor) -> list[Tensor]:
-        """The strongest answer of each filter, (B, filters) per span, for x (B, T, D).
+        """The maximum of each filter over all windows, (B, filters) per span, for x (B, T, D).
 
-        A window of padding alone answers 0 before the bias. It counts for every text, so that
-        a text's peaks do not depend on how far its batch pads it: hence `clamp_min`.
+        A window of padding alone gives 0 before the bias. It counts for every text, so that a
+        text's maxima do not depend on how far its batch pads it: hence `clamp_min`.
         """
         b, t, _ = x.shape
         taps = self.taps(x).view(b, t, sum(self.spans), self.filters)
@@ -97,7 +97,7 @@ class CnnTier(Tier):
         sizes = {**spec["config"], "spans": tuple(spec["config"]["spans"])}
         model, packed = Cnn(CnnConfig(**sizes)), artifacts.weights(spec["file"])
         if precision == "int8":
-            load_int8(model, packed, keep=("head",))  # a row per class: nothing to gain
+            load_int8(model, packed, keep=("head",))  # a row per class: too small to gain from int8
         else:
             model.load_state_dict(restore(packed))
         return cls(model, classes, tuple(spec["calibration"]), device)

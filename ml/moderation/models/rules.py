@@ -1,4 +1,4 @@
-"""Weighted terms: the last tier, microseconds a text, no torch.
+"""The rules tier: weighted terms, a few microseconds a text, no torch; the last tier.
 
 A class's logit is its bias plus the sum of the weights of the terms found, scaled. Terms are words
 and pairs of neighbouring words after folding; weights are fitted by `ml.training.fitting.terms`.
@@ -27,7 +27,7 @@ _REPEAT = re.compile(r"(\w)\1{2,}")
 
 
 def fold(text: str) -> list[str]:
-    """Words of a normalised text, lower case, accents gone, leetspeak and spacing undone."""
+    """The words of a normalised text in lower case, without accents, leetspeak and spacing tricks."""
     text = text.lower()
     if not text.isascii():
         parts = unicodedata.normalize("NFKD", text)
@@ -42,7 +42,7 @@ def _unleet(word: str) -> str:
 
 
 def terms(words: Sequence[str]) -> list[str]:
-    """Words, and pairs of neighbours joined by a space."""
+    """Words and pairs of neighbouring words, joined by a space."""
     return [*words, *map(" ".join, pairwise(words))]
 
 
@@ -66,7 +66,7 @@ class Rules:
         return [b + self.scale * s for b, s in zip(self.bias, sums, strict=True)]
 
     def scores(self, words: Sequence[str]) -> dict[str, float]:
-        """A probability per class."""
+        """The probability of each class."""
         raw = self.logits(words)
         top = max(raw)
         powers = [math.exp(value - top) for value in raw]

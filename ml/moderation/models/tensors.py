@@ -1,4 +1,4 @@
-"""Between lists of token ids, tensors and predictions."""
+"""Converts token ids to padded tensors, and logits to calibrated predictions."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ def pad(ids: Sequence[list[int]]) -> tuple[Tensor, Tensor]:
 def calibrated(logits: Tensor, base: Tensor | float, slope: Tensor | float) -> Tensor:
     """Logits (B, C) times `base + slope * margin`, the margin between the two best (B, 1).
 
-    A temperature that depends on the margin: one temperature for all cannot mend a model that is
-    too sure when it doubts and too modest when it is right. The order of classes stays.
+    A temperature that depends on the margin: one temperature for all cannot correct a model that is
+    overconfident at small margins and underconfident at large ones. The order of classes stays.
     """
     best = logits.topk(2, -1).values  # (B, 2)
     margin = best[:, :1] - best[:, 1:]

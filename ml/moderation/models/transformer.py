@@ -1,4 +1,4 @@
-"""The encoder (BERT's architecture, six layers) that answers first in the cascade.
+"""The transformer encoder (BERT's architecture, six layers), the first tier of the cascade.
 
 Devlin et al. 2019, "BERT"; starting weights all-MiniLM-L6-v2 (Wang et al. 2020, "MiniLM").
 Token types are folded into the positions, since one text needs no second segment.

@@ -1,4 +1,4 @@
-"""The encoder as a tier: int8 on a CPU, half precision on a GPU."""
+"""The transformer tier: the encoder in int8 on a CPU, in half precision on a GPU."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ class TransformerTier(Tier):
         spec, classes = artifacts.manifest["tiers"]["transformer"], artifacts.manifest["classes"]
         model, packed = Encoder(EncoderConfig(**spec["config"])), artifacts.weights(spec["file"])
         if precision == "int8":
-            load_int8(model, packed, keep=("head",))  # a row per class: nothing to gain
+            load_int8(model, packed, keep=("head",))  # a row per class: too small to gain from int8
         else:
             model.load_state_dict(restore(packed))
             model.to(_DTYPES[precision])

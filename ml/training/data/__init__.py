@@ -1,4 +1,4 @@
 """Training data: rows, batches and the vocabulary.
 
-No models.
+No models here.
 """

@@ -42,6 +42,6 @@ def cell_weights(sources: Sequence[str], labels: Sequence[int]) -> NDArray[np.fl
 
 
 def _inverse_root(keys: NDArray[np.str_], mass: NDArray[np.float64]) -> NDArray[np.float64]:
-    _, place = np.unique(keys, return_inverse=True)
-    inverse = 1 / np.sqrt(np.bincount(place, weights=mass)[place])
+    _, cell = np.unique(keys, return_inverse=True)
+    inverse = 1 / np.sqrt(np.bincount(cell, weights=mass)[cell])
     return inverse.astype(np.float64)

@@ -34,15 +34,15 @@ class Split:
 
     def indices(self, classes: Sequence[str]) -> list[int]:
         """Each row's class as an index; raises ValueError on a label that is not a class."""
-        place = {name: n for n, name in enumerate(classes)}
-        unknown = sorted(set(self.labels) - set(place))
+        index = {name: n for n, name in enumerate(classes)}
+        unknown = sorted(set(self.labels) - set(index))
         if unknown:
             raise ValueError(f"labels {unknown} are not among the classes {list(classes)}")
-        return [place[label] for label in self.labels]
+        return [index[label] for label in self.labels]
 
 
 def read(path: Path, columns: Columns = Columns()) -> Split:
-    """The rows of a CSV file, gzipped or not.
+    """Read the rows of a CSV file, gzipped or not.
 
     Raises ValueError naming the file and the column if one is missing or there are no rows.
     """

@@ -1,4 +1,4 @@
-"""A tokenizer's vocabulary cut down to what a data set uses."""
+"""Trims a tokenizer's vocabulary to the tokens that a data set uses."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Measuring a version and writing its evidence.
+"""Measures a model version and writes its evidence: metrics, plots, drift reference.
 
-Nothing here changes the version.
+Nothing here changes its weights.
 """

@@ -1,4 +1,4 @@
-"""The drift reference of a model version: figures of dev rows, and what each tier says of them."""
+"""Builds a version's drift reference: features of dev rows, and each tier's answers to them."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ SAMPLE = 2_000  # rows whose figures are kept
 def reference(
     artifacts: Artifacts, texts: Sequence[str], scores: Mapping[str, Floats], seed: int
 ) -> Reference:
-    """Figures of random `texts` as a worker computes them; classes counted over all of them.
+    """The reference from a random sample of `texts`; classes are counted over all of them.
 
     scores: by tier, probabilities (N, C) of `texts`.
     """
@@ -38,6 +38,6 @@ def reference(
 
 
 def _answers(pipeline: Moderation, scores: Floats, chosen: Sequence[int]) -> Answers:
-    """As outputs show them, at the temperature 1."""
+    """Confidences and classes as outputs show them, at temperature 1."""
     labels = Counter(pipeline.classes[n] for n in scores.argmax(1).tolist())
     return Answers([round(float(c), 4) for c in scores.max(1)[chosen]], labels)

@@ -1,4 +1,4 @@
-"""What a version says about its models: thresholds from dev, quality and speed from test."""
+"""Adds evidence to a version: thresholds from dev, quality and speed from test."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from ml.training.metrics import Floats, actions
 from ml.training.release import Release
 from ml.training.stages import Stages
 
-PRECISIONS = ("fp32",)  # of the learned tiers, measured beside what is served
+PRECISIONS = ("fp32",)  # of the learned tiers, measured in addition to the precision that is served
 _TIMED = 256  # test rows that speed is measured on
 
 

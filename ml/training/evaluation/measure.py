@@ -1,4 +1,4 @@
-"""Measuring a model version as a worker would load and run it."""
+"""Measures quality and speed of a model version, loaded as a worker loads it."""
 
 from __future__ import annotations
 
@@ -25,9 +25,9 @@ from ml.training.metrics import Floats, report
 def load_tiers(
     artifacts: Artifacts, device: str, precisions: Sequence[str] = ()
 ) -> dict[str, Tier]:
-    """Every tier of a version by name, best first, as workers load it.
+    """Load every tier of a version as workers do; by name, best first.
 
-    Before each of the learned ones, the same in `precisions`, as "cnn fp32" and so on.
+    Each learned tier is preceded by itself in each of `precisions`, as "cnn fp32" and so on.
     """
     loaded: dict[str, Tier] = {}
     for ref in tiers_of(artifacts):

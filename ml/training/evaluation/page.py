@@ -1,4 +1,4 @@
-"""The plot page of a version: confusion, calibration, and quality against cost, as one HTML file.
+"""Plots of a version as one HTML file: confusion, calibration, and quality against cost.
 
 Plain SVG: three simple charts are no reason for a plotting library in the training environment.
 """
@@ -37,7 +37,7 @@ class Measured:
 
 
 def page(measured: Measured) -> str:
-    """The whole page."""
+    """Render the whole page."""
     title, truth = html.escape(measured.version), measured.truth
     parts = [f"<h1>{title}: test split</h1>"]
     for name, found in measured.scores.items():
@@ -68,12 +68,12 @@ def _cell(count: int, total: int) -> str:
 
 
 def _calibration(truth: Ints, scores: Floats, bins: int = 10) -> str:
-    """Dots: confidence (x) against accuracy (y), area by rows; on the diagonal is honest."""
+    """Dots: confidence (x) against accuracy (y), area by rows; perfect on the diagonal."""
     confidence, hit = scores.max(1), scores.argmax(1) == truth
-    place = np.minimum((confidence * bins).astype(int), bins - 1)
+    bin_index = np.minimum((confidence * bins).astype(int), bins - 1)
     dots = [_line(0, 0, 1, 1)]
     for b in range(bins):
-        inside = place == b
+        inside = bin_index == b
         if inside.any():
             radius = 2 + 14 * math.sqrt(inside.mean())
             x, y = float(confidence[inside].mean()), float(hit[inside].mean())
@@ -117,6 +117,6 @@ def _line(x1: float, y1: float, x2: float, y2: float) -> str:
 
 
 def _dot(x: float, y: float, radius: float, colour: str, title: str) -> str:
-    place = f'cx="{_x(x):.1f}" cy="{_y(y):.1f}" r="{radius:.1f}"'
+    circle = f'cx="{_x(x):.1f}" cy="{_y(y):.1f}" r="{radius:.1f}"'
     label = f"<title>{html.escape(title)}</title>"
-    return f'<circle {place} fill="{colour}" fill-opacity=".75">{label}</circle>'
+    return f'<circle {circle} fill="{colour}" fill-opacity=".75">{label}</circle>'

@@ -1,4 +1,4 @@
-"""Fitting weights, term lists and confidence.
+"""Fits weights, term lists and confidence.
 
-No measuring of a finished version (evaluation).
+A finished version is measured in evaluation/, not here.
 """

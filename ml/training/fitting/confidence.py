@@ -1,4 +1,4 @@
-"""Confidence that means something, and thresholds for actions; both fitted on dev."""
+"""Fits confidence calibration and the thresholds of actions, both on dev."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""One training loop for encoder and CNN: labels, and a teacher's logits where there is one."""
+"""Training loop of encoder and CNN, from labels and, for distillation, a teacher's logits."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class Schedule:
 
     layer_decay: how much slower each layer below the head learns. warm_up: share of the steps.
     bf16: bfloat16 autocast. hide: share of tokens replaced by [UNK]. distil: weight of the
-    teacher against the labels, 0..1; softness: temperature of both in that loss.
+    teacher relative to the labels, 0..1; softness: temperature of both in that loss.
     """
 
     epochs: int
@@ -55,7 +55,7 @@ class Rows:
 
 
 class Fit:
-    """A model on its way through a schedule."""
+    """A model being trained by a schedule."""
 
     def __init__(self, model: nn.Module, rows: Rows, schedule: Schedule, seed: int) -> None:
         self.model, self.rows, self.schedule, self.seed = model, rows, schedule, seed
@@ -64,7 +64,7 @@ class Fit:
         self.lengths = [min(len(row), schedule.max_tokens) for row in rows.ids]
 
     def run(self, path: Path, name: str) -> None:
-        """Fits the model in place, going on from the snapshot at `path` if there is one."""
+        """Fit the model in place, resuming from the snapshot at `path` if there is one."""
         torch.manual_seed(self.seed)
         snapshot = Snapshot(path)
         start = snapshot.restore(self.model, self.optimizer)
@@ -74,10 +74,10 @@ class Fit:
         bar = tqdm(total=total, initial=start, desc=name, mininterval=5)
         batches: list[NDArray[np.int64]] = []
         for step in range(start, total):
-            epoch, place = divmod(step, per_epoch)
-            if place == 0 or not batches:
+            epoch, index = divmod(step, per_epoch)
+            if index == 0 or not batches:
                 batches = shuffled(self.lengths, self.schedule.batch, self.seed * 1_000 + epoch)
-            loss = self.step(batches[place], step / total)
+            loss = self.step(batches[index], step / total)
             bar.set_postfix(loss=f"{loss:.3f}", refresh=False)
             bar.update()
             if (step + 1) % self.schedule.snapshot_steps == 0 or step + 1 == total:
@@ -85,7 +85,7 @@ class Fit:
         bar.close()
 
     def step(self, batch: NDArray[np.int64], done: float) -> float:
-        """One step of AdamW on the rows `batch`, `done` of the way; returns the loss."""
+        """One step of AdamW on the rows `batch`, `done` (0..1) of the way; returns the loss."""
         for group in self.optimizer.param_groups:
             group["lr"] = group["peak"] * _ramp(done, self.schedule.warm_up)
         loss = self.loss(batch)

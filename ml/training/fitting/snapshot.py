@@ -1,4 +1,4 @@
-"""A training run's state on disk, so that a stopped run goes on where it was. No pickle."""
+"""Snapshot of a training run on disk, from which a stopped run resumes. No pickle."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class Snapshot:
         partial.replace(self.path)
 
     def restore(self, model: nn.Module, optimizer: torch.optim.AdamW) -> int:
-        """The step to go on from, 0 if there is no snapshot."""
+        """Restore the state; returns the step to resume from, 0 if there is no snapshot."""
         if not self.path.exists():
             return 0
         tensors = load_file(self.path)

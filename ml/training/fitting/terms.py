@@ -1,4 +1,4 @@
-"""Fitting the rules tier: which terms speak for a class, and how loudly."""
+"""Fits the rules tier: which terms indicate a class, and with which weight."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def fit_rules(train: Labelled, dev: Labelled, classes: Sequence[str], spec: Term
     """Terms and weights from `train`; scale and biases (one number a class) from `dev`.
 
     Biases are fitted with the rows' weights, so that rare classes are found, then scale and biases
-    are softened together without them, so that the confidence is honest.
+    are fitted again together without them, so that the confidence is calibrated.
     """
     weights = _log_odds(train, len(classes), spec)
     bare = Rules(tuple(classes), weights, (0.0,) * len(classes), 1.0)

@@ -1,4 +1,4 @@
-"""Fitting the router of the balanced mode: `python -m ml.training.routing`.
+"""Fits the router of the balanced mode: `python -m ml.training.routing`.
 
-No serving (ml.moderation.router).
+Serving is in `ml.moderation.router`, not here.
 """

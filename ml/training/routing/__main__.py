@@ -1,12 +1,12 @@
-"""Writes a model version again with a router, without training: the weights stay.
+"""Command: write a new model version with a newly fitted router; the weights stay.
 
     python -m ml.training.routing --data ../shared/data --version NAME [--of NAME] [--plot FILE]
 
-    what both tiers say of train, dev, test -> complexity, fitted on train
+    answers of both tiers to train, dev, test -> complexity, fitted on train
          -> thresholds, chosen on dev -> curve on dev, chosen point on test -> version
 
-Versions never change, so new thresholds are a new version. What the tiers say is kept in `--work`
-and not computed twice. From the same answers come the same coefficients and thresholds.
+Versions never change, so new thresholds are a new version. The tiers' answers are kept in `--work`
+and not computed twice. The same answers give the same coefficients and thresholds.
 """
 
 from __future__ import annotations
@@ -49,14 +49,14 @@ _TIERS = ("cnn", "transformer")
 
 
 class Data:
-    """The splits a version was made of, with what its tiers say of them."""
+    """The splits a version was made of, with its tiers' answers to them."""
 
     def __init__(self, artifacts: Artifacts, folder: Path, work: Path) -> None:
         self.artifacts, self.folder, self.work = artifacts, folder, work
         work.mkdir(parents=True, exist_ok=True)
 
     def split(self, name: str) -> Split:
-        """Raises ValueError if the file is another one than the version was made of."""
+        """Read a split; raises ValueError if it is not the file that the version was made of."""
         listed = self.artifacts.manifest["data"][name]
         path = self.folder / listed["file"]
         columns = Columns(**self.artifacts.manifest["training"]["config"]["columns"])
@@ -79,7 +79,7 @@ class Data:
 
 
 def _timed(tier: Tier, features: Sequence[TextFeatures], batch: int = 32) -> tuple[Any, Any]:
-    """Scores (N, C) and seconds (N,), each row its part of its batch's."""
+    """Scores (N, C) and seconds (N,); each row has its share of its batch's seconds."""
     scores: list[list[float]] = [[]] * len(features)
     seconds = np.zeros(len(features))
     tier.predict(features[:1])
@@ -93,7 +93,7 @@ def _timed(tier: Tier, features: Sequence[TextFeatures], batch: int = 32) -> tup
 
 
 def fitted(data: Data, spec: Spec) -> dict[str, Any]:
-    """The coefficients of complexity."""
+    """Fit the coefficients of complexity."""
     train = data.split("train")
     answers = data.answers("train", train)
     differs = answers["cnn"].argmax(1) != answers["transformer"].argmax(1)
@@ -101,7 +101,7 @@ def fitted(data: Data, spec: Spec) -> dict[str, Any]:
 
 
 def routed(data: Data, name: str, coefficients: dict[str, Any]) -> Routed:
-    """What complexity and the tiers make of a split."""
+    """A split with its complexities and the tiers' answers."""
     split, router = data.split(name), Router.of(coefficients, QUALITY)
     answers = data.answers(name, split)
     texts = [clean(text) for text in split.texts]
@@ -166,7 +166,7 @@ def main() -> None:
 
 
 def _json(file: dict[str, Any]) -> str:
-    """A term a line, so that versions can be compared."""
+    """JSON with one term a line, so that versions can be compared by diff."""
     return json.dumps(file, ensure_ascii=False)
 
 

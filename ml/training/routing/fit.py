@@ -1,4 +1,4 @@
-"""Fitting complexity: where the cnn's label is not the transformer's, on the training split."""
+"""Fits complexity on the training split: predicts where cnn and transformer disagree."""
 
 from __future__ import annotations
 
@@ -44,9 +44,9 @@ def fit(texts: Sequence[str], differs: NDArray[np.bool_], spec: Spec) -> dict[st
 
 
 def _found(sets: Sequence[set[str]], terms: Sequence[str]) -> Any:
-    """Sparse (N, terms), 1 where a text has the term."""
-    place = {term: n for n, term in enumerate(terms)}
-    pairs = [(n, place[w]) for n, one in enumerate(sets) for w in sorted(one) if w in place]
+    """Sparse matrix (N, terms), 1 where a text has the term."""
+    column = {term: n for n, term in enumerate(terms)}
+    pairs = [(n, column[w]) for n, one in enumerate(sets) for w in sorted(one) if w in column]
     rows, columns = zip(*pairs, strict=True) if pairs else ((), ())
     return csr_matrix((np.ones(len(pairs)), (rows, columns)), shape=(len(sets), len(terms)))
 

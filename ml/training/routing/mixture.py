@@ -1,4 +1,4 @@
-"""What a routed mixture of cnn and transformer is worth: its quality, its share, its seconds."""
+"""Evaluates mixtures of cnn and transformer (quality, share, seconds) and chooses thresholds."""
 
 from __future__ import annotations
 
@@ -13,8 +13,10 @@ from ml.moderation.router import Thresholds, doubt
 from ml.training.metrics import Floats, Ints, macro_f1
 
 BUDGET = 0.005  # of macro-F1 that a mixture may lose against the transformer for everything
-ON_CPU = 0.605  # least share of items the cnn is to answer on dev: the aim is 0.60, and a bit more
-TOKENS = 0.395  # most of the tokens the transformer is to read on dev: the aim is 0.40
+ON_CPU = (
+    0.605  # least share of items that the cnn is to answer on dev: the aim is 0.60, plus a margin
+)
+TOKENS = 0.395  # greatest share of tokens that the transformer may read on dev: the aim is 0.40
 HOPELESS = 0.1  # share of texts the cnn may still answer where none is sent to it
 DRAWS = 200  # of the bootstrap
 
@@ -26,7 +28,7 @@ Mask = NDArray[np.bool_]
 
 @dataclass(frozen=True, slots=True)
 class Routed:
-    """A labelled split, row by row: what the router needs of it, what both tiers say and cost.
+    """A labelled split, row by row: the router's inputs, both tiers' answers and their cost.
 
     complexity, confidence (of the cnn): (N,). cnn, transformer: (N,) labels as indices.
     tokens: (N,). cnn_s, transformer_s: (N,) device seconds of each row.
@@ -44,7 +46,7 @@ class Routed:
     transformer_s: Floats
 
     def doubt(self, tilt: float) -> Floats:
-        """(N,), of the cnn's answers."""
+        """The doubt (N,) of the cnn's answers."""
         pairs = zip(self.texts, self.confidence.tolist(), strict=True)
         return np.array([doubt(text, confidence, tilt) for text, confidence in pairs])
 
@@ -83,7 +85,7 @@ class Routed:
         return {"mean_source_f1": float(np.mean(each)), "macro_f1": macro_f1(self.truth, labels)}
 
     def lost(self, cpu: Mask) -> dict[str, float]:
-        """How much lower each macro-F1 is if the cnn answers the rows in `cpu`."""
+        """By how much each macro-F1 falls if the cnn answers the rows in `cpu`."""
         whole = self.quality(self.transformer)
         mixed = self.quality(np.where(cpu, self.cnn, self.transformer))
         return {name: whole[name] - mixed[name] for name in whole}
@@ -108,12 +110,12 @@ class Routed:
 
 
 def choose(dev: Routed) -> Thresholds:
-    """The fewest items on the CPU that reach both aims: the less quality is spent on them.
+    """The fewest items on the CPU that reach both aims, since fewer items cost less quality.
 
-    The more tilt, the fewer items do for TOKENS, until ON_CPU is what asks for more.
+    With more tilt fewer items suffice for TOKENS, until ON_CPU requires more of them.
 
     Raises:
-        ValueError: that many lose more than the budget on dev.
+        ValueError: so many items lose more than the budget on dev.
     """
     found = _reaching(dev, 0.0)
     for tilt in np.arange(0.05, 1.01, 0.05).round(2).tolist():
@@ -140,7 +142,7 @@ def _reaching(dev: Routed, tilt: float) -> Thresholds:
 
 
 def _cpu_below(dev: Routed, sure: Mask) -> float:
-    """Of texts more complex than this the cnn would hardly answer any."""
+    """The complexity above which the cnn would answer hardly any text."""
     order = np.argsort(-dev.complexity, kind="stable")
     hopeless = np.flatnonzero(np.cumsum(sure[order]) / np.arange(1, len(order) + 1) <= HOPELESS)
     return round(float(dev.complexity[order[hopeless[-1]]]), 4) if len(hopeless) else 1.0

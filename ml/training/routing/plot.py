@@ -1,4 +1,4 @@
-"""The curve of routing as a picture. Needs matplotlib, which is for development only."""
+"""Plots the routing curve. Needs matplotlib, which is a development requirement."""
 
 from __future__ import annotations
 

@@ -69,7 +69,7 @@ def test_one_feature_that_has_drifted_is_named_and_said_in_words() -> None:
     )
     assert found.text == (
         f"Texts are longer: median {before:.0f} -> {now:.0f} characters. "
-        "This is no chance, and large enough to matter."
+        "This is not chance, and large enough to matter."
     )
     assert found.statistic == found.effect
     assert found.effect is not None

@@ -18,7 +18,7 @@ from ml.moderation.pipeline import Moderation, pipeline
 from ml.moderation.router import FIGURES, LONGEST, ROUTING, Router, doubt, figures, words
 from ml.pipeline import Item, Prediction
 from ml.registry import ArtifactError, Artifacts
-from ml.training.release import vouch
+from ml.training.release import file_entry
 
 SHIPPED = pipeline.artifacts
 ODD = ["", " ", "\ud800", "\u200d", "\x00", "\U0001f602" * 3_000, "x" * 5_000, "A" * 5_000, "?!#@"]
@@ -33,7 +33,7 @@ def broken(folder: Path, complexity: dict[str, Any] | None) -> Artifacts:
     """A version with a router of its own, which its manifest vouches for."""
     path = folder / ROUTING
     path.write_text(json.dumps({"complexity": complexity}))
-    return Artifacts(folder, {**SHIPPED.manifest, "files": {ROUTING: vouch(path)}})
+    return Artifacts(folder, {**SHIPPED.manifest, "files": {ROUTING: file_entry(path)}})
 
 
 @given(st.text() | st.sampled_from(ODD))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from ml.serving.error_causes import place_of, stack_of
+from ml.serving.error_causes import error_location, stack_of
 
 SENT = "nobody's business"
 
@@ -21,8 +21,8 @@ def error() -> ValueError:
 
 
 def test_an_error_is_told_by_its_type_and_place(error: ValueError) -> None:
-    assert place_of(error).startswith("ValueError in fail (test_error_causes.py:")
-    assert place_of(ValueError(SENT)) == "ValueError"
+    assert error_location(error).startswith("ValueError in fail (test_error_causes.py:")
+    assert error_location(ValueError(SENT)) == "ValueError"
 
 
 def test_a_stack_has_its_frames_and_not_its_text(error: ValueError) -> None:

@@ -135,7 +135,7 @@ def test_a_run_tells_which_items_failed_where_and_why() -> None:
     here = runtime(Scripted(fails_on(9)), Scripted(good))
     texts = ["19", "9", "none", "13", "9", "7"]  # in batches of at most 20 tokens
     found = here.run(here.prepare([item(text) for text in texts]))
-    failures = {(f.place, f.stage, type(f.error).__name__) for f in found.failures}
+    failures = {(f.index, f.stage, type(f.error).__name__) for f in found.failures}
     assert failures == {
         (1, "a", "ValueError"),
         (2, "features", "ValueError"),

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from ml.registry import ArtifactError, Artifacts
-from ml.training.release import renewed, vouch
+from ml.training.release import file_entry, renewed
 
 
 def version(folder: Path) -> Artifacts:
@@ -16,7 +16,7 @@ def version(folder: Path) -> Artifacts:
     path.mkdir()
     for name in ("weights", "old"):
         (path / name).write_text(name)
-    files = {name: vouch(path / name) for name in ("weights", "old")}
+    files = {name: file_entry(path / name) for name in ("weights", "old")}
     manifest = {"version": "one", "files": files, "policy": {"block": 0.5}}
     (path / "manifest.json").write_text(json.dumps(manifest))
     return Artifacts.open(path)
