@@ -1,12 +1,13 @@
-"""What schemathesis is spared: uploads, whose lines and query OpenAPI 3.1 cannot tie together.
+"""Hooks of schemathesis: leave out uploads, whose lines and query OpenAPI 3.1 cannot relate.
 
 That there is a pipeline in the query depends on the media type, a line's schema on the pipeline.
-They have tests of their own: tests/app/test_bulk*.py and tests/integration/test_bulk_upload.py.
+They have tests of their own: tests/app/routes/jobs/test_bulk*.py and
+tests/integration/test_bulk_upload.py.
 
-URLs of webhooks are narrower here than in the document, since no pattern says all that
-tasks/webhooks/url_policy.py asks of them; and they lead nowhere (RFC 2606). What is broken on
-purpose may therefore still be a URL that the service takes: such a case proves nothing and is left
-out.
+URLs of webhooks are narrower here than in the document, since no pattern expresses all rules of
+tasks/webhooks/url_policy.py; and their hosts do not exist (RFC 2606). A URL that is
+broken on purpose may therefore still be valid for the service: such a case proves nothing and is
+left out.
 """
 
 from __future__ import annotations

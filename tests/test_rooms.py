@@ -1,0 +1,80 @@
+"""Every module of app, tasks and ml stands in a room, and the rooms stay small.
+
+A room is a folder or a root module that a contract of import-linter in pyproject.toml has as a layer;
+`make check` holds the order of imports between rooms. docs/architecture.md shows them all.
+"""
+
+from __future__ import annotations
+
+import ast
+import tomllib
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+PACKAGES = ("app", "tasks", "ml")
+MOST_MODULES = 12
+ENTRIES = {"__init__", "__main__"}  # what Python finds by name, in no layer
+
+# Until pyproject.toml has a contract for them.
+WITHOUT_CONTRACT = {
+    "app": {
+        *("server", "wsgi", "commands", "factory", "console", "routes", "openapi"),
+        *("access_control", "services", "job_updates", "schemas", "rate_limiting", "middleware"),
+        *("api_keys", "http", "metrics"),
+    }
+}
+
+
+def rooms_of(package: str) -> set[str]:
+    """The layers of the package's contract; several on one line are separated by | or :."""
+    settings = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+    for contract in settings["tool"]["importlinter"]["contracts"]:
+        if contract["type"] == "layers" and contract.get("containers") == [package]:
+            line = " ".join(contract["layers"])
+            return set(line.replace("|", " ").replace(":", " ").split())
+    return WITHOUT_CONTRACT[package]
+
+
+def folders_of(package: str) -> list[Path]:
+    """The folders below a package that hold modules."""
+    return sorted({path.parent for path in (ROOT / package).rglob("*.py")})
+
+
+@pytest.mark.parametrize("package", PACKAGES)
+def test_every_module_stands_in_a_room(package: str) -> None:
+    rooms = rooms_of(package) | ENTRIES
+    paths = [path.relative_to(ROOT / package) for path in (ROOT / package).rglob("*.py")]
+    outside = sorted(f"{package}/{path}" for path in paths if Path(path.parts[0]).stem not in rooms)
+    assert not outside, f"No layer of pyproject.toml's contract for {package} holds {outside}"
+
+
+@pytest.mark.parametrize("package", PACKAGES)
+def test_every_room_exists(package: str) -> None:
+    gone = [
+        room
+        for room in sorted(rooms_of(package))
+        if not (ROOT / package / room).is_dir() and not (ROOT / package / f"{room}.py").is_file()
+    ]
+    assert not gone, f"pyproject.toml's contract for {package} names {gone}, which do not exist"
+
+
+@pytest.mark.parametrize("package", PACKAGES)
+def test_no_folder_has_more_than_twelve_modules(package: str) -> None:
+    sizes = {
+        str(folder.relative_to(ROOT)): len([*folder.glob("*.py")]) - 1  # without __init__.py
+        for folder in folders_of(package)
+    }
+    full = {folder: size for folder, size in sizes.items() if size > MOST_MODULES}
+    assert not full, f"More than {MOST_MODULES} modules: {full}"
+
+
+@pytest.mark.parametrize("package", PACKAGES)
+def test_every_folder_says_what_lives_in_it_and_nothing_else(package: str) -> None:
+    for folder in folders_of(package):
+        file = folder / "__init__.py"
+        assert file.is_file(), f"{folder.relative_to(ROOT)} has modules and no __init__.py"
+        tree = ast.parse(file.read_text(encoding="utf-8"))
+        assert ast.get_docstring(tree), f"{file.relative_to(ROOT)} needs a docstring"
+        assert len(tree.body) == 1, f"{file.relative_to(ROOT)} must be a docstring and nothing else"
