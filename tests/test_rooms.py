@@ -1,6 +1,6 @@
 """Every module of app, tasks and ml stands in a room, and the rooms stay small.
 
-A room is a folder or a root module that a contract of import-linter in pyproject.toml has as a layer;
+A room is a folder or a root module that is a layer of a contract in pyproject.toml (import-linter);
 `make check` holds the order of imports between rooms. docs/architecture.md shows them all.
 """
 
