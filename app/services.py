@@ -12,13 +12,13 @@ from celery import Celery
 from flask import current_app
 from marshmallow import Schema
 
-from app.api_keys.cache import KeyRing
-from app.api_keys.failed_attempts import WrongKeys
-from app.http.client_address import Network, networks
-from app.job_updates.event_stream import Events
-from app.job_updates.long_poll import Waiting
-from app.rate_limiting.limiter import Limiter
-from app.rate_limiting.sliding_window import Windows
+from app.api_keys.cache import KeyCache
+from app.api_keys.failed_attempts import FailedAttempts
+from app.http.client_address import Network, parse_networks
+from app.job_updates.event_stream import EventStreams
+from app.job_updates.long_poll import LongPolls
+from app.rate_limiting.limiter import RateLimiter
+from app.rate_limiting.sliding_window import SlidingWindowStore
 from app.schemas.job import JobReader
 from app.schemas.list_query import list_query
 from ml.catalog import load_pipelines
@@ -43,16 +43,16 @@ EXTENSION = "penstock"
 class Services:
     settings: Settings
     store: Store
-    events: Events
+    event_streams: EventStreams
     pipelines: Mapping[str, Pipeline]
-    reader: JobReader
+    job_reader: JobReader
     list_query: Schema
     waker: Waker
-    waiting: Waiting
-    key_ring: KeyRing
-    wrong_keys: WrongKeys
+    long_polls: LongPolls
+    key_cache: KeyCache
+    failed_attempts: FailedAttempts
     proxies: Sequence[Network]
-    limiter: Limiter
+    rate_limiter: RateLimiter
     reporter: Reporter
     tracer: Tracer | None
 
@@ -60,22 +60,22 @@ class Services:
     def build(cls, settings: Settings) -> Services:
         pipelines = load_pipelines(settings.served)
         store = Store(connect(settings), settings)
-        waiting = Waiting(store, settings.max_waiters)
+        long_polls = LongPolls(store, settings.max_waiters)
         celery = make_celery(settings)
         tracer = start_tracing(settings, "web", f"{socket.gethostname()}-{os.getpid()}")
         return cls(
             settings=settings,
             store=store,
-            events=Events(store, waiting),
+            event_streams=EventStreams(store, long_polls),
             pipelines=pipelines,
-            reader=JobReader(pipelines, settings),
+            job_reader=JobReader(pipelines, settings),
             list_query=list_query(settings.max_page),
             waker=Waker(celery),
-            waiting=waiting,
-            key_ring=KeyRing(store),
-            wrong_keys=WrongKeys(settings.max_wrong_keys),
-            proxies=networks(settings.trusted_proxies or ()),
-            limiter=Limiter(Windows(settings), settings.web_workers),
+            long_polls=long_polls,
+            key_cache=KeyCache(store),
+            failed_attempts=FailedAttempts(settings.max_wrong_keys),
+            proxies=parse_networks(settings.trusted_proxies or ()),
+            rate_limiter=RateLimiter(SlidingWindowStore(settings), settings.web_workers),
             reporter=Reporter(_sinks(settings, celery, tracer)),
             tracer=tracer,
         )

@@ -14,7 +14,7 @@ settings = Settings.from_env()
 configure_logs(settings)
 for variable, nearest in find_unknown_variables(os.environ):
     get_logger(__name__).warning("no such setting: ignored", variable=variable, nearest=nearest)
-error_reports.start(settings)
+error_reports.start_reporting(settings)
 app = create_app(settings)
 register_commands(app)
 

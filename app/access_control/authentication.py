@@ -11,7 +11,7 @@ from flask import g, request
 
 from app.access_control.rate_limits import spend
 from app.api_keys.key_format import key_id_of
-from app.api_keys.principal import Limits, Principal, Scope
+from app.api_keys.principal import KeyLimits, Principal, Scope
 from app.http.client_address import client_address
 from app.http.errors import Forbidden, TooManyWrongKeys, Unauthorized
 from app.services import services
@@ -23,7 +23,7 @@ OPERATOR = Principal(  # whoever holds the key of the settings; no benchmark rea
     owner="default",
     key_id="operator",
     scopes=frozenset(Scope),
-    limits=Limits(requests_per_s=100_000, items_per_s=1_000_000, unfinished_items=10_000_000),
+    limits=KeyLimits(requests_per_s=100_000, items_per_s=1_000_000, unfinished_items=10_000_000),
 )
 
 
@@ -53,10 +53,10 @@ def _principal() -> Principal:
     """
     scheme, _, key = request.headers.get("Authorization", "").partition(" ")
     key = key.strip() if scheme.lower() == "bearer" else ""
-    return holder_of(key) or refuse(key, "Give a valid key as 'Authorization: Bearer <key>'.")
+    return find_principal(key) or refuse(key, "Give a valid key as 'Authorization: Bearer <key>'.")
 
 
-def holder_of(key: str) -> Principal | None:
+def find_principal(key: str) -> Principal | None:
     """Whose key it is; None if it is not valid.
 
     Raises:
@@ -65,7 +65,7 @@ def holder_of(key: str) -> Principal | None:
     here = services()
     if hmac.compare_digest(key.encode(), here.settings.api_key.encode()):
         return OPERATOR
-    return here.key_ring.principal_of(key)
+    return here.key_cache.principal_of(key)
 
 
 def refuse(key: str, advice: str) -> NoReturn:
@@ -74,7 +74,7 @@ def refuse(key: str, advice: str) -> NoReturn:
     if "Authorization" in request.headers:
         forwarded_for = request.headers.get("X-Forwarded-For", "")
         address = client_address(request.remote_addr or "", forwarded_for, here.proxies)
-        wait_s = here.wrong_keys.count(address, key_id_of(key))
+        wait_s = here.failed_attempts.count(address, key_id_of(key))
         if wait_s is not None:
             raise TooManyWrongKeys(
                 "Too many wrong keys from this address or of this key's id. A right key works.",

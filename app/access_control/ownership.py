@@ -18,7 +18,7 @@ from tasks.webhooks.endpoints import Endpoint
 _ID = re.compile(r"job_[0-7][0-9A-HJKMNP-TV-Z]{25}")
 
 
-def own_job(job_id: str) -> Job:
+def find_own_job(job_id: str) -> Job:
     """The job of that id.
 
     Raises:
@@ -45,14 +45,14 @@ def existing(endpoint: Endpoint | None) -> Endpoint:
     return endpoint
 
 
-def own_endpoint(endpoint_id: str) -> Endpoint:
+def find_own_endpoint(endpoint_id: str) -> Endpoint:
     """The owner's endpoint of that id, or `EndpointNotFound`."""
     return existing(endpoints.find(services().store, g.principal.owner, endpoint_id))
 
 
-def enabled_endpoint(endpoint_id: str) -> Endpoint:
+def find_enabled_endpoint(endpoint_id: str) -> Endpoint:
     """Likewise, one that may be sent to; `EndpointDisabled` if it may not."""
-    found = own_endpoint(endpoint_id)
+    found = find_own_endpoint(endpoint_id)
     if not found.enabled:
         raise EndpointDisabled(
             f"The endpoint is disabled ({found.disabled_reason}), so nothing is sent to it. Enable "

@@ -10,8 +10,8 @@ from __future__ import annotations
 from flask import Flask, Response, g
 
 from app.http.errors import BadRequest, RateLimited, Unavailable
-from app.rate_limiting.limiter import ITEMS_WINDOW_S, Standing
-from app.rate_limiting.sliding_window import Policy, StoreSilent
+from app.rate_limiting.limiter import ITEMS_WINDOW_S, QuotaState
+from app.rate_limiting.sliding_window import RatePolicy, StoreUnavailable
 from app.services import services
 
 
@@ -26,25 +26,25 @@ def spend(requests: int = 0, items: int = 0) -> None:
     here, principal = services(), g.principal
     _check_size(items, principal.limits.items_per_s * ITEMS_WINDOW_S)
     try:
-        standings = here.limiter.take(principal, requests, items)
-    except StoreSilent:
+        quota_states = here.rate_limiter.take(principal, requests, items)
+    except StoreUnavailable:
         if here.settings.limiter_fail == "closed":
             raise Unavailable("The rate limiter's store does not answer; try again.") from None
         return
-    g.standings = [*g.get("standings", ()), *standings]
-    for standing in standings:
-        if standing.refused:
-            raise RateLimited(_refusal(standing.policy), standing.reset_s)
+    g.quota_states = [*g.get("quota_states", ()), *quota_states]
+    for state in quota_states:
+        if state.refused:
+            raise RateLimited(_refusal(state.policy), state.reset_s)
 
 
 def install(app: Flask) -> None:
     @app.after_request
     def tell(response: Response) -> Response:
         if principal := g.get("principal"):
-            policies = services().limiter.accounts(principal).policies
+            policies = services().rate_limiter.quotas(principal).policies
             response.headers.add("RateLimit-Policy", policies)
-        if standings := g.get("standings"):
-            response.headers.add("RateLimit", ", ".join(map(_field, standings)))
+        if quota_states := g.get("quota_states"):
+            response.headers.add("RateLimit", ", ".join(map(_field, quota_states)))
         return response
 
 
@@ -57,7 +57,7 @@ def _check_size(items: int, most: int) -> None:
         )
 
 
-def _refusal(policy: Policy) -> str:
+def _refusal(policy: RatePolicy) -> str:
     span = "second" if policy.window_s == 1 else f"{policy.window_s} seconds"
     return (
         f"This key may send {policy.quota} {policy.name} in any {span} (policy "
@@ -65,5 +65,5 @@ def _refusal(policy: Policy) -> str:
     )
 
 
-def _field(standing: Standing) -> str:
-    return f'"{standing.policy.name}";r={standing.remaining};t={standing.reset_s}'
+def _field(state: QuotaState) -> str:
+    return f'"{state.policy.name}";r={state.remaining};t={state.reset_s}'

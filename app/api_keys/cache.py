@@ -15,7 +15,7 @@ from concurrent.futures import Future
 from dataclasses import dataclass
 
 from app.api_keys.key_format import digest, key_id_of
-from app.api_keys.principal import Limits, Principal
+from app.api_keys.principal import KeyLimits, Principal
 from app.api_keys.records import NEVER_READ, KeyRecord, read_keys
 from tasks.config.settings import Settings
 from tasks.store.client import Store
@@ -25,7 +25,7 @@ NOBODYS = "0" * 64  # a digest to compare with where there is none
 
 
 @dataclass(frozen=True, slots=True)
-class Snapshot:
+class KeySnapshot:
     """Keys as they stood. now: Redis's clock then, us; at: ours, s, taken before it was read."""
 
     version: str
@@ -35,15 +35,15 @@ class Snapshot:
     at: float
 
 
-class KeyRing:
+class KeyCache:
     """All keys. clock: seconds, never set back."""
 
     def __init__(self, store: Store, clock: Callable[[], float] = time.monotonic) -> None:
         self._store = store
         self._clock = clock
-        self._snapshot = Snapshot(NEVER_READ, {}, {}, 0, -FRESH_S)
+        self._snapshot = KeySnapshot(NEVER_READ, {}, {}, 0, -FRESH_S)
         self._lock = threading.Lock()
-        self._reading: Future[Snapshot] | None = None
+        self._reading: Future[KeySnapshot] | None = None
 
     def principal_of(self, text: str) -> Principal | None:
         """The holder of a key; None if it is wrong, unknown, expired or revoked.
@@ -62,10 +62,10 @@ class KeyRing:
             return None
         return now.principals[key_id]
 
-    def _redis_us(self, now: Snapshot) -> int:
+    def _redis_us(self, now: KeySnapshot) -> int:
         return now.now + int((self._clock() - now.at) * 1_000_000)
 
-    def _fresh(self) -> Snapshot:
+    def _fresh(self) -> KeySnapshot:
         """A snapshot that was true within FRESH_S before the call; one thread reads for all."""
         oldest = self._clock() - FRESH_S
         if (snapshot := self._snapshot).at > oldest:
@@ -80,7 +80,7 @@ class KeyRing:
             self._read_into(reading)
         return reading.result()
 
-    def _read_into(self, reading: Future[Snapshot]) -> None:
+    def _read_into(self, reading: Future[KeySnapshot]) -> None:
         try:
             snapshot = self._read(self._snapshot)
         except BaseException as error:  # all that wait fail alike; the next one tries anew
@@ -92,16 +92,16 @@ class KeyRing:
             self._snapshot, self._reading = snapshot, None
         reading.set_result(snapshot)
 
-    def _read(self, old: Snapshot) -> Snapshot:
+    def _read(self, old: KeySnapshot) -> KeySnapshot:
         at = self._clock()
         reading = read_keys(self._store, old.version)
         if reading.records is None:
-            return Snapshot(old.version, old.records, old.principals, reading.now, at)
+            return KeySnapshot(old.version, old.records, old.principals, reading.now, at)
         settings = self._store.settings
         principals = {
             key_id: _principal(record, settings) for key_id, record in reading.records.items()
         }
-        return Snapshot(reading.version, reading.records, principals, reading.now, at)
+        return KeySnapshot(reading.version, reading.records, principals, reading.now, at)
 
 
 def _principal(record: KeyRecord, settings: Settings) -> Principal:
@@ -109,7 +109,7 @@ def _principal(record: KeyRecord, settings: Settings) -> Principal:
         owner=record.owner,
         key_id=record.id,
         scopes=frozenset(record.scopes),
-        limits=Limits(
+        limits=KeyLimits(
             requests_per_s=record.requests_per_s or settings.requests_per_s,
             items_per_s=record.items_per_s or settings.items_per_s,
             unfinished_items=record.unfinished_items or settings.unfinished_items,

@@ -20,7 +20,7 @@ from app.http.client_address import network_of
 BUCKETS = 1_024  # for addresses, and as many for ids
 
 
-class WrongKeys:
+class FailedAttempts:
     def __init__(self, per_minute: int) -> None:
         self._most = RateLimitItemPerMinute(per_minute)
         self._limiter = FixedWindowRateLimiter(MemoryStorage())

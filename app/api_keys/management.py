@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 
 from app.api_keys.key_format import ApiKey, digest, new_key
 from app.api_keys.principal import Scope
-from app.api_keys.records import PLACES, KeyRecord, Reading, read_keys
+from app.api_keys.records import PLACES, KeyRecord, StoredKeys, read_keys
 from tasks.store.client import Store
 from tasks.store.scripts import WRITE_API_KEYS
 
@@ -23,7 +23,7 @@ class NoSuchChange(Exception):  # an answer to an operator, not a fault
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Wish:
+class KeyRequest:
     """A key to be made. lives_s: None for ever. A limit that is None is the settings'."""
 
     owner: str
@@ -36,14 +36,14 @@ class Wish:
 
 
 @dataclass(frozen=True, slots=True)
-class Made:
+class IssuedKey:
     """A new key, to be shown once, and what is kept of it."""
 
     key: ApiKey
     record: KeyRecord
 
 
-def create(store: Store, wish: Wish) -> Made:
+def create(store: Store, request: KeyRequest) -> IssuedKey:
     """Make a key.
 
     Raises:
@@ -51,27 +51,27 @@ def create(store: Store, wish: Wish) -> Made:
     """
     key = new_key()
 
-    def made(now: Reading) -> list[KeyRecord]:
+    def made(now: StoredKeys) -> list[KeyRecord]:
         return [
             KeyRecord(
                 id=key.id,
-                owner=wish.owner,
-                scopes=wish.scopes,
+                owner=request.owner,
+                scopes=request.scopes,
                 digest=digest(key.text, store.settings.key_pepper),
                 created=now.now,
-                name=wish.name,
-                expires=None if wish.lives_s is None else now.now + wish.lives_s * US_PER_S,
-                requests_per_s=wish.requests_per_s,
-                items_per_s=wish.items_per_s,
-                unfinished_items=wish.unfinished_items,
+                name=request.name,
+                expires=None if request.lives_s is None else now.now + request.lives_s * US_PER_S,
+                requests_per_s=request.requests_per_s,
+                items_per_s=request.items_per_s,
+                unfinished_items=request.unfinished_items,
             )
         ]
 
     (record,) = _change(store, made)
-    return Made(key, record)
+    return IssuedKey(key, record)
 
 
-def rotate(store: Store, key_id: str, grace_s: int) -> Made:
+def rotate(store: Store, key_id: str, grace_s: int) -> IssuedKey:
     """Make a key that is as the old one was when it was made; the old one lives for `grace_s` more.
 
     Raises:
@@ -80,7 +80,7 @@ def rotate(store: Store, key_id: str, grace_s: int) -> Made:
     """
     key = new_key()
 
-    def rotated(now: Reading) -> list[KeyRecord]:
+    def rotated(now: StoredKeys) -> list[KeyRecord]:
         old = _found(now, key_id)
         if old.successor == key.id:  # written by a try whose reply was lost
             return [old, _found(now, key.id)]
@@ -101,7 +101,7 @@ def rotate(store: Store, key_id: str, grace_s: int) -> Made:
         return [replace(old, successor=key.id, expires=expires), new]
 
     _, record = _change(store, rotated)
-    return Made(key, record)
+    return IssuedKey(key, record)
 
 
 def revoke(store: Store, key_id: str) -> KeyRecord:
@@ -112,7 +112,7 @@ def revoke(store: Store, key_id: str) -> KeyRecord:
         redis.RedisError: Redis is out of reach.
     """
 
-    def revoked(now: Reading) -> list[KeyRecord]:
+    def revoked(now: StoredKeys) -> list[KeyRecord]:
         old = _found(now, key_id)
         return [old if old.revoked is not None else replace(old, revoked=now.now)]
 
@@ -120,7 +120,7 @@ def revoke(store: Store, key_id: str) -> KeyRecord:
     return record
 
 
-def _change(store: Store, of: Callable[[Reading], list[KeyRecord]]) -> list[KeyRecord]:
+def _change(store: Store, of: Callable[[StoredKeys], list[KeyRecord]]) -> list[KeyRecord]:
     """Write what `of` makes of the keys; if somebody else was faster, of what they are then."""
     while True:
         now = read_keys(store)
@@ -133,7 +133,7 @@ def _flat(records: Iterable[KeyRecord]) -> list[str | bytes]:
     return [part for record in records for part in (record.id, record.dump())]
 
 
-def _found(now: Reading, key_id: str) -> KeyRecord:
+def _found(now: StoredKeys, key_id: str) -> KeyRecord:
     record = (now.records or {}).get(key_id)
     if record is None:
         raise NoSuchChange(f"There is no key {key_id}; `flask keys list` shows those there are.")

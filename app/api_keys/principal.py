@@ -20,7 +20,7 @@ class Scope(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Limits:
+class KeyLimits:
     """requests_per_s and items_per_s are rates; unfinished_items counts what has not ended yet."""
 
     requests_per_s: int
@@ -35,7 +35,7 @@ class Principal:
     owner: str
     key_id: str
     scopes: frozenset[Scope]
-    limits: Limits
+    limits: KeyLimits
 
     def may(self, scope: Scope) -> bool:
         return scope in self.scopes or Scope.ADMIN in self.scopes

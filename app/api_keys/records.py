@@ -62,7 +62,7 @@ class KeyRecord:
 
 
 @dataclass(frozen=True, slots=True)
-class Reading:
+class StoredKeys:
     """The keys at one moment. records: by id; None if they are still those of the version known."""
 
     now: int
@@ -70,7 +70,7 @@ class Reading:
     records: Mapping[str, KeyRecord] | None
 
 
-def read_keys(store: Store, known: str = NEVER_READ) -> Reading:
+def read_keys(store: Store, known: str = NEVER_READ) -> StoredKeys:
     """All keys, in one round trip; without their records if `known` is their version.
 
     Raises:
@@ -78,8 +78,8 @@ def read_keys(store: Store, known: str = NEVER_READ) -> Reading:
     """
     now, version, *rest = store.run(READ_API_KEYS, [known], PLACES)
     if not rest:
-        return Reading(int(now), version, None)
+        return StoredKeys(int(now), version, None)
     (flat,) = rest
     stored = zip(flat[::2], flat[1::2], strict=True)
     records = {key_id: KeyRecord.load(key_id, text) for key_id, text in stored}
-    return Reading(int(now), version, records)
+    return StoredKeys(int(now), version, records)

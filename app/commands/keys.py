@@ -13,8 +13,8 @@ import click
 from flask.cli import AppGroup
 
 from app.api_keys import management
-from app.api_keys.management import Made, NoSuchChange, Wish
-from app.api_keys.principal import OWNER_PATTERN, Limits, Scope
+from app.api_keys.management import IssuedKey, KeyRequest, NoSuchChange
+from app.api_keys.principal import OWNER_PATTERN, KeyLimits, Scope
 from app.api_keys.records import KeyRecord, read_keys
 from app.commands.errors import report_errors
 from app.services import services
@@ -83,10 +83,12 @@ COUNT = click.IntRange(1, 2**31)
 @click.option("--items-per-s", type=COUNT, help="Default: PENSTOCK_ITEMS_PER_S.")
 @click.option("--unfinished-items", type=COUNT, help="Default: PENSTOCK_UNFINISHED_ITEMS.")
 @report_errors(NoSuchChange)
-def create(scopes: tuple[str, ...], expires_in: int | None, **wish: Any) -> None:
+def create(scopes: tuple[str, ...], expires_in: int | None, **limits: Any) -> None:
     """Make a key and print it, this once."""
     asked = tuple(dict.fromkeys(Scope(scope) for scope in scopes))
-    _show(management.create(services().store, Wish(scopes=asked, lives_s=expires_in, **wish)))
+    _print_key(
+        management.create(services().store, KeyRequest(scopes=asked, lives_s=expires_in, **limits))
+    )
 
 
 @keys.command("list")
@@ -108,7 +110,7 @@ def list_() -> None:
 @report_errors(NoSuchChange)
 def rotate(key_id: str, grace: int) -> None:
     """Print a successor of key ID, this once; the old key works until the grace ends."""
-    _show(management.rotate(services().store, key_id, grace))
+    _print_key(management.rotate(services().store, key_id, grace))
 
 
 @keys.command("revoke")
@@ -120,19 +122,19 @@ def revoke(key_id: str) -> None:
     click.echo(f"Revoked {record.id} of {record.owner}.", err=True)
 
 
-def _show(made: Made) -> None:
-    record = made.record
+def _print_key(issued: IssuedKey) -> None:
+    record = issued.record
     expires = f"expires {timestamp(record.expires)}" if record.expires else "never expires"
-    about = f"Key {record.id} of {record.owner}, scopes {_listed(record)}, {expires}."
+    about = f"Key {record.id} of {record.owner}, scopes {_scopes(record)}, {expires}."
     click.echo(f"{about} It works within a second, and is not shown again:", err=True)
-    click.echo(made.key.text)
+    click.echo(issued.key.text)
 
 
 def _row(record: KeyRecord, now: int) -> tuple[str, ...]:
     return (
         record.id,
         record.owner,
-        _listed(record),
+        _scopes(record),
         record.state(now),
         str(timestamp(record.created)),
         str(timestamp(record.expires)) if record.expires else "never",
@@ -143,10 +145,10 @@ def _row(record: KeyRecord, now: int) -> tuple[str, ...]:
 
 def _limits(record: KeyRecord) -> str:
     """Those of its own; the settings have the rest."""
-    names = [field.name for field in dataclasses.fields(Limits)]
+    names = [field.name for field in dataclasses.fields(KeyLimits)]
     own = {name: getattr(record, name) for name in names}
     return ",".join(f"{name}={value}" for name, value in own.items() if value) or "default"
 
 
-def _listed(record: KeyRecord) -> str:
+def _scopes(record: KeyRecord) -> str:
     return ",".join(record.scopes)

@@ -2,7 +2,7 @@
 
 HTTP Basic (RFC 7617), since a browser asks for it and sends it by itself from then on. What a
 browser sends by itself it also sends when another site's page makes it, so what changes anything
-must come from the console's own page: see `from_own_page`.
+must come from the console's own page: see `require_own_page`.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from urllib.parse import urlsplit
 
 from flask import g, request
 
-from app.access_control.authentication import OPERATOR, holder_of, refuse
+from app.access_control.authentication import OPERATOR, find_principal, refuse
 from app.access_control.rate_limits import spend
 from app.api_keys.principal import Principal, Scope
 from app.http.errors import Forbidden
@@ -30,7 +30,7 @@ OWN_HEADER = "X-Penstock-Console"  # no page of another origin may set it withou
 _ADVICE = "Log in with Flower's user and password, or with an admin key as the password."
 
 
-def opened(view: Callable[P, R]) -> Callable[P, R]:
+def require_console_access(view: Callable[P, R]) -> Callable[P, R]:
     """Refuse a request that shows neither; sets `g.principal`, and counts against its rates."""
 
     @wraps(view)
@@ -44,7 +44,7 @@ def opened(view: Callable[P, R]) -> Callable[P, R]:
     return checked
 
 
-def from_own_page(view: Callable[P, R]) -> Callable[P, R]:
+def require_own_page(view: Callable[P, R]) -> Callable[P, R]:
     """Refuse what a page of another origin sent, with `Forbidden`.
 
     The header would do alone, as such a page may send it only after a preflight, which fails here
@@ -82,7 +82,7 @@ def _principal() -> Principal:
         secret = shown.token or ""
     elif _is_flowers(user, secret):
         return OPERATOR
-    return holder_of(secret) or refuse(secret, _ADVICE)
+    return find_principal(secret) or refuse(secret, _ADVICE)
 
 
 def _is_flowers(user: str, password: str) -> bool:

@@ -10,8 +10,8 @@ from typing import Final
 from flask import Blueprint, Response, current_app, send_file
 from flask.blueprints import BlueprintSetupState
 
-from app.console.authentication import CHALLENGE, from_own_page, opened
-from app.console.snapshot import Latest
+from app.console.authentication import CHALLENGE, require_console_access, require_own_page
+from app.console.snapshot import SnapshotCache
 from app.http.errors import JobNotFound
 from app.http.responses import NO_STORE, respond
 from app.routes.jobs.views import create_from_json
@@ -47,7 +47,7 @@ _LATEST = "penstock.console"
 @console.record
 def _prepare(state: BlueprintSetupState) -> None:
     here: Services = state.app.extensions[EXTENSION]
-    state.app.extensions[_LATEST] = Latest(here)
+    state.app.extensions[_LATEST] = SnapshotCache(here)
 
 
 @console.after_request
@@ -58,7 +58,7 @@ def _ask_for_a_password(response: Response) -> Response:
 
 
 @console.get("/console")
-@opened
+@require_console_access
 def page() -> Response:
     """The page."""
     headers = [("Content-Security-Policy", POLICY), NO_STORE]
@@ -73,15 +73,15 @@ def asset(name: str) -> Response:
 
 
 @console.get("/console/data")
-@opened
+@require_console_access
 def data() -> Response:
     """Everything that the page shows, at most a second old."""
-    latest: Latest = current_app.extensions[_LATEST]
+    latest: SnapshotCache = current_app.extensions[_LATEST]
     return Response(latest.text(), headers=[("Content-Type", "application/json"), NO_STORE])
 
 
 @console.get("/console/jobs/<job_id>")
-@opened
+@require_console_access
 def job(job_id: str) -> Response:
     """Any owner's job, never its input."""
     found = read_job(services().store, job_id)
@@ -93,15 +93,15 @@ def job(job_id: str) -> Response:
 
 
 @console.post("/console/try")
-@opened
-@from_own_page
+@require_console_access
+@require_own_page
 def submit() -> Response:
     """As POST /v1/jobs with one JSON body, through the same gates."""
     return create_from_json()
 
 
 @console.get("/console/metrics")
-@opened
+@require_console_access
 def metrics() -> Response:
     """As GET /metrics, for people who came with a password."""
     return show_metrics()

@@ -9,7 +9,7 @@ from typing import Final
 
 import orjson
 
-from app.console.view import shape
+from app.console.view import build_view
 from app.services import Services
 from tasks.drift.reports import reports
 from tasks.status.overview import look
@@ -17,7 +17,7 @@ from tasks.status.overview import look
 FRESH_S: Final = 1.0
 
 
-class Latest:
+class SnapshotCache:
     """The answer of `GET /console/data`. clock: seconds, never set back."""
 
     def __init__(self, services: Services, clock: Callable[[], float] = time.monotonic) -> None:
@@ -37,7 +37,7 @@ class Latest:
             if not self._text or self._clock() - self._made_at >= FRESH_S:
                 here = self._services
                 seen = look(here.store, here.pipelines.values())
-                shown = shape(seen, here.settings, here.pipelines.values())
+                shown = build_view(seen, here.settings, here.pipelines.values())
                 shown["drift"] = list(reports(here.store, here.pipelines.values()))
                 self._text = orjson.dumps(shown)
                 self._made_at = self._clock()

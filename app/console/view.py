@@ -23,7 +23,7 @@ _SHOWN: Final = ("label", "action", "confidence", "tier", "degraded", "reason")
 _TIMES: Final = ("job", "queue", "inference")
 
 
-def shape(seen: Overview, settings: Settings, pipelines: Iterable[Pipeline]) -> dict[str, Any]:
+def build_view(seen: Overview, settings: Settings, pipelines: Iterable[Pipeline]) -> dict[str, Any]:
     lines = list(pipelines)
     health, series = seen.health, seen.series
     return {

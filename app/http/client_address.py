@@ -20,7 +20,7 @@ ONE_CLIENT_V6 = (
 )
 
 
-def networks(given: Iterable[str]) -> tuple[Network, ...]:
+def parse_networks(given: Iterable[str]) -> tuple[Network, ...]:
     """CIDR notations, each a network or one address, as networks."""
     return tuple(ip_network(network) for network in given)
 

@@ -19,14 +19,14 @@ from tasks.telemetry.sentry.scrubber import texts_of
 from tasks.telemetry.tracing.context import trace_id
 
 
-def start(settings: Settings) -> None:
+def start_reporting(settings: Settings) -> None:
     """Once per process; those that granian forks end by `os._exit`, which no atexit survives."""
     sentry.install(settings, "api")
     if settings.sentry_dsn:
         Finalize(None, sentry.flush, exitpriority=0)
 
 
-def failed(error: Exception, pipelines: Collection[str]) -> None:
+def report_failure(error: Exception, pipelines: Collection[str]) -> None:
     """Report the failure of the current request. pipelines: the names that may be told."""
     route = str(request.url_rule or "")
     document = _document()
@@ -43,13 +43,13 @@ def failed(error: Exception, pipelines: Collection[str]) -> None:
     sentry.capture(error, ("api", route, type(error).__name__), about)
 
 
-def broke_off(error: Exception, request_id: str) -> None:
+def report_broken_stream(error: Exception, request_id: str) -> None:
     """An answer failed while it was under way; its request has ended by then."""
     about = sentry.About({"request_id": request_id}, inputs=None)
     sentry.capture(error, ("api", "stream", type(error).__name__), about)
 
 
-def store_failed(error: Exception) -> None:
+def report_redis_outage(error: Exception) -> None:
     """One event for an outage of Redis, however many requests it fails."""
     about = sentry.About({"request_id": g.get("request_id", "")})
     sentry.capture(error, ("redis", type(error).__name__), about, lasting=True)

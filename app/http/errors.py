@@ -11,13 +11,13 @@ ApiError
 ├── PipelineNotFound      404 pipeline_not_found
 ├── LaneNotFound          404 lane_not_found
 ├── EndpointNotFound      404 endpoint_not_found    also another owner's
-├── DeliveryNotFound      404 delivery_not_found    likewise
+├── DeliveryNotFound      404 delivery_not_found    also another owner's
 ├── RequestTimeout        408 request_timeout       the body came too slowly
 ├── AlreadyFinished       409 already_finished
 ├── KeyInFlight           409 idempotency_in_flight
-├── TooManyEndpoints      409 too_many_endpoints
+├── EndpointLimitReached  409 too_many_endpoints
 ├── EndpointDisabled      409 endpoint_disabled
-├── SecretIsASetting      409 secret_is_a_setting
+├── SecretNotRotatable    409 secret_is_a_setting
 ├── ResultExpired         410 result_expired
 ├── BodyTooLarge          413 body_too_large
 ├── WrongMediaType        415 unsupported_media_type
@@ -99,7 +99,7 @@ class KeyInFlight(ApiError):
     status, code = 409, "idempotency_in_flight"
 
 
-class TooManyEndpoints(ApiError):
+class EndpointLimitReached(ApiError):
     status, code = 409, "too_many_endpoints"
 
 
@@ -107,7 +107,7 @@ class EndpointDisabled(ApiError):
     status, code = 409, "endpoint_disabled"
 
 
-class SecretIsASetting(ApiError):
+class SecretNotRotatable(ApiError):
     status, code = 409, "secret_is_a_setting"
 
 

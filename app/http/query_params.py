@@ -31,7 +31,7 @@ def parameters_of(view: Callable[..., Any]) -> Sequence[str]:
     return names
 
 
-def read(schema: Schema) -> dict[str, Any]:
+def load_query(schema: Schema) -> dict[str, Any]:
     """The query as the schema loads it, or `BadRequest` naming every parameter that is wrong."""
     if not request.query_string:
         return {}
@@ -43,7 +43,7 @@ def read(schema: Schema) -> dict[str, Any]:
         raise BadRequest(INVALID, errors) from None
 
 
-def refuse_all(detail: str) -> None:
+def refuse_parameters(detail: str) -> None:
     """Take none of what `takes` declared after all, since the request is of another kind."""
     if request.query_string:
         raise BadRequest(INVALID, [{"parameter": name, "detail": detail} for name in request.args])

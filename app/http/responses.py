@@ -29,7 +29,7 @@ def respond(document: Any, status: int = 200, media_type: str = "application/jso
     return Response(orjson.dumps(document), status, headers)
 
 
-def conditional(response: Response) -> Response:
+def make_conditional(response: Response) -> Response:
     """With a strong ETag of its body; 304 if the client has just that (RFC 9110, section 13)."""
     response.add_etag()
     response.make_conditional(request)
@@ -53,7 +53,7 @@ def stream_lines(lines: Iterable[Any]) -> Response:
             log.warning("redis failed while lines were sent", error=str(error))
             yield orjson.dumps(_CUT_SHORT, option=orjson.OPT_APPEND_NEWLINE)
         except Exception as error:
-            error_reports.broke_off(error, request_id)
+            error_reports.report_broken_stream(error, request_id)
             raise
 
     return Response(encoded(), headers=[("Content-Type", "application/x-ndjson"), NO_STORE])

@@ -33,7 +33,7 @@ from redis import RedisError
 from app.http import error_reports
 from app.http.errors import Shedding
 from app.http.responses import NO_STORE
-from app.job_updates.long_poll import Waiting
+from app.job_updates.long_poll import LongPolls
 from tasks.jobs.model import Job, Status
 from tasks.jobs.read import read_job
 from tasks.store.client import Store
@@ -54,12 +54,12 @@ HEADERS = [
 ]
 
 
-class Events:
+class EventStreams:
     """All the event streams of this process."""
 
-    def __init__(self, store: Store, waiting: Waiting) -> None:
+    def __init__(self, store: Store, long_polls: LongPolls) -> None:
         self._store = store
-        self._waiting = waiting
+        self._long_polls = long_polls
         self._most = store.settings.max_event_streams
         self._free = BoundedSemaphore(self._most)
 
@@ -91,7 +91,7 @@ class Events:
         except RedisError as error:
             log.warning("redis failed an event stream", error=str(error))
         except Exception as error:
-            error_reports.broke_off(error, request_id)
+            error_reports.report_broken_stream(error, request_id)
             raise
 
     def _events(self, job_id: str) -> Iterator[bytes]:
@@ -99,7 +99,7 @@ class Events:
         end = time.monotonic() + self._store.settings.max_events_s
         told: Job | None = None
         told_at = 0.0
-        with self._waiting.on(job_id) as waiter:
+        with self._long_polls.register(job_id) as waiter:
             job = read_job(self._store, job_id)
             while job is not None:
                 if said := _news(told, job):
@@ -109,7 +109,7 @@ class Events:
                     yield KEEP_ALIVE
                     told_at = time.monotonic()
                 left = end - time.monotonic()
-                if job.status.is_terminal or left <= 0 or self._waiting.draining:
+                if job.status.is_terminal or left <= 0 or self._long_polls.draining:
                     return
                 ended = waiter.wait(min(LOOK_AGAIN_S, left))
                 job = ended or read_job(self._store, job_id)

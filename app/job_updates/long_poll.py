@@ -59,7 +59,7 @@ class Waiter:
         self._ended.release()
 
 
-class Waiting:
+class LongPolls:
     """All the waits of this process: `most` at once."""
 
     def __init__(self, store: Store, most: int) -> None:
@@ -72,7 +72,7 @@ class Waiting:
         self._listener = ThreadOnUse("done", self._listen)
 
     @contextmanager
-    def on(self, job_id: str) -> Iterator[Waiter]:
+    def register(self, job_id: str) -> Iterator[Waiter]:
         """Register before the job can end: an end between a read and a wait would be missed."""
         self._listener.begin()
         waiter = Waiter()
@@ -125,12 +125,12 @@ class Waiting:
         while True:
             message: dict[str, Any] | None = pubsub.get_message(timeout=LOOK_AGAIN_S)
             if time.monotonic() >= look_at:
-                self._hand_out(list(self._waiters))
+                self._notify(list(self._waiters))
                 look_at = time.monotonic() + LOOK_AGAIN_S
             elif message is not None:
-                self._hand_out(message["data"].split(" "))
+                self._notify(message["data"].split(" "))
 
-    def _hand_out(self, job_ids: Collection[str]) -> None:
+    def _notify(self, job_ids: Collection[str]) -> None:
         wanted = [job_id for job_id in job_ids if job_id in self._waiters]
         if not wanted:
             return

@@ -9,7 +9,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metri
 from tasks.status.cost import LaneWork, Prices, TierWork, lanes_of, tiers_of
 
 
-def costs(series: Mapping[str, str], prices: Prices) -> Iterator[Metric]:
+def cost_metrics(series: Mapping[str, str], prices: Prices) -> Iterator[Metric]:
     """Three families, each perhaps without a sample. series: as in Redis."""
     lanes = lanes_of(series, prices)
     yield _per_1000(tiers_of(series, prices))

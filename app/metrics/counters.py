@@ -112,7 +112,7 @@ FAMILIES: Final[Mapping[str, Family]] = {
 _Series = dict[str, dict[tuple[str, ...], float]]
 
 
-def counts(series: Mapping[str, str]) -> Iterator[Metric]:
+def counter_metrics(series: Mapping[str, str]) -> Iterator[Metric]:
     """Every family of `FAMILIES`, those without a count too. series: as in Redis."""
     by_name: _Series = defaultdict(dict)
     for key, amount in series.items():

@@ -9,8 +9,8 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metri
 from prometheus_client.registry import Collector
 
 from app.metrics.autoscaling import desired_workers
-from app.metrics.cost import costs
-from app.metrics.counters import counts
+from app.metrics.cost import cost_metrics
+from app.metrics.counters import counter_metrics
 from app.metrics.drift import drift_metrics
 from ml.pipeline import Pipeline
 from tasks.queue.circuit_breakers import BreakerState, states
@@ -30,7 +30,7 @@ class _Snapshot(Collector):
         yield from self._metrics
 
 
-def exposition(store: Store, pipelines: Iterable[Pipeline], seen: Collector) -> bytes:
+def render_metrics(store: Store, pipelines: Iterable[Pipeline], seen: Collector) -> bytes:
     """Prometheus text. seen: what the web processes count themselves.
 
     Raises:
@@ -44,8 +44,8 @@ def exposition(store: Store, pipelines: Iterable[Pipeline], seen: Collector) -> 
 
 def _read(store: Store, pipelines: Iterable[Pipeline]) -> Iterator[Metric]:
     series: dict[str, str] = store.redis.hgetall(keys.SERIES)  # type: ignore[assignment]
-    yield from counts(series)
-    yield from costs(series, prices_of(store.settings))
+    yield from counter_metrics(series)
+    yield from cost_metrics(series, prices_of(store.settings))
     attempts: dict[str, str] = store.redis.hgetall(keys.WEBHOOKS_COUNTS)  # type: ignore[assignment]
     yield _webhook_attempts(attempts)
     yield from _health(examine(store))

@@ -25,7 +25,7 @@ _STREAMS = "penstock.streams"
 _PROBES = {"/livez", "/readyz"}  # a full process is alive: restarting it would help nobody
 
 
-class Crowding:
+class ConcurrencyLimit:
     """WSGI middleware that counts requests until their answer is ready, streams until their end."""
 
     def __init__(self, wsgi_app: WSGIApplication, most: int) -> None:
@@ -55,7 +55,7 @@ class Crowding:
 
 def install(app: Flask, most: int) -> None:
     """Refuse what would be more than `most` requests at once with 503 `overloaded`."""
-    app.wsgi_app = Crowding(app.wsgi_app, most)  # type: ignore[method-assign]
+    app.wsgi_app = ConcurrencyLimit(app.wsgi_app, most)  # type: ignore[method-assign]
 
     @app.before_request
     def refuse() -> None:

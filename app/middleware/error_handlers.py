@@ -47,7 +47,7 @@ def install(app: Flask, pipelines: Collection[str]) -> None:
     @app.errorhandler(RedisError)
     def store_down(error: RedisError) -> Response:
         log.error("redis failed a request", error=str(error), request_id=g.get("request_id"))
-        error_reports.store_failed(error)
+        error_reports.report_redis_outage(error)
         text = (
             "The job store does not answer. A job that was being submitted may have been accepted "
             "all the same: send it again with the same Idempotency-Key."
@@ -58,7 +58,7 @@ def install(app: Flask, pipelines: Collection[str]) -> None:
     def unknown(error: Exception) -> Response:
         # Without its text, which may quote what was sent.
         log.error("request failed", request_id=g.get("request_id"), exception=stack_of(error))
-        error_reports.failed(error, pipelines)
+        error_reports.report_failure(error, pipelines)
         return problem(
             500, ApiError.code, "Internal error. Quote the request id when you report it."
         )

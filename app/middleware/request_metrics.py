@@ -38,7 +38,7 @@ def install(app: Flask) -> None:
 
 
 @contextmanager
-def held() -> Iterator[None]:
+def exclude_wait() -> Iterator[None]:
     """Around what a client asked to wait for: it says nothing of how fast the API is."""
     began = time.perf_counter()
     try:

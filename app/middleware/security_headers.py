@@ -23,7 +23,7 @@ SECURITY_HEADERS = {
 _PAIRS = list(SECURITY_HEADERS.items())
 
 
-class _Middleware:
+class _HeaderMiddleware:
     """WSGI, since five changes to Flask's headers cost a tenth of what an answer costs."""
 
     def __init__(self, wsgi_app: WSGIApplication) -> None:
@@ -40,4 +40,4 @@ class _Middleware:
 
 def install(app: Flask) -> None:
     """Put them on every answer of `app`, errors too. HSTS is up to whoever ends the TLS."""
-    app.wsgi_app = _Middleware(app.wsgi_app)  # type: ignore[method-assign]
+    app.wsgi_app = _HeaderMiddleware(app.wsgi_app)  # type: ignore[method-assign]

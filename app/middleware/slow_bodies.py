@@ -1,16 +1,16 @@
-"""Bodies on their way: a client that sends too slowly is cut off before it costs others their turn.
+"""Timeout for request bodies: a client that sends too slowly is answered 408 and disconnected.
 
-The server hands a request to a thread once its head is there; reading the body then blocks that
+The server hands a request to a thread once its headers are there; reading the body then blocks that
 thread for as long as the client likes (granian has no timeout for it, its issue 728). So:
 
-1. Each read is written down here with its deadline: `body_timeout_s` in all, and a second more for
+1. Each read is registered here with its deadline: `body_timeout_s` in all, and a second more for
    every `body_min_bytes_per_s` received (the rule of Apache's mod_reqtimeout).
-2. A watchman answers 408 in the place of the blocked thread when the deadline passes, or, oldest
-   first, when more than `max_uploads` bodies are waited for. A body counts as slow after a second,
+2. A watchdog answers 408 in the place of the blocked thread when the deadline passes, or, oldest
+   first, when more than `max_uploads` bodies are being read. A body counts as slow after a second,
    or after a tenth of one while bodies hold most of the threads.
-3. That answer is one byte shorter than it says. The server takes this for a failed response and
-   drops the connection, which ends the blocked read. A whole answer would leave both open until
-   the client closes, which a hostile one does not.
+3. That response is one byte shorter than its Content-Length. The server takes this for a failed
+   response and drops the connection, which ends the blocked read. A complete response would leave
+   both open until the client closes, which a hostile one does not.
 """
 
 from __future__ import annotations
@@ -39,32 +39,32 @@ if TYPE_CHECKING:
 
 log = get_logger(__name__)
 
-PROTOCOL = "penstock.protocol"  # of the environ: the server's side of the request, if it gave one
+PROTOCOL = "penstock.protocol"  # key of the environ: the server's response object, if it gave one
 TOO_SLOW = "The body came too slowly; nothing was done. Send it again."
-LOOK_S = 0.25
-SLOW_S = 1.0
-CROWDED_S = 0.1  # that a body may take while they hold most of the threads
+LOOK_S = 0.25  # how often the deadlines are checked
+SLOW_S = 1.0  # from then on a read counts as slow
+FLOODED_S = 0.1  # the same while bodies hold most of the threads
 FLUSH_S = 0.25  # from the last byte to the end: the server drops what it has not sent by then
-MOST_CUT = 40  # of those that are too many, at one look: they come back, and each costs a request
-MOST_SHARE = 0.75  # of the threads; what is beyond is cut at once, or others would be refused
+MOST_CUT = 40  # surplus bodies at one check: their clients retry, and each retry costs a request
+MOST_SHARE = 0.75  # of the threads; reads beyond it are ended early, or others would be refused
 MOST_BYTES = 64 * 1024  # of one read
 
 
 class ServerProtocol(Protocol):
-    """What is used of granian's WSGIProtocol. Whoever answers first, answers."""
+    """The part of granian's WSGIProtocol that is used. Only the first response is sent."""
 
     def response_iter(self, status: int, headers: list[tuple[str, str]], body: Any) -> None: ...
 
 
-class Upload(io.RawIOBase):
-    """The body of one request as a stream.
+class TimedBody(io.RawIOBase):
+    """The body of one request as a stream whose reads have a deadline.
 
-    Raises, when read: RequestTimeout, if it came too slowly and was cut off.
+    Reading raises `RequestTimeout` if the body came too slowly and was cut off.
     """
 
-    def __init__(self, source: Any, protocol: ServerProtocol, uploads: Uploads) -> None:
+    def __init__(self, source: Any, protocol: ServerProtocol, guard: SlowBodyGuard) -> None:
         self._source = source
-        self._uploads = uploads
+        self._guard = guard
         self._received = 0
         self._waited_s = 0.0
         self.protocol = protocol
@@ -78,12 +78,12 @@ class Upload(io.RawIOBase):
     def readinto(self, buffer: WriteableBuffer, /) -> int:
         room = memoryview(buffer)
         self.began = time.monotonic()
-        self.deadline = self.began + self._uploads.allowance_s(self._received) - self._waited_s
-        self._uploads.enter(self)
+        self.deadline = self.began + self._guard.allowance_s(self._received) - self._waited_s
+        self._guard.enter(self)
         try:
-            data = self._source.read(min(len(room), self._uploads.step))
+            data = self._source.read(min(len(room), self._guard.step))
         finally:
-            self._uploads.leave(self)
+            self._guard.leave(self)
         if self.cut:
             raise RequestTimeout(TOO_SLOW)
         self._waited_s += time.monotonic() - self.began
@@ -92,69 +92,76 @@ class Upload(io.RawIOBase):
         return len(data)
 
 
-class Uploads:
-    """All the reads of this process that are waiting for their clients, oldest first."""
+class SlowBodyGuard:
+    """The reads of this process that wait for their clients, oldest first, and their watchdog."""
 
     def __init__(self, settings: Settings) -> None:
         self._timeout_s = settings.body_timeout_s
         self._rate = settings.body_min_bytes_per_s
         self._most = settings.max_uploads
         self._room = int(settings.web_threads * MOST_SHARE)
-        self._reads: dict[Upload, None] = {}
+        self._reads: dict[TimedBody, None] = {}
         self._lock = threading.Lock()
-        self._crowded = threading.Event()  # more bodies are read than there is room for
-        self._watchman = ThreadOnUse("uploads", self._watch)
-        # What arrives at the lowest rate fills a read within its time.
+        self._flooded = threading.Event()  # bodies hold more than MOST_SHARE of the threads
+        self._watchdog = ThreadOnUse("slow-bodies", self._watch)
+        # A client at the lowest allowed rate fills one read within its deadline.
         self.step = min(MOST_BYTES, self._timeout_s * self._rate)
 
     def allowance_s(self, received: int) -> float:
-        """Seconds that may be spent waiting for a body of which this many bytes came."""
+        """Seconds that may be spent waiting for a body of which `received` bytes have come."""
         return self._timeout_s + received / self._rate
 
-    def enter(self, upload: Upload) -> None:
+    def enter(self, body: TimedBody) -> None:
+        """Register a read that is about to block."""
         if has_request_context():
-            upload.request_id = g.get("request_id", "")
-        self._watchman.begin()
+            body.request_id = g.get("request_id", "")
+        self._watchdog.begin()
         with self._lock:
-            self._reads[upload] = None
+            self._reads[body] = None
             if len(self._reads) > self._room:
-                self._crowded.set()
+                self._flooded.set()
 
-    def leave(self, upload: Upload) -> None:
+    def leave(self, body: TimedBody) -> None:
+        """Remove a read that has returned."""
         with self._lock:
-            self._reads.pop(upload, None)
+            self._reads.pop(body, None)
 
     def _watch(self) -> None:
         while True:
-            if self._crowded.wait(LOOK_S):
-                self._crowded.clear()
-                time.sleep(CROWDED_S)
-            for upload in self._to_cut():
-                threading.Thread(target=_cut, args=(upload,), name="cut", daemon=True).start()
+            if self._flooded.wait(LOOK_S):
+                self._flooded.clear()
+                time.sleep(FLOODED_S)
+            for body in self._take_overdue():
+                threading.Thread(
+                    target=_send_timeout, args=(body,), name="cut", daemon=True
+                ).start()
 
-    def _to_cut(self) -> list[Upload]:
-        """Those past their deadline, and the oldest of the slow ones if there are too many."""
-        now = time.monotonic()
+    def _take_overdue(self) -> list[TimedBody]:
+        """Remove the reads that are to be cut off, and mark their bodies."""
         with self._lock:
-            surplus = min(len(self._reads) - self._most, MOST_CUT)
-            flood = len(self._reads) - self._room
-            chosen = [
-                upload
-                for place, upload in enumerate(self._reads)
-                if now > upload.deadline
-                or (place < surplus and now > upload.began + SLOW_S)
-                or (place < flood and now > upload.began + CROWDED_S / 2)
-            ]
-            for upload in chosen:
-                del self._reads[upload]
-                upload.cut = True
-        if chosen:
-            log.info("slow bodies cut off", bodies=len(chosen), waiting=len(self._reads))
-        return chosen
+            overdue = self._overdue(time.monotonic())
+            for body in overdue:
+                del self._reads[body]
+                body.cut = True
+        if overdue:
+            log.info("slow bodies cut off", bodies=len(overdue), waiting=len(self._reads))
+        return overdue
+
+    def _overdue(self, now: float) -> list[TimedBody]:
+        """Reads past their deadline, and the oldest slow ones if there are too many."""
+        surplus = min(len(self._reads) - self._most, MOST_CUT)  # beyond max_uploads
+        flood = len(self._reads) - self._room  # beyond their share of the threads
+        return [
+            body
+            for position, body in enumerate(self._reads)
+            if now > body.deadline
+            or (position < surplus and now > body.began + SLOW_S)
+            or (position < flood and now > body.began + FLOODED_S / 2)
+        ]
 
 
 class _Truncated:
-    """A response body that ends before it should, a moment after what there is was sent."""
+    """A response body that ends FLUSH_S after its content, one byte short of its Content-Length."""
 
     def __init__(self, content: bytes) -> None:
         self._content: bytes | None = content
@@ -172,7 +179,8 @@ class _Truncated:
     def close(self) -> None: ...
 
 
-def _cut(upload: Upload) -> None:
+def _send_timeout(body: TimedBody) -> None:
+    """Send 408 in the place of the thread that is blocked in reading `body`."""
     content = orjson.dumps(
         {
             "type": f"urn:penstock:error:{RequestTimeout.code}",
@@ -180,30 +188,32 @@ def _cut(upload: Upload) -> None:
             "status": RequestTimeout.status,
             "code": RequestTimeout.code,
             "detail": TOO_SLOW,
-            "request_id": upload.request_id,
+            "request_id": body.request_id,
         }
     )
     headers = {
         "Content-Type": "application/problem+json",
         "Content-Length": str(len(content) + 1),
         "Connection": "close",
-        "X-Request-ID": upload.request_id,
+        "X-Request-ID": body.request_id,
         NO_STORE[0]: NO_STORE[1],
         **SECURITY_HEADERS,
     }
-    upload.protocol.response_iter(RequestTimeout.status, list(headers.items()), _Truncated(content))
+    body.protocol.response_iter(RequestTimeout.status, list(headers.items()), _Truncated(content))
 
 
-class _Middleware:
-    def __init__(self, wsgi_app: WSGIApplication, uploads: Uploads) -> None:
+class _TimedBodyMiddleware:
+    """WSGI middleware that gives each request a `TimedBody` to read from."""
+
+    def __init__(self, wsgi_app: WSGIApplication, guard: SlowBodyGuard) -> None:
         self._wsgi_app = wsgi_app
-        self._uploads = uploads
+        self._guard = guard
 
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         protocol = environ.get(PROTOCOL)
         if protocol is not None and _has_body(environ):
             source = environ["wsgi.input"]
-            environ["wsgi.input"] = Upload(source, protocol, self._uploads)
+            environ["wsgi.input"] = TimedBody(source, protocol, self._guard)
         return self._wsgi_app(environ, start_response)
 
 
@@ -212,5 +222,6 @@ def _has_body(environ: WSGIEnvironment) -> bool:
 
 
 def install(app: Flask, settings: Settings) -> None:
-    """Watch the bodies that `app` reads, wherever the server lets requests be answered early."""
-    app.wsgi_app = _Middleware(app.wsgi_app, Uploads(settings))  # type: ignore[method-assign]
+    """Time the bodies that `app` reads, if the server puts its PROTOCOL into the environ."""
+    guard = SlowBodyGuard(settings)
+    app.wsgi_app = _TimedBodyMiddleware(app.wsgi_app, guard)  # type: ignore[method-assign]

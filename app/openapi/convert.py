@@ -11,7 +11,7 @@ from marshmallow import Schema, fields
 from marshmallow.validate import Regexp
 
 
-class Shapes:
+class SchemaConverter:
     """A spec under way: components are added to `spec`, schemas converted by `json_schema`."""
 
     def __init__(self, title: str = "", version: str = "", **options: Any) -> None:

@@ -15,10 +15,10 @@ from werkzeug.routing import Rule
 from app.http.errors import ApiError
 from app.openapi import examples, headers
 from app.openapi.answers import COMPONENTS
-from app.openapi.convert import Shapes
+from app.openapi.convert import SchemaConverter
 from app.openapi.drift import COMPONENTS as OF_DRIFT
 from app.openapi.lanes import COMPONENTS as OF_LANES
-from app.openapi.operation import Answer, Operation
+from app.openapi.operation import Operation, ResponseEntry
 from app.openapi.operations import LINKS, NOT_DESCRIBED, OPERATIONS, TAGS
 from app.openapi.requests import add_requests, line_examples
 from app.openapi.requests import examples as request_examples
@@ -48,7 +48,7 @@ def document(app: Flask) -> dict[str, Any]:
         LookupError: a route stands neither in OPERATIONS nor in NOT_DESCRIBED.
     """
     here: Services = app.extensions[EXTENSION]
-    shapes = Shapes(
+    shapes = SchemaConverter(
         "Penstock",
         VERSION,
         info={"description": INFO, "license": {"name": "MIT", "identifier": "MIT"}},
@@ -68,7 +68,7 @@ def document(app: Flask) -> dict[str, Any]:
     return cast(dict[str, Any], orjson.loads(orjson.dumps(shapes.spec.to_dict())))
 
 
-def _add_components(shapes: Shapes, here: Services) -> None:
+def _add_components(shapes: SchemaConverter, here: Services) -> None:
     components = shapes.spec.components
     for schema in (*COMPONENTS, *OF_DRIFT, *OF_USAGE, *OF_LANES):
         components.schema(schema.__name__, schema=schema)
@@ -86,7 +86,7 @@ def _add_components(shapes: Shapes, here: Services) -> None:
 
 
 def _add_route(
-    shapes: Shapes, app: Flask, rule: Rule, bodies: Mapping[str, Mapping[str, Any]]
+    shapes: SchemaConverter, app: Flask, rule: Rule, bodies: Mapping[str, Mapping[str, Any]]
 ) -> None:
     if rule.endpoint not in OPERATIONS:
         raise LookupError(f"app/openapi/operations.py does not describe {rule.endpoint} ({rule})")
@@ -108,7 +108,9 @@ def _operation(
         "tags": [operation.tag],
         "summary": summary.removesuffix(".").replace("`", ""),
         "parameters": [*operation.parameters, "RequestId"],
-        "responses": {str(answer.status): _response(answer, rates) for answer in operation.answers}
+        "responses": {
+            str(answer.status): _response(answer, rates) for answer in operation.responses
+        }
         | {str(status): _name_of(r) for status, r in _by_status(operation.raises).items()},
         "security": [] if operation.keyless else [{"key": []}],
     }
@@ -123,7 +125,7 @@ def _operation(
     return described
 
 
-def _response(answer: Answer, rates: tuple[str, ...]) -> dict[str, Any]:
+def _response(answer: ResponseEntry, rates: tuple[str, ...]) -> dict[str, Any]:
     shown = {name: {"value": value} for name, value in answer.examples.items()}
     response: dict[str, Any] = {
         "description": answer.says,

@@ -9,7 +9,7 @@ from marshmallow.validate import OneOf, Range
 
 from app.http import errors
 from app.openapi.answers import Shape
-from app.openapi.operation import Answer, Operation
+from app.openapi.operation import Operation, ResponseEntry
 from tasks.drift.reports import NO_REFERENCE, NOT_ENOUGH
 
 _VERDICTS = ("drift", "ok", NOT_ENOUGH)
@@ -146,14 +146,14 @@ DRIFT: dict[str, Operation] = {
         id="showDrift",
         tag="Pipelines",
         parameters=("PipelineName",),
-        answers=(Answer(200, "The report.", "Drift", _EXAMPLES),),
+        responses=(ResponseEntry(200, "The report.", "Drift", _EXAMPLES),),
         errors=(errors.PipelineNotFound,),
     ),
     "pipelines.compare_drift": Operation(
         id="compareDrift",
         tag="Pipelines",
         parameters=("PipelineName",),
-        answers=(Answer(200, "The new report.", "Drift", _EXAMPLES),),
+        responses=(ResponseEntry(200, "The new report.", "Drift", _EXAMPLES),),
         errors=(errors.PipelineNotFound,),
     ),
 }

@@ -7,7 +7,7 @@ from marshmallow.validate import OneOf, Range
 
 from app.http import errors
 from app.openapi.answers import Shape
-from app.openapi.operation import Answer, Operation
+from app.openapi.operation import Operation, ResponseEntry
 from tasks.autoscaling.decisions import LANES
 
 
@@ -47,6 +47,8 @@ LANE: dict[str, Operation] = {
         tag="Service",
         parameters=("LaneName",),
         errors=(errors.LaneNotFound,),
-        answers=(Answer(200, "The decision and the load.", "LaneScale", {"gpu": _EXAMPLE}),),
+        responses=(
+            ResponseEntry(200, "The decision and the load.", "LaneScale", {"gpu": _EXAMPLE}),
+        ),
     ),
 }

@@ -21,7 +21,7 @@ OF_A_JOB: Errors = (errors.JobNotFound, errors.ResultExpired)
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class ResponseEntry:
     """A response that is no problem document.
 
     schema: a component's name, or a JSON Schema; None: it has no body. headers, links: names in
@@ -47,7 +47,7 @@ class Operation:
 
     id: str
     tag: str
-    answers: tuple[Answer, ...]
+    responses: tuple[ResponseEntry, ...]
     errors: Errors = ()
     parameters: tuple[str, ...] = ()
     body: Mapping[str, str] = field(default_factory=dict)

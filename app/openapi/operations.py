@@ -8,7 +8,7 @@ from app.http import errors
 from app.openapi import examples, headers
 from app.openapi.drift import DRIFT
 from app.openapi.lanes import LANE
-from app.openapi.operation import JSON, NDJSON, OF_A_JOB, Answer, Operation
+from app.openapi.operation import JSON, NDJSON, OF_A_JOB, Operation, ResponseEntry
 from app.openapi.usage import USAGE
 from app.openapi.webhooks import WEBHOOKS
 
@@ -50,8 +50,8 @@ OPERATIONS: dict[str, Operation] = {
         tag="Jobs",
         parameters=("IdempotencyKey", "Prefer", "Traceparent", *headers.UPLOAD),
         body={JSON: "JobRequest", NDJSON: "JobLines"},
-        answers=(
-            Answer(
+        responses=(
+            ResponseEntry(
                 200,
                 "The job has ended: its answer was cached, it was submitted before, or it ended "
                 "within the time to wait.",
@@ -60,7 +60,7 @@ OPERATIONS: dict[str, Operation] = {
                 headers=("Cache-Control", "Location", "Preference-Applied"),
                 links=OF_NEW_JOBS,
             ),
-            Answer(
+            ResponseEntry(
                 202,
                 "The job is accepted; `Location` says where to follow it.",
                 "Job",
@@ -80,8 +80,8 @@ OPERATIONS: dict[str, Operation] = {
         id="listJobs",
         tag="Jobs",
         parameters=("Status", "CreatedAfter", "CreatedBefore", "Cursor", "Limit"),
-        answers=(
-            Answer(
+        responses=(
+            ResponseEntry(
                 200,
                 "A page, newest first. It may be short, or empty, while there is a `next_cursor`.",
                 "JobPage",
@@ -94,15 +94,15 @@ OPERATIONS: dict[str, Operation] = {
         id="showJob",
         tag="Jobs",
         parameters=("JobId", "Wait", "IfNoneMatch"),
-        answers=(
-            Answer(
+        responses=(
+            ResponseEntry(
                 200,
                 "The job.",
                 "Job",
                 {"succeeded": examples.SUCCEEDED, "bulk": examples.BULK_RUNNING},
                 headers=("Cache-Control", "ETag"),
             ),
-            Answer(304, "The job is as `If-None-Match` knows it.", None, headers=("ETag",)),
+            ResponseEntry(304, "The job is as `If-None-Match` knows it.", None, headers=("ETag",)),
         ),
         errors=(errors.Shedding, *OF_A_JOB),
     ),
@@ -110,15 +110,17 @@ OPERATIONS: dict[str, Operation] = {
         id="cancelJob",
         tag="Jobs",
         parameters=("JobId",),
-        answers=(Answer(200, "The job has ended.", "Job", {"cancelled": examples.CANCELLED}),),
+        responses=(
+            ResponseEntry(200, "The job has ended.", "Job", {"cancelled": examples.CANCELLED}),
+        ),
         errors=(errors.AlreadyFinished, *OF_A_JOB),
     ),
     "jobs.results": Operation(
         id="readResults",
         tag="Jobs",
         parameters=("JobId",),
-        answers=(
-            Answer(
+        responses=(
+            ResponseEntry(
                 200,
                 "Lines of JSON, each a Result.",
                 {"type": "string", "x-line-schema": {"$ref": "#/components/schemas/Result"}},
@@ -132,8 +134,8 @@ OPERATIONS: dict[str, Operation] = {
         id="followJob",
         tag="Jobs",
         parameters=("JobId", "LastEventId"),
-        answers=(
-            Answer(
+        responses=(
+            ResponseEntry(
                 200,
                 "Events `status` (data: the job) and `progress` (data: its progress), as they "
                 "happen; the last has a final status.",
@@ -141,15 +143,15 @@ OPERATIONS: dict[str, Operation] = {
                 {"one": examples.EVENT},
                 media_type="text/event-stream",
             ),
-            Answer(204, "`Last-Event-ID` was the last event: nothing more will come.", None),
+            ResponseEntry(204, "`Last-Event-ID` was the last event: nothing more will come.", None),
         ),
         errors=(errors.Shedding, *OF_A_JOB),
     ),
     "pipelines.index": Operation(
         id="listPipelines",
         tag="Pipelines",
-        answers=(
-            Answer(
+        responses=(
+            ResponseEntry(
                 200,
                 "The pipelines.",
                 "Pipelines",
@@ -161,34 +163,36 @@ OPERATIONS: dict[str, Operation] = {
         id="showPipeline",
         tag="Pipelines",
         parameters=("PipelineName",),
-        answers=(Answer(200, "The pipeline.", "Pipeline", {"moderation": examples.PIPELINE}),),
+        responses=(
+            ResponseEntry(200, "The pipeline.", "Pipeline", {"moderation": examples.PIPELINE}),
+        ),
         errors=(errors.PipelineNotFound,),
     ),
     "ops.live": Operation(
         id="live",
         tag="Service",
         keyless=True,
-        answers=(Answer(200, "It answers.", "Liveness", {"ok": {"status": "ok"}}),),
+        responses=(ResponseEntry(200, "It answers.", "Liveness", {"ok": {"status": "ok"}}),),
     ),
     "ops.ready": Operation(
         id="ready",
         tag="Service",
         keyless=True,
-        answers=(
-            Answer(
+        responses=(
+            ResponseEntry(
                 200,
                 "A job could finish.",
                 "Readiness",
                 {"ready": examples.READY, "degraded": examples.DEGRADED},
             ),
-            Answer(503, "No job could finish.", "Readiness", {"unready": examples.UNREADY}),
+            ResponseEntry(503, "No job could finish.", "Readiness", {"unready": examples.UNREADY}),
         ),
     ),
     "ops.metrics": Operation(
         id="metrics",
         tag="Service",
-        answers=(
-            Answer(
+        responses=(
+            ResponseEntry(
                 200,
                 "Prometheus text exposition.",
                 {"type": "string"},
@@ -202,8 +206,8 @@ OPERATIONS: dict[str, Operation] = {
         id="openapi",
         tag="Service",
         keyless=True,
-        answers=(
-            Answer(
+        responses=(
+            ResponseEntry(
                 200,
                 "OpenAPI 3.1.",
                 {"type": "object", "required": ["openapi", "info", "paths"]},
@@ -216,8 +220,8 @@ OPERATIONS: dict[str, Operation] = {
         id="docs",
         tag="Service",
         keyless=True,
-        answers=(
-            Answer(
+        responses=(
+            ResponseEntry(
                 200,
                 "HTML.",
                 {"type": "string"},

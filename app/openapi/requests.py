@@ -12,7 +12,7 @@ from typing import Any
 
 from marshmallow import Schema
 
-from app.openapi.convert import Shapes
+from app.openapi.convert import SchemaConverter
 from app.schemas.job import JobSchema, OptionsSchema
 from app.schemas.metadata import MAX_KEY
 from app.schemas.webhook import EndpointChanges, EndpointSchema, WebhookSchema
@@ -29,7 +29,9 @@ _WEBHOOKS: dict[str, Schema] = {
 _64_BITS = {"minimum": -(2**63), "exclusiveMaximum": 2**63}
 
 
-def add_requests(shapes: Shapes, pipelines: Iterable[Pipeline], settings: Settings) -> None:
+def add_requests(
+    shapes: SchemaConverter, pipelines: Iterable[Pipeline], settings: Settings
+) -> None:
     """Components `JobRequest`, and for a pipeline "name" `NameJob` and `NameInput`."""
     add = shapes.spec.components.schema
     add("Value", _value())
@@ -78,7 +80,9 @@ def examples(pipelines: Iterable[Pipeline]) -> dict[str, Any]:
     return found
 
 
-def _job(shapes: Shapes, pipeline: Pipeline, word: str, settings: Settings) -> dict[str, Any]:
+def _job(
+    shapes: SchemaConverter, pipeline: Pipeline, word: str, settings: Settings
+) -> dict[str, Any]:
     job = shapes.json_schema(JobSchema(exclude=("options", "webhook")))
     given = job["properties"]
     reference = {"$ref": f"#/components/schemas/{word}Input"}
@@ -99,7 +103,7 @@ def _job(shapes: Shapes, pipeline: Pipeline, word: str, settings: Settings) -> d
     return job
 
 
-def _options(shapes: Shapes, pipeline: Pipeline) -> dict[str, Any]:
+def _options(shapes: SchemaConverter, pipeline: Pipeline) -> dict[str, Any]:
     options = shapes.json_schema(OptionsSchema())
     options["properties"]["min_tier"] = {
         "enum": [tier.name for tier in pipeline.tiers],
@@ -113,7 +117,7 @@ def _options(shapes: Shapes, pipeline: Pipeline) -> dict[str, Any]:
     return options
 
 
-def _of_webhook(shapes: Shapes, schema: Schema) -> dict[str, Any]:
+def _of_webhook(shapes: SchemaConverter, schema: Schema) -> dict[str, Any]:
     described = shapes.json_schema(schema)
     described["properties"]["url"] = {"$ref": "#/components/schemas/WebhookURL"}
     described["additionalProperties"] = False

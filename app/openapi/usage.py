@@ -9,7 +9,7 @@ from marshmallow.validate import OneOf, Range
 
 from app.api_keys.principal import OWNER_PATTERN
 from app.openapi.answers import Shape
-from app.openapi.operation import Answer, Operation
+from app.openapi.operation import Operation, ResponseEntry
 from app.schemas.usage_query import USUAL_DAYS
 from tasks.jobs.lanes import Lane
 from tasks.status.usage import KEPT_DAYS
@@ -188,8 +188,8 @@ USAGE: dict[str, Operation] = {
         id="showUsage",
         tag="Usage",
         parameters=("UsageDays", "UsageFrom", "UsageTo", "UsageOwner"),
-        answers=(
-            Answer(
+        responses=(
+            ResponseEntry(
                 200,
                 "The usage.",
                 "Usage",

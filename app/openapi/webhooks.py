@@ -6,7 +6,7 @@ from typing import Any
 
 from app.http import errors
 from app.openapi import examples
-from app.openapi.operation import JSON, OF_A_JOB, Answer, Errors, Operation
+from app.openapi.operation import JSON, OF_A_JOB, Errors, Operation, ResponseEntry
 
 TAG = "Webhooks"
 OF_A_BODY: Errors = (
@@ -14,8 +14,8 @@ OF_A_BODY: Errors = (
 )
 
 
-def _endpoint(says: str, example: dict[str, Any]) -> Answer:
-    return Answer(200, says, "Endpoint", {"one": example})
+def _endpoint(says: str, example: dict[str, Any]) -> ResponseEntry:
+    return ResponseEntry(200, says, "Endpoint", {"one": example})
 
 
 WEBHOOKS: dict[str, Operation] = {
@@ -23,8 +23,8 @@ WEBHOOKS: dict[str, Operation] = {
         id="listDeliveries",
         tag=TAG,
         parameters=("JobId",),
-        answers=(
-            Answer(
+        responses=(
+            ResponseEntry(
                 200,
                 "The deliveries, in the order in which they were queued.",
                 "Deliveries",
@@ -37,7 +37,9 @@ WEBHOOKS: dict[str, Operation] = {
         id="retryDelivery",
         tag=TAG,
         parameters=("JobId", "DeliveryId"),
-        answers=(Answer(202, "It is tried again.", "Delivery", {"one": examples.RETRIED}),),
+        responses=(
+            ResponseEntry(202, "It is tried again.", "Delivery", {"one": examples.RETRIED}),
+        ),
         errors=(
             *(errors.DeliveryNotFound, errors.EndpointNotFound, errors.EndpointDisabled),
             *OF_A_JOB,
@@ -47,8 +49,8 @@ WEBHOOKS: dict[str, Operation] = {
         id="createEndpoint",
         tag=TAG,
         body={JSON: "EndpointRequest"},
-        answers=(
-            Answer(
+        responses=(
+            ResponseEntry(
                 201,
                 "It is told from now on.",
                 "NewEndpoint",
@@ -57,20 +59,22 @@ WEBHOOKS: dict[str, Operation] = {
                 links=("Endpoint", "Change", "Rotate", "Ping", "Delete"),
             ),
         ),
-        errors=(errors.TooManyEndpoints, *OF_A_BODY),
+        errors=(errors.EndpointLimitReached, *OF_A_BODY),
     ),
     "webhook_endpoints.index": Operation(
         id="listEndpoints",
         tag=TAG,
-        answers=(
-            Answer(200, "All of them.", "Endpoints", {"one": {"endpoints": [examples.ENDPOINT]}}),
+        responses=(
+            ResponseEntry(
+                200, "All of them.", "Endpoints", {"one": {"endpoints": [examples.ENDPOINT]}}
+            ),
         ),
     ),
     "webhook_endpoints.show": Operation(
         id="showEndpoint",
         tag=TAG,
         parameters=("EndpointId",),
-        answers=(_endpoint("The endpoint.", examples.DISABLED),),
+        responses=(_endpoint("The endpoint.", examples.DISABLED),),
         errors=(errors.EndpointNotFound,),
     ),
     "webhook_endpoints.update": Operation(
@@ -78,22 +82,22 @@ WEBHOOKS: dict[str, Operation] = {
         tag=TAG,
         parameters=("EndpointId",),
         body={JSON: "EndpointChanges"},
-        answers=(_endpoint("As it is now.", examples.ENDPOINT),),
+        responses=(_endpoint("As it is now.", examples.ENDPOINT),),
         errors=(errors.EndpointNotFound, *OF_A_BODY),
     ),
     "webhook_endpoints.delete": Operation(
         id="deleteEndpoint",
         tag=TAG,
         parameters=("EndpointId",),
-        answers=(Answer(204, "It is gone.", None),),
+        responses=(ResponseEntry(204, "It is gone.", None),),
         errors=(errors.EndpointNotFound,),
     ),
     "webhook_endpoints.rotate": Operation(
         id="rotateEndpointSecret",
         tag=TAG,
         parameters=("EndpointId",),
-        answers=(
-            Answer(
+        responses=(
+            ResponseEntry(
                 200,
                 "It is signed with the new secret, and for a while with the old ones too.",
                 "RotatedEndpoint",
@@ -106,8 +110,8 @@ WEBHOOKS: dict[str, Operation] = {
         id="pingEndpoint",
         tag=TAG,
         parameters=("EndpointId",),
-        answers=(
-            Answer(
+        responses=(
+            ResponseEntry(
                 202,
                 "The ping is on its way.",
                 "Delivery",
@@ -121,18 +125,20 @@ WEBHOOKS: dict[str, Operation] = {
         id="showPing",
         tag=TAG,
         parameters=("EndpointId", "DeliveryId"),
-        answers=(Answer(200, "The ping.", "Delivery", {"one": examples.PINGED}),),
+        responses=(ResponseEntry(200, "The ping.", "Delivery", {"one": examples.PINGED}),),
         errors=(errors.EndpointNotFound, errors.DeliveryNotFound),
     ),
     "webhook_secret.show": Operation(
         id="showWebhookSecret",
         tag=TAG,
-        answers=(Answer(200, "The secret.", "WebhookSecret", {"one": examples.SECRET}),),
+        responses=(ResponseEntry(200, "The secret.", "WebhookSecret", {"one": examples.SECRET}),),
     ),
     "webhook_secret.rotate": Operation(
         id="rotateWebhookSecret",
         tag=TAG,
-        answers=(Answer(200, "The new secret.", "RotatedSecret", {"one": examples.ROTATED}),),
-        errors=(errors.SecretIsASetting,),
+        responses=(
+            ResponseEntry(200, "The new secret.", "RotatedSecret", {"one": examples.ROTATED}),
+        ),
+        errors=(errors.SecretNotRotatable,),
     ),
 }

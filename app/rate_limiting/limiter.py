@@ -16,8 +16,13 @@ import threading
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
-from app.api_keys.principal import Limits, Principal
-from app.rate_limiting.sliding_window import Policy, StoreSilent, Usage, Windows
+from app.api_keys.principal import KeyLimits, Principal
+from app.rate_limiting.sliding_window import (
+    RatePolicy,
+    SlidingWindowStore,
+    StoreUnavailable,
+    WindowUsage,
+)
 
 ITEMS_WINDOW_S = 60  # a bulk job may hold more than one second's items
 CHUNKS = 20  # in a quota
@@ -25,45 +30,45 @@ REFUSE_S = 0.05  # a refusal stands at least so long: by then some chunks are ba
 MOST_KEYS = 20_000
 
 
-class Standing(NamedTuple):
+class QuotaState(NamedTuple):
     """How a key stands with a policy after a request.
 
     remaining: tokens. reset_s: until there are more. refused: the request got none.
     """
 
-    policy: Policy
+    policy: RatePolicy
     remaining: int
     reset_s: int
     refused: bool
 
 
-class Account:
+class LocalQuota:
     """What this process holds and knows of one policy of one key."""
 
     __slots__ = (
         *("_held", "_held_until", "_key_id", "_lock", "_refused", "_refused_until", "_usage"),
-        *("_windows", "policy"),
+        *("_store", "policy"),
     )
 
-    def __init__(self, policy: Policy, key_id: str, windows: Windows) -> None:
+    def __init__(self, policy: RatePolicy, key_id: str, store: SlidingWindowStore) -> None:
         self.policy = policy
         self._key_id = key_id
-        self._windows = windows
+        self._store = store
         self._lock = threading.Lock()
         self._held, self._held_until = 0, 0.0
         self._refused, self._refused_until = 0, 0.0  # so many tokens were refused, until then
-        self._usage: Usage | None = None
+        self._usage: WindowUsage | None = None
 
-    def take(self, cost: int) -> Standing:
+    def take(self, cost: int) -> QuotaState:
         """Spend `cost` tokens, or none.
 
         Raises:
-            StoreSilent: it had to be asked and failed, or others wait too long for it already.
+            StoreUnavailable: it had to be asked and failed, or others wait too long for it already.
         """
-        if not self._lock.acquire(timeout=self._windows.patience_s):
-            raise StoreSilent
+        if not self._lock.acquire(timeout=self._store.patience_s):
+            raise StoreUnavailable
         try:
-            now = self._windows.clock()
+            now = self._store.clock()
             if now >= self._held_until:
                 self._held = 0
             if not self._granted(cost, now):
@@ -81,10 +86,10 @@ class Account:
             return False
         missing = cost - self._held
         for tokens in dict.fromkeys((max(missing, self.policy.chunk), missing)):
-            if self._windows.take(self.policy, self._key_id, tokens):
+            if self._store.take(self.policy, self._key_id, tokens):
                 self._hold(tokens, now)
                 return True
-        self._usage = self._windows.usage(self.policy, self._key_id)
+        self._usage = self._store.usage(self.policy, self._key_id)
         wait_s = self._usage.wait_s(self.policy, missing, now)
         self._refused, self._refused_until = cost, now + max(wait_s, REFUSE_S)
         return False
@@ -96,24 +101,24 @@ class Account:
         if self._usage is not None:
             self._usage = replace(self._usage, current=self._usage.current + tokens)
 
-    def _refusal(self, cost: int, now: float) -> Standing:
+    def _refusal(self, cost: int, now: float) -> QuotaState:
         usage = self._usage
         wait_s = usage.wait_s(self.policy, cost - self._held, now) if usage else 0.0
         reset_s = math.ceil(max(wait_s, self._refused_until - now))
         remaining = min(cost - 1, self._remaining(now))
-        return Standing(self.policy, remaining, max(1, reset_s), refused=True)
+        return QuotaState(self.policy, remaining, max(1, reset_s), refused=True)
 
-    def _standing(self, now: float) -> Standing:
+    def _standing(self, now: float) -> QuotaState:
         usage = self._usage
         if usage is None or now >= usage.stale:
             usage = self._look_again()
         reset_s = math.ceil(usage.rest_s - max(0.0, now - usage.seen))
-        return Standing(self.policy, self._remaining(now), max(1, reset_s), refused=False)
+        return QuotaState(self.policy, self._remaining(now), max(1, reset_s), refused=False)
 
-    def _look_again(self) -> Usage:
+    def _look_again(self) -> WindowUsage:
         try:
-            self._usage = self._windows.usage(self.policy, self._key_id)
-        except StoreSilent:  # what is known is good enough for a hint
+            self._usage = self._store.usage(self.policy, self._key_id)
+        except StoreUnavailable:  # what is known is good enough for a hint
             if self._usage is None:
                 raise
         return self._usage
@@ -124,54 +129,54 @@ class Account:
 
 
 @dataclass(frozen=True, slots=True)
-class Accounts:
+class KeyQuotas:
     """Of one key. policies: both, as its answers name them (RateLimit-Policy)."""
 
-    requests: Account
-    items: Account
+    requests: LocalQuota
+    items: LocalQuota
     policies: str
 
 
-class Limiter:
+class RateLimiter:
     """The rates of all keys, in one of `processes`. Threads may share it."""
 
-    def __init__(self, windows: Windows, processes: int) -> None:
-        self._windows = windows
+    def __init__(self, store: SlidingWindowStore, processes: int) -> None:
+        self._store = store
         self._shares = CHUNKS * processes
-        self._accounts: dict[tuple[str, Limits], Accounts] = {}
-        self._lock = threading.Lock()  # guards changes of _accounts
+        self._quotas: dict[tuple[str, KeyLimits], KeyQuotas] = {}
+        self._lock = threading.Lock()  # guards changes of _quotas
 
-    def take(self, principal: Principal, requests: int = 0, items: int = 0) -> list[Standing]:
+    def take(self, principal: Principal, requests: int = 0, items: int = 0) -> list[QuotaState]:
         """Spend from the key's policies; how it stands with each that was asked for.
 
         Raises:
-            StoreSilent: the store had to be asked and failed.
+            StoreUnavailable: the store had to be asked and failed.
         """
-        accounts = self.accounts(principal)
-        standings = []
+        quotas = self.quotas(principal)
+        quota_states = []
         if requests:
-            standings.append(accounts.requests.take(requests))
+            quota_states.append(quotas.requests.take(requests))
         if items:
-            standings.append(accounts.items.take(items))
-        return standings
+            quota_states.append(quotas.items.take(items))
+        return quota_states
 
-    def accounts(self, principal: Principal) -> Accounts:
-        """The key's accounts; new limits begin new ones."""
+    def quotas(self, principal: Principal) -> KeyQuotas:
+        """The key's quotas; new limits begin new ones."""
         name = (principal.key_id, principal.limits)
-        return self._accounts.get(name) or self._open(name)
+        return self._quotas.get(name) or self._open(name)
 
-    def _open(self, name: tuple[str, Limits]) -> Accounts:
+    def _open(self, name: tuple[str, KeyLimits]) -> KeyQuotas:
         key_id, limits = name
-        requests = self._account(key_id, "requests", limits.requests_per_s, 1)
+        requests = self._new_quota(key_id, "requests", limits.requests_per_s, 1)
         items_quota = limits.items_per_s * ITEMS_WINDOW_S
-        items = self._account(key_id, "items", items_quota, ITEMS_WINDOW_S)
+        items = self._new_quota(key_id, "items", items_quota, ITEMS_WINDOW_S)
         with self._lock:
             policies = f"{requests.policy}, {items.policy}"
-            accounts = self._accounts.setdefault(name, Accounts(requests, items, policies))
-            if len(self._accounts) > MOST_KEYS:  # the oldest loses what it held, no more
-                del self._accounts[next(iter(self._accounts))]
-        return accounts
+            quotas = self._quotas.setdefault(name, KeyQuotas(requests, items, policies))
+            if len(self._quotas) > MOST_KEYS:  # the oldest loses what it held, no more
+                del self._quotas[next(iter(self._quotas))]
+        return quotas
 
-    def _account(self, key_id: str, name: str, quota: int, window_s: int) -> Account:
-        policy = Policy(name, quota, window_s, chunk=quota // self._shares)
-        return Account(policy, key_id, self._windows)
+    def _new_quota(self, key_id: str, name: str, quota: int, window_s: int) -> LocalQuota:
+        policy = RatePolicy(name, quota, window_s, chunk=quota // self._shares)
+        return LocalQuota(policy, key_id, self._store)

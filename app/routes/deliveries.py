@@ -8,7 +8,7 @@ from typing import Any
 from flask import Blueprint, Response, g
 
 from app.access_control.authentication import requires
-from app.access_control.ownership import enabled_endpoint, own_job
+from app.access_control.ownership import find_enabled_endpoint, find_own_job
 from app.api_keys.principal import Scope
 from app.http.errors import DeliveryNotFound
 from app.http.responses import respond
@@ -27,34 +27,34 @@ def index(job_id: str) -> Response:
     owner = g.principal.owner
     found = [one for one in deliveries_of(services().store, job_id) if one.owner == owner]
     if not found:  # they may be kept for longer than the job
-        own_job(job_id)
-    return respond({"deliveries": [view(one) for one in found]})
+        find_own_job(job_id)
+    return respond({"deliveries": [delivery_view(one) for one in found]})
 
 
 @deliveries.post("/<delivery_id>/retry")
 @requires(Scope.JOBS)
 def retry(job_id: str, delivery_id: str) -> Response:
     """Try a delivery again now, whether it has ended or waits; one under way is left alone."""
-    here, delivery = services(), own_delivery(delivery_id, job_id)
+    here, delivery = services(), find_own_delivery(delivery_id, job_id)
     if delivery.endpoint != OF_JOB:
-        enabled_endpoint(delivery.endpoint)
+        find_enabled_endpoint(delivery.endpoint)
     if not redeliver(here.store, delivery_id, g.principal.owner):
         raise DeliveryNotFound("It was kept for long enough and has just gone.")
     here.waker.wake(Lane.WEBHOOKS, 1)
-    return respond(view(own_delivery(delivery_id, job_id)), 202)
+    return respond(delivery_view(find_own_delivery(delivery_id, job_id)), 202)
 
 
-def own_delivery(delivery_id: str, job_id: str) -> Delivery:
+def find_own_delivery(delivery_id: str, job_id: str) -> Delivery:
     """The owner's delivery of that job; of a ping, that is of none."""
     delivery = read_delivery(services().store, delivery_id)
     if delivery is None or (delivery.owner, delivery.job) != (g.principal.owner, job_id):
         if job_id:
-            own_job(job_id)
+            find_own_job(job_id)
         raise DeliveryNotFound("There is no such delivery.")
     return delivery
 
 
-def view(delivery: Delivery) -> dict[str, Any]:
+def delivery_view(delivery: Delivery) -> dict[str, Any]:
     """A delivery as its owner sees it: nothing of the receiver's answer but its status."""
     due = delivery.next
     return {

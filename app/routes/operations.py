@@ -9,7 +9,7 @@ from redis import RedisError
 from app.access_control.authentication import requires
 from app.api_keys.principal import Scope
 from app.http.responses import respond
-from app.metrics.exposition import exposition
+from app.metrics.exposition import render_metrics
 from app.services import services
 from tasks.status.health import examine
 from tasks.telemetry.metrics.process import WEB, process_metrics
@@ -52,5 +52,5 @@ def show_metrics() -> Response:
     """The same for whoever has been let in another way."""
     here = services()
     seen = process_metrics().collector(WEB)
-    text = exposition(here.store, here.pipelines.values(), seen)
+    text = render_metrics(here.store, here.pipelines.values(), seen)
     return Response(text, content_type=CONTENT_TYPE_LATEST)

@@ -11,7 +11,7 @@ from app.access_control.authentication import requires
 from app.api_keys.principal import Scope
 from app.http.errors import PipelineNotFound
 from app.http.responses import respond
-from app.openapi.convert import Shapes
+from app.openapi.convert import SchemaConverter
 from app.services import services
 from ml.pipeline import Pipeline
 from tasks.drift import reports
@@ -27,7 +27,9 @@ def index() -> Response:
     """Every pipeline served here."""
     here = services()
     breakers = states(here.store, here.pipelines.values())
-    return respond({"pipelines": [card(line, breakers) for line in here.pipelines.values()]})
+    return respond(
+        {"pipelines": [pipeline_view(line, breakers) for line in here.pipelines.values()]}
+    )
 
 
 @pipelines.get("/<name>")
@@ -35,7 +37,7 @@ def index() -> Response:
 def show(name: str) -> Response:
     """One pipeline: input schema, tiers, version, and what it says of itself."""
     pipeline = _served(name)
-    return respond(card(pipeline, states(services().store, [pipeline])))
+    return respond(pipeline_view(pipeline, states(services().store, [pipeline])))
 
 
 @pipelines.get("/<name>/drift")
@@ -67,7 +69,7 @@ def _served(name: str) -> Pipeline:
     return here.pipelines[name]
 
 
-def card(pipeline: Pipeline, breakers: Mapping[str, BreakerState]) -> dict[str, Any]:
+def pipeline_view(pipeline: Pipeline, breakers: Mapping[str, BreakerState]) -> dict[str, Any]:
     return {
         "name": pipeline.name,
         "version": pipeline.version,
@@ -79,7 +81,7 @@ def card(pipeline: Pipeline, breakers: Mapping[str, BreakerState]) -> dict[str, 
             }
             for tier in pipeline.tiers
         ],
-        "input": Shapes().json_schema(pipeline.input_schema()),
+        "input": SchemaConverter().json_schema(pipeline.input_schema()),
         "example": pipeline.example,
         **pipeline.describe(),
     }

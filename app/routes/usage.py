@@ -11,9 +11,9 @@ from flask import Blueprint, Response, g
 from app.access_control.authentication import requires
 from app.api_keys.principal import Scope
 from app.http.errors import Forbidden
-from app.http.query_params import read, takes
+from app.http.query_params import load_query, takes
 from app.http.responses import respond
-from app.schemas.usage_query import PARAMETERS, Asked, UsageQuery, day_of, period
+from app.schemas.usage_query import PARAMETERS, UsageQuery, UsageRange, day_of, period
 from app.services import services
 from tasks.status.cost import (
     LaneWork,
@@ -43,7 +43,7 @@ def show() -> Response:
     that of the time in which tiers ran for you; null: the lane has no price, or not every one that
     is summed up. With the scope `admin` there is `fleet` too, and `owner` may be another's.
     """
-    store, asked = services().store, read_asked()
+    store, asked = services().store, read_usage_range()
     used, series = read_usage(store, asked.owner, asked.days, g.principal.may(Scope.ADMIN))
     prices = prices_of(store.settings)
     shown = _usage(asked, used, prices)
@@ -52,21 +52,21 @@ def show() -> Response:
     return respond(shown)
 
 
-def read_asked() -> Asked:
+def read_usage_range() -> UsageRange:
     """Read what the query asks for.
 
     Raises:
         BadRequest: it names every parameter that is wrong.
         Forbidden: it asks for another owner, without the scope admin.
     """
-    query = read(_QUERY)
+    query = load_query(_QUERY)
     owner = query.get("owner", g.principal.owner)
     if owner != g.principal.owner and not g.principal.may(Scope.ADMIN):
         raise Forbidden(f"Another owner's usage needs a key with the scope '{Scope.ADMIN}'.")
-    return Asked(owner, *period(query, day_of(today(services().store))))
+    return UsageRange(owner, *period(query, day_of(today(services().store))))
 
 
-def _usage(asked: Asked, used: Sequence[Used], prices: Prices) -> dict[str, Any]:
+def _usage(asked: UsageRange, used: Sequence[Used], prices: Prices) -> dict[str, Any]:
     by_place: dict[tuple[str, str], list[Used]] = defaultdict(list)
     for one in used:
         by_place[one.lane, one.pipeline].append(one)

@@ -11,12 +11,12 @@ from flask import Blueprint, Response, g, request
 from marshmallow import Schema
 
 from app.access_control.authentication import requires
-from app.access_control.ownership import enabled_endpoint, existing, own_endpoint
+from app.access_control.ownership import existing, find_enabled_endpoint, find_own_endpoint
 from app.api_keys.principal import Scope
-from app.http.errors import BadRequest, DeliveryNotFound, Forbidden, TooManyEndpoints
+from app.http.errors import BadRequest, DeliveryNotFound, EndpointLimitReached, Forbidden
 from app.http.request_body import read_json
 from app.http.responses import NO_STORE, respond
-from app.routes.deliveries import own_delivery, view
+from app.routes.deliveries import delivery_view, find_own_delivery
 from app.schemas.messages import INVALID, error_list, load_with_errors, merge_errors
 from app.schemas.webhook import EndpointChanges, EndpointSchema, url_errors
 from app.services import services
@@ -44,8 +44,8 @@ def create() -> Response:
         made = endpoints.create(services().store, g.principal.owner, **wish)
     except endpoints.TooManyEndpoints as error:
         text = f"The key's owner has {error.most} endpoints, as many as it may; delete one first."
-        raise TooManyEndpoints(text) from None
-    response = respond({**shown(made), "secret": made.secrets[0]}, 201)
+        raise EndpointLimitReached(text) from None
+    response = respond({**endpoint_view(made), "secret": made.secrets[0]}, 201)
     response.headers["Location"] = _path(made)
     return response
 
@@ -55,14 +55,14 @@ def create() -> Response:
 def index() -> Response:
     """The endpoints of the key's owner, oldest first."""
     found = endpoints.endpoints_of(services().store, g.principal.owner)
-    return respond({"endpoints": [shown(endpoint) for endpoint in found]})
+    return respond({"endpoints": [endpoint_view(endpoint) for endpoint in found]})
 
 
 @webhook_endpoints.get("/<endpoint_id>")
 @requires(Scope.JOBS)
 def show(endpoint_id: str) -> Response:
     """An endpoint, and whether it is disabled and why."""
-    return respond(shown(own_endpoint(endpoint_id)))
+    return respond(endpoint_view(find_own_endpoint(endpoint_id)))
 
 
 @webhook_endpoints.patch("/<endpoint_id>")
@@ -74,14 +74,14 @@ def update(endpoint_id: str) -> Response:
     """
     changes = _read(_CHANGES, '{"enabled": true}')
     changed = endpoints.update(services().store, g.principal.owner, endpoint_id, **changes)
-    return respond(shown(existing(changed)))
+    return respond(endpoint_view(existing(changed)))
 
 
 @webhook_endpoints.delete("/<endpoint_id>")
 @requires(Scope.JOBS)
 def delete(endpoint_id: str) -> Response:
     """Take an endpoint away; what waits for it is given up."""
-    found = own_endpoint(endpoint_id)
+    found = find_own_endpoint(endpoint_id)
     endpoints.delete(services().store, found.owner, found.id)
     return Response(status=204, headers=[NO_STORE])
 
@@ -98,18 +98,18 @@ def rotate(endpoint_id: str) -> Response:
     (new, *_), (_, *older) = rotated.secrets, rotated.kept
     until = max((one.expires or 0 for one in older), default=None)
     more = {"secret": new, "old_secrets_expire_at": timestamp(until)}
-    return respond({**shown(rotated), **more})
+    return respond({**endpoint_view(rotated), **more})
 
 
 @webhook_endpoints.post("/<endpoint_id>/ping")
 @requires(Scope.JOBS)
 def ping(endpoint_id: str) -> Response:
     """Send the endpoint a signed event `ping`, once; `Location` says what becomes of it."""
-    here, found = services(), enabled_endpoint(endpoint_id)
+    here, found = services(), find_enabled_endpoint(endpoint_id)
     sent = deliveries.ping(here.store, found.owner, found.id)
     if sent.wake:
         here.waker.wake(Lane.WEBHOOKS, 1)
-    response = respond(view(own_delivery(sent.id, job_id="")), 202)
+    response = respond(delivery_view(find_own_delivery(sent.id, job_id="")), 202)
     response.headers["Location"] = f"{_path(found)}/pings/{sent.id}"
     return response
 
@@ -118,13 +118,13 @@ def ping(endpoint_id: str) -> Response:
 @requires(Scope.JOBS)
 def show_ping(endpoint_id: str, delivery_id: str) -> Response:
     """What became of a ping."""
-    found, sent = own_endpoint(endpoint_id), own_delivery(delivery_id, job_id="")
+    found, sent = find_own_endpoint(endpoint_id), find_own_delivery(delivery_id, job_id="")
     if sent.endpoint != found.id:
         raise DeliveryNotFound("There is no such ping of this endpoint.")
-    return respond(view(sent))
+    return respond(delivery_view(sent))
 
 
-def shown(endpoint: Endpoint) -> dict[str, Any]:
+def endpoint_view(endpoint: Endpoint) -> dict[str, Any]:
     """An endpoint as its owner sees it."""
     return {
         "id": endpoint.id,

@@ -6,7 +6,7 @@ from flask import Blueprint, Response, g
 
 from app.access_control.authentication import requires
 from app.api_keys.principal import Scope
-from app.http.errors import SecretIsASetting
+from app.http.errors import SecretNotRotatable
 from app.http.responses import respond
 from app.services import services
 from tasks.jobs.model import timestamp
@@ -36,5 +36,5 @@ def rotate() -> Response:
         newest, *_ = owner_secrets.rotate_job_secrets(store, g.principal.owner)
     except owner_secrets.SecretIsASetting:
         text = "WEBHOOK_SECRET of the settings signs for the operator; change it there."
-        raise SecretIsASetting(text) from None
+        raise SecretNotRotatable(text) from None
     return respond({"secret": newest, "old_secrets_expire_at": timestamp(until)})

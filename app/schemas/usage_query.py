@@ -52,7 +52,7 @@ class UsageQuery(Schema):
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
+class UsageRange:
     """Whose usage, from the first day to the last, both included."""
 
     owner: str

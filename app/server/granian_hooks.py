@@ -24,7 +24,7 @@ GIVE_UP_S = 60.0
 _FILES = Path("/proc/self/fd")
 
 
-def give_protocol() -> None:
+def expose_protocol() -> None:
     """Have granian put its WSGIProtocol into the environ. To be called before it starts serving."""
     server: Any = mp
     wrap = server._wsgi_call_wrap
@@ -41,7 +41,7 @@ def give_protocol() -> None:
     server._wsgi_call_wrap = wrap_and_give
 
 
-def limit_silence(seconds: int) -> None:
+def set_send_timeout(seconds: int) -> None:
     """Have the kernel end connections whose client takes nothing of an answer for that long.
 
     TCP_USER_TIMEOUT (RFC 5482, Linux's tcp(7)) counts while a client's window is full, too, and

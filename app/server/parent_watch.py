@@ -14,7 +14,7 @@ import time
 LOOK_S = 1.0
 
 
-def end_with_parent(parent: int) -> None:
+def exit_with_parent(parent: int) -> None:
     """Watch, on a thread, whether process `parent` is still this one's parent."""
 
     def watch() -> None:

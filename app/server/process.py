@@ -4,9 +4,9 @@ from multiprocessing import parent_process
 from multiprocessing.util import Finalize
 from typing import cast
 
-from app.server.granian_hooks import give_protocol, limit_silence
-from app.server.parent_watch import end_with_parent
-from app.server.stop_signals import on_stop
+from app.server.granian_hooks import expose_protocol, set_send_timeout
+from app.server.parent_watch import exit_with_parent
+from app.server.stop_signals import call_on_stop
 from app.services import EXTENSION, Services
 from app.wsgi import app
 
@@ -15,9 +15,9 @@ __all__ = ["app"]
 # Not os.getppid(): by now the parent may be dead, and its successor is not ours to watch.
 if (parent := parent_process()) and parent.pid:
     services = cast(Services, app.extensions[EXTENSION])
-    end_with_parent(parent.pid)
-    on_stop(services.waiting.drain)
-    give_protocol()
-    limit_silence(services.settings.send_timeout_s)
+    exit_with_parent(parent.pid)
+    call_on_stop(services.long_polls.drain)
+    expose_protocol()
+    set_send_timeout(services.settings.send_timeout_s)
     if services.tracer:  # atexit's functions are not called in a child
         Finalize(None, services.tracer.stop, exitpriority=0)

@@ -13,7 +13,7 @@ import threading
 from collections.abc import Callable
 
 
-def on_stop(act: Callable[[], None]) -> None:
+def call_on_stop(act: Callable[[], None]) -> None:
     """Call `act`, on a thread of its own, at the first SIGTERM or SIGINT. Main thread only."""
     heard, told = os.pipe()
     os.set_blocking(told, False)

@@ -5,15 +5,15 @@ from __future__ import annotations
 from flask import Flask
 from flask.testing import FlaskClient
 
-from app.api_keys.management import Made, Wish, create
+from app.api_keys.management import IssuedKey, KeyRequest, create
 from app.api_keys.principal import Scope
 from app.services import EXTENSION
 
 
-def made(app: Flask, owner: str = "acme", *scopes: Scope) -> Made:
+def made(app: Flask, owner: str = "acme", *scopes: Scope) -> IssuedKey:
     """A new key. An app that has looked at the keys already may not know it for half a second."""
-    wish = Wish(owner=owner, scopes=scopes or (Scope.JOBS,))
-    return create(app.extensions[EXTENSION].store, wish)
+    request = KeyRequest(owner=owner, scopes=scopes or (Scope.JOBS,))
+    return create(app.extensions[EXTENSION].store, request)
 
 
 def with_key(app: Flask, key: str) -> FlaskClient:

@@ -6,7 +6,7 @@ from urllib.parse import urlencode
 
 from flask import Response, g, request
 
-from app.http.query_params import read
+from app.http.query_params import load_query
 from app.http.responses import respond
 from app.schemas.list_query import USUAL_PAGE, make_cursor
 from app.services import services
@@ -16,7 +16,7 @@ from tasks.jobs.listing import Filter, list_jobs
 def show_page() -> Response:
     """Respond with the page of the caller's own jobs that the query asks for, newest first."""
     here = services()
-    asked = read(here.list_query)
+    asked = load_query(here.list_query)
     page = list_jobs(
         here.store,
         g.principal.owner,

@@ -40,7 +40,7 @@ _AN_INPUT = 'a JSON object such as {"text": ...}'
 
 
 @dataclass(slots=True)
-class Rejected:
+class RejectedLines:
     """Lines that are not valid. errors: the first, as {"line" (from 1), "pointer", "detail"}."""
 
     count: int = 0
@@ -55,7 +55,7 @@ class Rejected:
         return {"count": self.count, "errors": self.errors}
 
 
-class _Units:
+class _UnitBuilder:
     """The unit that fills, and whether units are staged at all: none is once the upload failed."""
 
     def __init__(self, query: BulkQuery, upload: Upload) -> None:
@@ -92,7 +92,7 @@ class _Units:
         self._inputs, self._rejected = [], {}
 
 
-class Body:
+class UploadBody:
     """The bytes of an upload, a chunk at a time, counted and hashed as they pass."""
 
     def __init__(self, request: Request, most_bytes: int) -> None:
@@ -131,7 +131,7 @@ class Body:
             raise BodyTooLarge(f"An upload must be at most {self._most} bytes.")
 
 
-def receive(body: Body, query: BulkQuery, upload: Upload) -> Rejected:
+def receive_upload(body: UploadBody, query: BulkQuery, upload: Upload) -> RejectedLines:
     """Read the body, check its lines and stage them unit by unit; returns what is wrong with it.
 
     Raises:
@@ -142,7 +142,7 @@ def receive(body: Body, query: BulkQuery, upload: Upload) -> Rejected:
         InFlight, Overloaded, TooLarge: as in `Upload.add`.
     """
     settings = services().settings
-    units, rejected, lines = _Units(query, upload), Rejected(), 0
+    units, rejected, lines = _UnitBuilder(query, upload), RejectedLines(), 0
     for line in split_lines(body.chunks(), settings.max_line_bytes):
         lines += 1
         if lines > settings.max_upload_lines:
@@ -172,7 +172,7 @@ def _input(line: bytes | None, query: BulkQuery, settings: Settings) -> Mapping[
     if line.startswith(_BOM):
         raise BadRequest("The line begins with a byte order mark; leave it out.")
     document = parse(line, settings)
-    return services().reader.read_input(query.asked.pipeline, document)
+    return services().job_reader.read_input(query.asked.pipeline, document)
 
 
 def _faults(error: BadRequest) -> list[dict[str, str]]:
@@ -186,7 +186,7 @@ def _of_line(detail: str) -> str:
     return detail.replace("The body", "The line", 1).replace("at line 1, column", "at column", 1)
 
 
-def _refuse_if_bad(lines: int, rejected: Rejected, on_error: OnError) -> None:
+def _refuse_if_bad(lines: int, rejected: RejectedLines, on_error: OnError) -> None:
     if not lines:
         fault = {"line": 1, "pointer": "", "detail": f"Must be {_AN_INPUT}; the body is empty."}
         raise BadRequest("The upload has no line.", [fault])

@@ -8,20 +8,20 @@ from typing import Any
 from flask import Blueprint, Response, g, request
 
 from app.access_control.authentication import requires
-from app.access_control.ownership import own_job
+from app.access_control.ownership import find_own_job
 from app.access_control.rate_limits import spend
 from app.api_keys.principal import Scope
 from app.http.errors import AlreadyFinished, Shedding
 from app.http.ndjson import MEDIA_TYPE
-from app.http.query_params import refuse_all, takes
+from app.http.query_params import refuse_parameters, takes
 from app.http.request_body import check_coding, read_json
-from app.http.responses import conditional, respond, stream_lines
+from app.http.responses import make_conditional, respond, stream_lines
 from app.http.wait_preference import preferred_wait, query_wait
-from app.middleware.request_metrics import held
+from app.middleware.request_metrics import exclude_wait
 from app.routes.jobs.listing import show_page
 from app.routes.jobs.refusals import translate_submit_errors
 from app.routes.jobs.submission import build_submission, check_quota, idempotency_key
-from app.routes.jobs.upload import Body, receive
+from app.routes.jobs.upload import UploadBody, receive_upload
 from app.schemas.list_query import PARAMETERS
 from app.schemas.upload_query import PARAMETERS as UPLOAD_PARAMETERS
 from app.schemas.upload_query import OnError, read_query
@@ -56,7 +56,7 @@ def create() -> Response:
     """
     if request.mimetype == MEDIA_TYPE:
         return _create_of_upload()
-    refuse_all("Only uploads (application/x-ndjson) take it; here it belongs in the body.")
+    refuse_parameters("Only uploads (application/x-ndjson) take it; here it belongs in the body.")
     return create_from_json()
 
 
@@ -64,7 +64,7 @@ def create_from_json() -> Response:
     """Accept the job that the request's body is, for `g.principal`, as `create` does."""
     here = services()
     body = read_json(request, here.settings)
-    asked, key = here.reader.read(body), idempotency_key()
+    asked, key = here.job_reader.read(body), idempotency_key()
     idempotency = Idempotency(key, new_digest(request.get_data())) if key else None
     return _submit_and_respond(build_submission(asked, idempotency), new_job_id())
 
@@ -73,11 +73,11 @@ def _create_of_upload() -> Response:
     """The same of lines of NDJSON; its answer tells of the lines that were skipped."""
     here, job_id, key = services(), new_job_id(), idempotency_key()
     check_coding(request)
-    query = read_query(here.reader, request.args)
-    body = Body(request, here.settings.max_upload_bytes)
+    query = read_query(here.job_reader, request.args)
+    body = UploadBody(request, here.settings.max_upload_bytes)
     with Upload(here.store, job_id, g.principal.owner, key) as upload:
         with translate_submit_errors():
-            rejected = receive(body, query, upload)
+            rejected = receive_upload(body, query, upload)
         idempotency = Idempotency(key, body.digest) if key else None
         submission = build_submission(query.asked, idempotency, upload)
         more = {"rejected": rejected.view()} if query.on_error is OnError.SKIP else {}
@@ -92,12 +92,12 @@ def _submit_and_respond(submission: Submission, job_id: str, **more: Any) -> Res
     wait_s = preferred_wait(here.settings.max_wait_s)
     if not wait_s:
         return _job_response(_submit(submission, job_id), more)
-    with here.waiting.on(job_id) as waiter:
+    with here.long_polls.register(job_id) as waiter:
         job = _submit(submission, job_id)
         if job.id != job_id:  # a replay of an earlier request
             job = _wait_for_job(wait_s, job.id)
         elif not job.status.is_terminal:
-            with held():
+            with exclude_wait():
                 job = waiter.wait(wait_s) or job
     response = _job_response(job, more)
     if waiter.admitted:
@@ -119,26 +119,26 @@ def index() -> Response:
 def show(job_id: str) -> Response:
     """The job as it stands; with `?wait=N` as it ends, if that is within N seconds."""
     wait_s = query_wait(services().settings.max_wait_s)
-    job = _wait_for_job(wait_s, job_id) if wait_s else own_job(job_id)
-    return conditional(respond(job.view()))
+    job = _wait_for_job(wait_s, job_id) if wait_s else find_own_job(job_id)
+    return make_conditional(respond(job.view()))
 
 
 @jobs.get("/<job_id>/events")
 @requires(Scope.JOBS)
 def events(job_id: str) -> Response:
     """The job's status and progress as server-sent events, until it has ended."""
-    return services().events.follow(own_job(job_id))
+    return services().event_streams.follow(find_own_job(job_id))
 
 
 @jobs.post("/<job_id>/cancel")
 @requires(Scope.JOBS)
 def cancel(job_id: str) -> Response:
     """End a job that has not ended; cancelling twice is no error."""
-    job = own_job(job_id)
+    job = find_own_job(job_id)
     before = cancel_job(services().store, job.id)
     if before and before.is_terminal and before is not Status.CANCELLED:
         raise AlreadyFinished(f"The job has ended already: it {before}.")
-    ended = own_job(job_id)
+    ended = find_own_job(job_id)
     if before and not before.is_terminal:
         services().reporter.ended([Ended.of(ended)])
     return respond(ended.view())
@@ -148,7 +148,7 @@ def cancel(job_id: str) -> Response:
 @requires(Scope.JOBS)
 def results(job_id: str) -> Response:
     """A line per item in input order, also while the job runs."""
-    return stream_lines(read_results(services().store, own_job(job_id)))
+    return stream_lines(read_results(services().store, find_own_job(job_id)))
 
 
 def _submit(submission: Submission, job_id: str) -> Job:
@@ -159,20 +159,20 @@ def _submit(submission: Submission, job_id: str) -> Job:
         here.waker.wake(receipt.lane, receipt.wake_ups)
     if receipt.job and receipt.job.status.is_terminal:
         here.reporter.ended([Ended.of(receipt.job)])
-    return receipt.job or own_job(receipt.job_id)
+    return receipt.job or find_own_job(receipt.job_id)
 
 
 def _wait_for_job(seconds: int, job_id: str) -> Job:
     """The job as soon as it has ended, or as it stands when the time is up."""
-    with services().waiting.on(job_id) as waiter:
-        job = own_job(job_id)
+    with services().long_polls.register(job_id) as waiter:
+        job = find_own_job(job_id)
         if job.status.is_terminal:
             return job
         if not waiter.admitted:
             raise Shedding(_TOO_MANY_WAIT, int(POLL_AGAIN_S))
-        with held():
+        with exclude_wait():
             ended = waiter.wait(seconds)
-        return ended or own_job(job_id)
+        return ended or find_own_job(job_id)
 
 
 def _job_response(job: Job, more: Mapping[str, Any]) -> Response:

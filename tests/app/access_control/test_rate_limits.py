@@ -13,10 +13,10 @@ from flask.testing import FlaskClient
 from werkzeug.test import TestResponse
 
 from app.access_control import authentication
-from app.api_keys.principal import Limits
+from app.api_keys.principal import KeyLimits
 from app.factory import create_app
-from app.rate_limiting.limiter import ITEMS_WINDOW_S, Limiter
-from app.rate_limiting.sliding_window import Windows
+from app.rate_limiting.limiter import ITEMS_WINDOW_S, RateLimiter
+from app.rate_limiting.sliding_window import SlidingWindowStore
 from app.services import EXTENSION
 from tasks.config.settings import Settings
 from tasks.store.client import Store
@@ -38,7 +38,7 @@ def rates(monkeypatch: pytest.MonkeyPatch) -> Callable[[int, int], None]:
     """Call it with requests/s and items/s to have the client's key limited so."""
 
     def limit(requests_per_s: int, items_per_s: int) -> None:
-        limits = Limits(requests_per_s, items_per_s, unfinished_items=1_000_000)
+        limits = KeyLimits(requests_per_s, items_per_s, unfinished_items=1_000_000)
         monkeypatch.setattr(
             authentication, "OPERATOR", replace(authentication.OPERATOR, limits=limits)
         )
@@ -72,11 +72,11 @@ def test_an_answer_tells_the_policies_and_what_is_left(
     rates(50, 1_000)
     response = client.post("/v1/jobs", json=NULL_JOB)
     assert response.headers["RateLimit-Policy"] == '"requests";q=50;w=1, "items";q=60000;w=60'
-    standing = fields(response, "RateLimit")
-    assert list(standing) == ["requests", "items"]
-    assert standing["requests"] == {"r": 49, "t": 1}
-    assert standing["items"]["r"] == 60_000 - 1
-    assert 1 <= standing["items"]["t"] <= ITEMS_WINDOW_S
+    state = fields(response, "RateLimit")
+    assert list(state) == ["requests", "items"]
+    assert state["requests"] == {"r": 49, "t": 1}
+    assert state["items"]["r"] == 60_000 - 1
+    assert 1 <= state["items"]["t"] <= ITEMS_WINDOW_S
 
 
 def test_a_bulk_job_spends_as_many_items_as_it_has_inputs(
@@ -204,7 +204,7 @@ def halting(app: Flask, proxy: Proxy) -> Callable[[str], FlaskClient]:
     def client(fail: str) -> FlaskClient:
         here = app.extensions[EXTENSION]
         distant = replace(here.settings, redis_port=proxy.port, limiter_timeout_ms=500)
-        limiter = Limiter(Windows(distant), 1)
+        limiter = RateLimiter(SlidingWindowStore(distant), 1)
         settings = replace(here.settings, limiter_fail=fail)
         app.extensions[EXTENSION] = replace(here, limiter=limiter, settings=settings)
         proxy.cut()

@@ -7,15 +7,15 @@ from dataclasses import replace
 import pytest
 from redis import RedisError
 
-from app.api_keys.cache import FRESH_S, KeyRing
+from app.api_keys.cache import FRESH_S, KeyCache
 from app.api_keys.key_format import new_key
-from app.api_keys.management import Wish, create, revoke, rotate
-from app.api_keys.principal import Limits, Principal, Scope
+from app.api_keys.management import KeyRequest, create, revoke, rotate
+from app.api_keys.principal import KeyLimits, Principal, Scope
 from tasks.config.settings import Settings
 from tasks.store.client import Store, connect
 from tests.ports import free_port
 
-ACME = Wish(owner="acme")
+ACME = KeyRequest(owner="acme")
 
 
 class Clock:
@@ -37,8 +37,8 @@ def clock() -> Clock:
 
 
 @pytest.fixture
-def ring(store: Store, clock: Clock) -> KeyRing:
-    return KeyRing(store, clock)
+def ring(store: Store, clock: Clock) -> KeyCache:
+    return KeyCache(store, clock)
 
 
 def commands(store: Store) -> int:
@@ -47,25 +47,25 @@ def commands(store: Store) -> int:
     return sum(int(s["calls"]) for name, s in stats.items() if name == "cmdstat_evalsha")
 
 
-def test_a_key_leads_to_its_owner_scopes_and_limits(store: Store, ring: KeyRing) -> None:
-    made = create(store, Wish(owner="acme", scopes=(Scope.METRICS,), items_per_s=3))
+def test_a_key_leads_to_its_owner_scopes_and_limits(store: Store, ring: KeyCache) -> None:
+    made = create(store, KeyRequest(owner="acme", scopes=(Scope.METRICS,), items_per_s=3))
     assert ring.principal_of(made.key.text) == Principal(
         owner="acme",
         key_id=made.key.id,
         scopes=frozenset({Scope.METRICS}),
-        limits=Limits(requests_per_s=50, items_per_s=3, unfinished_items=50_000),
+        limits=KeyLimits(requests_per_s=50, items_per_s=3, unfinished_items=50_000),
     )
 
 
 def test_the_settings_are_the_limits_of_a_key_that_has_none(store: Store, clock: Clock) -> None:
     chosen = replace(store.settings, requests_per_s=1, items_per_s=2, unfinished_items=3)
     made = create(store, ACME)
-    principal = KeyRing(Store(store.redis, chosen), clock).principal_of(made.key.text)
+    principal = KeyCache(Store(store.redis, chosen), clock).principal_of(made.key.text)
     assert principal is not None
-    assert principal.limits == Limits(1, 2, 3)
+    assert principal.limits == KeyLimits(1, 2, 3)
 
 
-def test_no_other_text_opens_anything(store: Store, ring: KeyRing) -> None:
+def test_no_other_text_opens_anything(store: Store, ring: KeyCache) -> None:
     right, other = create(store, ACME).key, new_key()
     forged = other.text.replace(other.id, right.id)
     for text in ("", right.id, right.text[:-1], right.text + "0", forged, other.text):
@@ -73,7 +73,7 @@ def test_no_other_text_opens_anything(store: Store, ring: KeyRing) -> None:
 
 
 def test_the_right_id_with_another_secret_opens_nothing(
-    store: Store, ring: KeyRing, monkeypatch: pytest.MonkeyPatch
+    store: Store, ring: KeyCache, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     right = create(store, ACME).key
     letters = iter(right.id)
@@ -87,11 +87,11 @@ def test_the_right_id_with_another_secret_opens_nothing(
 def test_another_pepper_opens_nothing(store: Store, clock: Clock) -> None:
     made = create(store, ACME)
     other = Store(store.redis, replace(store.settings, key_pepper="another pepper, as long"))
-    assert KeyRing(other, clock).principal_of(made.key.text) is None
+    assert KeyCache(other, clock).principal_of(made.key.text) is None
 
 
 def test_a_revoked_key_works_no_more_within_half_a_second(
-    store: Store, ring: KeyRing, clock: Clock
+    store: Store, ring: KeyCache, clock: Clock
 ) -> None:
     made = create(store, ACME)
     assert ring.principal_of(made.key.text) is not None
@@ -101,7 +101,7 @@ def test_a_revoked_key_works_no_more_within_half_a_second(
     assert ring.principal_of(made.key.text) is None
 
 
-def test_a_new_key_works_within_half_a_second(store: Store, ring: KeyRing, clock: Clock) -> None:
+def test_a_new_key_works_within_half_a_second(store: Store, ring: KeyCache, clock: Clock) -> None:
     assert ring.principal_of(new_key().text) is None
     made = create(store, ACME)
     clock.pass_(FRESH_S)
@@ -109,7 +109,7 @@ def test_a_new_key_works_within_half_a_second(store: Store, ring: KeyRing, clock
 
 
 def test_a_key_expires_by_the_clock_of_redis_and_what_passed_since_on_ours(
-    store: Store, ring: KeyRing, clock: Clock
+    store: Store, ring: KeyCache, clock: Clock
 ) -> None:
     old = create(store, replace(ACME, lives_s=3_600))
     new = rotate(store, old.key.id, 600)
@@ -125,7 +125,7 @@ def test_a_key_expires_by_the_clock_of_redis_and_what_passed_since_on_ours(
 
 
 def test_requests_cost_redis_one_command_in_half_a_second_whatever_they_show(
-    store: Store, ring: KeyRing, clock: Clock
+    store: Store, ring: KeyCache, clock: Clock
 ) -> None:
     made = create(store, ACME)
     before = commands(store)
@@ -139,9 +139,9 @@ def test_requests_cost_redis_one_command_in_half_a_second_whatever_they_show(
 
 
 def test_many_threads_at_once_cost_one_command_and_all_get_their_answer(
-    store: Store, ring: KeyRing, clock: Clock
+    store: Store, ring: KeyCache, clock: Clock
 ) -> None:
-    made = [create(store, Wish(owner=f"o{n}")) for n in range(8)]
+    made = [create(store, KeyRequest(owner=f"o{n}")) for n in range(8)]
     with ThreadPoolExecutor(32) as threads:
         for _ in range(10):
             clock.pass_(FRESH_S)
@@ -154,7 +154,7 @@ def test_many_threads_at_once_cost_one_command_and_all_get_their_answer(
 def test_what_is_no_key_is_refused_without_redis_and_a_key_is_not_decided_on(
     settings: Settings,
 ) -> None:
-    nowhere = KeyRing(Store(connect(replace(settings, redis_port=free_port())), settings))
+    nowhere = KeyCache(Store(connect(replace(settings, redis_port=free_port())), settings))
     assert nowhere.principal_of("nonsense") is None
     for _ in range(2):
         with pytest.raises(RedisError):
@@ -162,7 +162,7 @@ def test_what_is_no_key_is_refused_without_redis_and_a_key_is_not_decided_on(
 
 
 def test_all_who_wait_for_a_read_that_fails_fail_with_it_and_the_next_tries_anew(
-    store: Store, ring: KeyRing, clock: Clock, monkeypatch: pytest.MonkeyPatch
+    store: Store, ring: KeyCache, clock: Clock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     made = create(store, ACME)
     run: Callable[..., object] = store.run
@@ -188,7 +188,7 @@ def test_all_who_wait_for_a_read_that_fails_fail_with_it_and_the_next_tries_anew
         assert set(threads.map(attempt, range(64))) == {"answered"}
 
 
-def test_a_flushed_redis_has_no_keys(store: Store, ring: KeyRing, clock: Clock) -> None:
+def test_a_flushed_redis_has_no_keys(store: Store, ring: KeyCache, clock: Clock) -> None:
     made = create(store, ACME)
     assert ring.principal_of(made.key.text) is not None
     store.redis.flushall()

@@ -7,7 +7,15 @@ from itertools import pairwise
 import pytest
 
 from app.api_keys.key_format import digest
-from app.api_keys.management import US_PER_S, Made, NoSuchChange, Wish, create, revoke, rotate
+from app.api_keys.management import (
+    US_PER_S,
+    IssuedKey,
+    KeyRequest,
+    NoSuchChange,
+    create,
+    revoke,
+    rotate,
+)
 from app.api_keys.principal import Scope
 from app.api_keys.records import KeyRecord, read_keys
 from tasks.store import keys
@@ -15,7 +23,7 @@ from tasks.store.client import Store
 from tests.conftest import PEPPER
 
 DAY_S = 86_400
-WISH = Wish(
+WISH = KeyRequest(
     owner="acme",
     scopes=(Scope.JOBS, Scope.METRICS),
     name="ci",
@@ -48,7 +56,7 @@ def test_a_created_key_is_stored_as_a_digest_with_what_it_may(store: Store) -> N
 
 def test_times_are_those_of_redis(store: Store) -> None:
     seconds, micros = store.redis.time()
-    record = create(store, Wish(owner="acme")).record
+    record = create(store, KeyRequest(owner="acme")).record
     assert 0 <= record.created - (seconds * US_PER_S + micros) < 60 * US_PER_S
     assert record.expires is None
 
@@ -86,7 +94,7 @@ def test_a_successor_is_as_the_old_key_was_when_it_was_made(store: Store) -> Non
     assert replace(old, **own) == new  # type: ignore[arg-type]
     assert new.digest != old.digest
     assert new.expires == new.created + 90 * DAY_S * US_PER_S
-    assert rotate(store, create(store, Wish(owner="o")).key.id, 1).record.expires is None
+    assert rotate(store, create(store, KeyRequest(owner="o")).key.id, 1).record.expires is None
 
 
 def test_a_grace_does_not_prolong_a_life(store: Store) -> None:
@@ -151,7 +159,7 @@ def test_a_revocation_goes_through_when_the_memory_of_redis_is_full(store: Store
 def test_of_many_rotations_at_once_one_is_done(store: Store) -> None:
     old = create(store, WISH).record
 
-    def attempt(_: int) -> Made | None:
+    def attempt(_: int) -> IssuedKey | None:
         try:
             return rotate(store, old.id, 60)
         except NoSuchChange:

@@ -15,7 +15,7 @@ from flask.testing import FlaskClient
 from app.api_keys.principal import Scope
 from app.console.authentication import OWN_HEADER
 from app.console.routes import ASSETS
-from app.console.snapshot import Latest
+from app.console.snapshot import SnapshotCache
 from app.factory import create_app
 from app.services import EXTENSION
 from tasks.config.settings import Settings
@@ -244,7 +244,7 @@ def test_jobs_of_several_owners_are_shown_newest_first(app: Flask, operator: Fla
 
 def test_it_is_made_once_a_second_however_many_ask(app: Flask, operator: FlaskClient) -> None:
     now = [0.0]
-    latest = Latest(app.extensions[EXTENSION], clock=lambda: now[0])
+    latest = SnapshotCache(app.extensions[EXTENSION], clock=lambda: now[0])
     first = latest.text()
     now[0] = 0.9
     assert latest.text() is first

@@ -4,9 +4,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.http.client_address import client_address, network_of, networks
+from app.http.client_address import client_address, network_of, parse_networks
 
-PROXIES = networks(["10.0.0.0/8", "fd00::/8", "192.0.2.7"])
+PROXIES = parse_networks(["10.0.0.0/8", "fd00::/8", "192.0.2.7"])
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,7 @@ import threading
 import pytest
 
 import app.job_updates.long_poll
-from app.job_updates.long_poll import Waiter, Waiting
+from app.job_updates.long_poll import LongPolls, Waiter
 from tasks.jobs.cancel import cancel_job
 from tasks.jobs.model import Status
 from tasks.store import keys
@@ -23,9 +23,9 @@ def notices_only(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
-def waiting(store: Store) -> Waiting:
+def waiting(store: Store) -> LongPolls:
     """With connections of its own: its listener outlives the test, and the fixture `store`."""
-    return Waiting(Store(connect(store.settings), store.settings), most=1_000)
+    return LongPolls(Store(connect(store.settings), store.settings), most=1_000)
 
 
 def end(store: Store, job_id: str) -> None:
@@ -38,10 +38,14 @@ def listening(store: Store) -> bool:
 
 @pytest.mark.usefixtures("notices_only")
 def test_a_notice_hands_the_ended_job_to_all_that_wait_for_it(
-    store: Store, waiting: Waiting
+    store: Store, waiting: LongPolls
 ) -> None:
     first, second = put(store).job_id, put(store).job_id
-    with waiting.on(first) as one, waiting.on(first) as two, waiting.on(second) as other:
+    with (
+        waiting.register(first) as one,
+        waiting.register(first) as two,
+        waiting.register(second) as other,
+    ):
         end(store, first)
         for waiter in (one, two):
             job = waiter.wait(30)
@@ -51,9 +55,9 @@ def test_a_notice_hands_the_ended_job_to_all_that_wait_for_it(
 
 
 @pytest.mark.usefixtures("notices_only")
-def test_notices_of_others_jobs_disturb_nobody(store: Store, waiting: Waiting) -> None:
+def test_notices_of_others_jobs_disturb_nobody(store: Store, waiting: LongPolls) -> None:
     mine, others = put(store).job_id, [put(store).job_id for _ in range(20)]
-    with waiting.on(mine) as waiter:
+    with waiting.register(mine) as waiter:
         for job_id in others:
             end(store, job_id)
         end(store, mine)
@@ -63,11 +67,11 @@ def test_notices_of_others_jobs_disturb_nobody(store: Store, waiting: Waiting) -
 
 
 def test_an_end_without_a_notice_is_found_by_looking_again(
-    store: Store, waiting: Waiting, monkeypatch: pytest.MonkeyPatch
+    store: Store, waiting: LongPolls, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(app.job_updates.long_poll, "LOOK_AGAIN_S", 0.02)
     job_id = put(store).job_id
-    with waiting.on(job_id) as waiter:
+    with waiting.register(job_id) as waiter:
         store.redis.hset(keys.job(job_id), "status", "succeeded")
         job = waiter.wait(30)
         assert job is not None
@@ -75,12 +79,12 @@ def test_an_end_without_a_notice_is_found_by_looking_again(
 
 
 def test_waiters_outlive_the_loss_of_the_subscription(
-    store: Store, waiting: Waiting, monkeypatch: pytest.MonkeyPatch
+    store: Store, waiting: LongPolls, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(app.job_updates.long_poll, "LOOK_AGAIN_S", 0.5)
     monkeypatch.setattr(app.job_updates.long_poll, "RECONNECT_S", 0.01)
     job_id = put(store).job_id
-    with waiting.on(job_id) as waiter:
+    with waiting.register(job_id) as waiter:
         eventually(lambda: listening(store), "a subscription")
         store.redis.client_kill_filter(_type="pubsub")
         end(store, job_id)
@@ -90,14 +94,14 @@ def test_waiters_outlive_the_loss_of_the_subscription(
 
 
 def test_a_thousand_waiters_have_one_listener_and_one_subscription(
-    store: Store, waiting: Waiting
+    store: Store, waiting: LongPolls
 ) -> None:
     before = store.redis.info("clients")["connected_clients"]
     job_ids = [put(store).job_id for _ in range(10)]
     handed: list[str] = []
 
     def wait(job_id: str, entered: threading.Semaphore) -> None:
-        with waiting.on(job_id) as waiter:
+        with waiting.register(job_id) as waiter:
             entered.release()
             job = waiter.wait(60)
             handed.append(job.id if job else "nothing")
@@ -116,8 +120,8 @@ def test_a_thousand_waiters_have_one_listener_and_one_subscription(
     assert sorted(handed) == sorted(job_ids * 100)
 
 
-def test_a_waiter_that_gives_up_leaves_nothing_behind(store: Store, waiting: Waiting) -> None:
-    with waiting.on("job_1") as waiter, waiting.on("job_1"):
+def test_a_waiter_that_gives_up_leaves_nothing_behind(store: Store, waiting: LongPolls) -> None:
+    with waiting.register("job_1") as waiter, waiting.register("job_1"):
         assert waiter.wait(0.01) is None
     assert not waiting._waiters
 
@@ -129,19 +133,23 @@ def test_a_job_handed_over_before_the_wait_begins_is_not_missed() -> None:
 
 
 def test_no_more_wait_than_may(store: Store) -> None:
-    waiting = Waiting(store, most=2)
-    with waiting.on("job_1"), waiting.on("job_1"), waiting.on("job_1") as third:
+    waiting = LongPolls(store, most=2)
+    with waiting.register("job_1"), waiting.register("job_1"), waiting.register("job_1") as third:
         assert not third.admitted
         assert third.wait(NEVER_S) is None
-    with waiting.on("job_1") as next_one:
+    with waiting.register("job_1") as next_one:
         assert next_one.admitted
 
 
-def test_a_drain_ends_every_wait_and_lets_none_begin(waiting: Waiting) -> None:
-    with waiting.on("job_1") as one, waiting.on("job_1") as two, waiting.on("job_2") as other:
+def test_a_drain_ends_every_wait_and_lets_none_begin(waiting: LongPolls) -> None:
+    with (
+        waiting.register("job_1") as one,
+        waiting.register("job_1") as two,
+        waiting.register("job_2") as other,
+    ):
         waiting.drain()
         assert [waiter.wait(NEVER_S) for waiter in (one, two, other)] == [None] * 3
-    with waiting.on("job_1") as late:
+    with waiting.register("job_1") as late:
         assert late.wait(NEVER_S) is None
         assert late.admitted, "it is not refused for there being too many"
     assert not waiting._waiters

@@ -9,7 +9,7 @@ from flask import Flask, Response
 from flask.testing import FlaskClient
 
 from app.middleware import concurrency_limit, error_handlers, request_id
-from app.middleware.concurrency_limit import Crowding
+from app.middleware.concurrency_limit import ConcurrencyLimit
 from tests.app.answers import problem_in
 from tests.eventually import eventually
 
@@ -31,7 +31,7 @@ class Room:
     @property
     def under_way(self) -> int:
         wsgi_app = self.app.wsgi_app
-        assert isinstance(wsgi_app, Crowding)
+        assert isinstance(wsgi_app, ConcurrencyLimit)
         return wsgi_app.under_way
 
     def stay(self) -> str:

@@ -77,7 +77,7 @@ def test_a_request_that_fails_here_is_counted(
     def broken(_: str) -> None:
         raise ValueError("broken")
 
-    monkeypatch.setattr(views, "own_job", broken)
+    monkeypatch.setattr(views, "find_own_job", broken)
     client.get("/v1/jobs/job_1")
     assert asked() == {("GET", "/v1/jobs/<job_id>", "500"): 1}
 

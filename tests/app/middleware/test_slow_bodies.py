@@ -12,7 +12,7 @@ import pytest
 import app.middleware.slow_bodies
 from app.http.errors import RequestTimeout
 from app.middleware.security_headers import SECURITY_HEADERS
-from app.middleware.slow_bodies import Upload, Uploads
+from app.middleware.slow_bodies import SlowBodyGuard, TimedBody
 from tasks.config.settings import Settings
 from tests.eventually import eventually
 
@@ -52,16 +52,16 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(app.middleware.slow_bodies, "FLUSH_S", 0.0)
 
 
-def uploads(settings: Settings, **limits: Any) -> Uploads:
-    return Uploads(replace(settings, **limits))
+def uploads(settings: Settings, **limits: Any) -> SlowBodyGuard:
+    return SlowBodyGuard(replace(settings, **limits))
 
 
 class Reading:
     """A body that a thread of its own reads to its end."""
 
-    def __init__(self, through: Uploads, *data: bytes) -> None:
+    def __init__(self, through: SlowBodyGuard, *data: bytes) -> None:
         self.connection = Connection(*data)
-        self.upload = Upload(self.connection, self.connection, through)
+        self.upload = TimedBody(self.connection, self.connection, through)
         self.error: Exception | None = None
         self._thread = threading.Thread(target=self._read)
         self._thread.start()
@@ -92,7 +92,7 @@ def test_a_body_that_does_not_come_is_answered_408_and_broken_off(settings: Sett
 
 def test_a_body_that_comes_is_read_as_it_is(settings: Settings) -> None:
     connection = Connection(b"one ", b"two ", b"three", b"")
-    upload = Upload(connection, connection, uploads(settings))
+    upload = TimedBody(connection, connection, uploads(settings))
     assert upload.read(4) == b"one "
     assert upload.readall() == b"two three"
     assert not upload.cut
@@ -121,7 +121,7 @@ def test_of_too_many_slow_bodies_the_oldest_are_cut_off(settings: Settings) -> N
     assert all(isinstance(reading.end(), RequestTimeout) for reading in readings[:3])
     assert not any(reading.upload.cut for reading in readings[3:])
     for reading in readings[3:]:
-        app.middleware.slow_bodies._cut(reading.upload)
+        app.middleware.slow_bodies._send_timeout(reading.upload)
         assert reading.end() is None
 
 
@@ -132,9 +132,9 @@ def test_many_bodies_at_once_are_no_trouble_while_none_is_slow(
     bodies = uploads(settings, body_timeout_s=LONG_S, max_uploads=1)
     readings = [Reading(bodies) for _ in range(3)]
     eventually(lambda: len(bodies._reads) == 3, "three reads")
-    assert bodies._to_cut() == []
+    assert bodies._take_overdue() == []
     for reading in readings:
-        app.middleware.slow_bodies._cut(reading.upload)
+        app.middleware.slow_bodies._send_timeout(reading.upload)
         assert reading.end() is None
 
 
@@ -142,13 +142,13 @@ def test_bodies_leave_threads_to_others_even_while_none_is_slow(
     settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(app.middleware.slow_bodies, "SLOW_S", LONG_S)
-    monkeypatch.setattr(app.middleware.slow_bodies, "CROWDED_S", 0.0)
+    monkeypatch.setattr(app.middleware.slow_bodies, "FLOODED_S", 0.0)
     bodies = uploads(settings, body_timeout_s=LONG_S, max_uploads=1)
     monkeypatch.setattr(bodies, "_room", 3)
     readings = [Reading(bodies) for _ in range(5)]
     eventually(lambda: sum(reading.upload.cut for reading in readings) == 2, "room for others")
     for reading in readings:
         if not reading.upload.cut:
-            app.middleware.slow_bodies._cut(reading.upload)
+            app.middleware.slow_bodies._send_timeout(reading.upload)
             assert reading.end() is None
         assert isinstance(reading.end(), RequestTimeout | None)

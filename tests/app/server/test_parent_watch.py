@@ -19,15 +19,15 @@ child.wait()
 """
 CHILD = """
 import os, signal
-from app.server.parent_watch import end_with_parent
-end_with_parent(os.getppid())
+from app.server.parent_watch import exit_with_parent
+exit_with_parent(os.getppid())
 print("watching", flush=True)
 signal.pause()
 """
 LATE = """
 import os, signal
-from app.server.parent_watch import end_with_parent
-end_with_parent({parent})
+from app.server.parent_watch import exit_with_parent
+exit_with_parent({parent})
 signal.pause()
 """
 

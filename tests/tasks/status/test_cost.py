@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 import pytest
 
-from app.metrics.cost import costs
+from app.metrics.cost import cost_metrics
 from tasks.status.cost import Prices, cost, lanes_of, per_1000, sum_known, tiers_of
 from tasks.store.series import named
 
@@ -30,7 +30,7 @@ def samples(series: Mapping[str, str], prices: Prices) -> dict[tuple[str, ...], 
     """Values by metric name and label values."""
     return {
         (sample.name, *sample.labels.values()): sample.value
-        for family in costs(series, prices)
+        for family in cost_metrics(series, prices)
         for sample in family.samples
     }
 

@@ -8,10 +8,10 @@ import pytest
 from flask.testing import FlaskClient
 
 from app.access_control import authentication
-from app.api_keys.principal import Limits, Principal, Scope
+from app.api_keys.principal import KeyLimits, Principal, Scope
 from tests.app.answers import details, problem_in
 
-SMALL = Principal("small", "k", frozenset(Scope), Limits(1_000, 1_000, unfinished_items=4))
+SMALL = Principal("small", "k", frozenset(Scope), KeyLimits(1_000, 1_000, unfinished_items=4))
 
 
 def of(inputs: int) -> dict[str, Any]:

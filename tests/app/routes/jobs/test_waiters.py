@@ -8,7 +8,7 @@ import pytest
 from flask import Flask
 
 from app.factory import create_app
-from app.job_updates.long_poll import Waiting
+from app.job_updates.long_poll import LongPolls
 from app.services import EXTENSION
 from tasks.config.settings import Settings
 from tasks.store.client import Store
@@ -22,13 +22,13 @@ def small(settings: Settings, store: Store) -> Flask:
     return create_app(replace(settings, max_waiters=1))
 
 
-def waits(app: Flask) -> Waiting:
-    waiting: Waiting = app.extensions[EXTENSION].waiting
+def waits(app: Flask) -> LongPolls:
+    waiting: LongPolls = app.extensions[EXTENSION].long_polls
     return waiting
 
 
 def test_a_submit_that_may_not_wait_is_answered_202_at_once(small: Flask) -> None:
-    with waits(small).on("another"):
+    with waits(small).register("another"):
         response = client_of(small).post("/v1/jobs", json=NULL_JOB, headers={"Prefer": "wait=60"})
     assert job_in(response, 202)["status"] == "queued"
     assert "Preference-Applied" not in response.headers
@@ -38,7 +38,7 @@ def test_a_submit_that_may_not_wait_is_answered_202_at_once(small: Flask) -> Non
 def test_a_long_poll_that_may_not_wait_is_told_to_come_again(small: Flask) -> None:
     client = client_of(small)
     path = client.post("/v1/jobs", json=NULL_JOB).headers["Location"]
-    with waits(small).on("another"):
+    with waits(small).register("another"):
         response = client.get(f"{path}?wait=60")
         assert job_in(client.get(path), 200)["status"] == "queued"
     problem_in(response, 503, "overloaded")
@@ -49,7 +49,7 @@ def test_an_ended_job_is_shown_however_many_wait(small: Flask) -> None:
     client = client_of(small)
     path = client.post("/v1/jobs", json=NULL_JOB).headers["Location"]
     client.post(f"{path}/cancel")
-    with waits(small).on("another"):
+    with waits(small).register("another"):
         assert job_in(client.get(f"{path}?wait=60"), 200)["status"] == "cancelled"
 
 
