@@ -11,7 +11,7 @@ from granian.http import HTTP1Settings
 
 from app.middleware.concurrency_limit import SPARE_THREADS
 from tasks.config.settings import Settings, SettingsError
-from tasks.telemetry.metrics.multiprocess import open_folder
+from tasks.telemetry.metrics.multiprocess import open_metrics_folder
 
 STOP_S = 20  # what is under way then is cut, well before the supervisor's grace of 30 s ends
 OTHER_FILES = 256  # that a web process has open beside its clients' connections
@@ -21,7 +21,7 @@ BACKLOG = 1024  # connections that the kernel holds until a process takes them
 def main() -> int:
     try:
         settings = Settings.from_env()
-        open_folder(settings, "web")
+        open_metrics_folder(settings, "web")
     except SettingsError as error:
         print(error, file=sys.stderr)  # noqa: T201
         return 2

@@ -29,7 +29,7 @@ from tasks.queue.wakeups import Waker
 from tasks.store.client import Store, connect
 from tasks.telemetry.flower.job_events import flower_sinks
 from tasks.telemetry.job_log import JobLog
-from tasks.telemetry.sinks import Reporter, Sink
+from tasks.telemetry.sinks import JobSinks, Sink
 from tasks.telemetry.tracing.job_spans import QueueSpans
 from tasks.telemetry.tracing.setup import start_tracing
 
@@ -53,7 +53,7 @@ class Services:
     failed_attempts: FailedAttempts
     proxies: Sequence[Network]
     rate_limiter: RateLimiter
-    reporter: Reporter
+    job_sinks: JobSinks
     tracer: Tracer | None
 
     @classmethod
@@ -76,7 +76,7 @@ class Services:
             failed_attempts=FailedAttempts(settings.max_wrong_keys),
             proxies=parse_networks(settings.trusted_proxies or ()),
             rate_limiter=RateLimiter(SlidingWindowStore(settings), settings.web_workers),
-            reporter=Reporter(_sinks(settings, celery, tracer)),
+            job_sinks=JobSinks(_sinks(settings, celery, tracer)),
             tracer=tracer,
         )
 

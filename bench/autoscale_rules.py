@@ -7,7 +7,7 @@ from collections import deque
 from dataclasses import dataclass, field
 
 from bench.autoscale_sim import Setup, View
-from tasks.autoscaling.policy import LaneLoad, Limits, Memory, desired
+from tasks.autoscaling.policy import LaneLoad, PolicyState, ScalingLimits, desired_workers
 
 CELERY_KEEPALIVE_S = 30  # AUTOSCALE_KEEPALIVE
 CELERY_PREFETCH = 4  # worker_prefetch_multiplier
@@ -23,7 +23,7 @@ class Penstock:
     """Penstock's rule, `tasks.autoscaling.policy`."""
 
     setup: Setup
-    memory: Memory = field(default_factory=Memory)
+    memory: PolicyState = field(default_factory=PolicyState)
     name: str = "Penstock"
 
     @property
@@ -32,7 +32,7 @@ class Penstock:
 
     def workers(self, view: View) -> int:
         load = LaneLoad(view.depth, view.oldest_s, view.drain_per_s, view.current)
-        found, self.memory = desired(load, self.setup.limits, self.memory, view.now_s)
+        found, self.memory = desired_workers(load, self.setup.limits, self.memory, view.now_s)
         return found
 
 
@@ -43,7 +43,7 @@ class Celery:
     It shrinks after 30 s without a scale-up and without a received task.
     """
 
-    limits: Limits
+    limits: ScalingLimits
     name: str = "Celery --autoscale"
     every_s: int = 1
     active_s: int | None = None
@@ -69,7 +69,7 @@ class Keda:
     stabilization window, each with its second.
     """
 
-    limits: Limits
+    limits: ScalingLimits
     threshold: float
     every_s: int = HPA_SYNC_S
     advised: deque[tuple[int, int]] = field(default_factory=deque)

@@ -10,7 +10,7 @@ from typing import Protocol
 
 import numpy as np
 
-from tasks.autoscaling.policy import Limits
+from tasks.autoscaling.policy import ScalingLimits
 
 HOUR = 3_600
 DRAIN_OVER_S = 10  # the window that a lane's drain rate is measured over
@@ -33,15 +33,15 @@ class Setup:
     """
 
     name: str
-    limits: Limits
+    limits: ScalingLimits
     rate: float
     start_s: int
     every_s: int
     scale: float
 
 
-POOL = Setup("pool child", Limits(1, 60, 10.0), rate=2.0, start_s=5, every_s=1, scale=9.0)
-NODE = Setup("GPU node", Limits(0, 30, 120.0), rate=50.0, start_s=60, every_s=15, scale=90.0)
+POOL = Setup("pool child", ScalingLimits(1, 60, 10.0), rate=2.0, start_s=5, every_s=1, scale=9.0)
+NODE = Setup("GPU node", ScalingLimits(0, 30, 120.0), rate=50.0, start_s=60, every_s=15, scale=90.0)
 
 
 @dataclass(frozen=True, slots=True)

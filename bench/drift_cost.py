@@ -24,7 +24,7 @@ from ml.serving.outcomes import Outcome
 from ml.serving.runtime import Runtime
 from ml.text import clean
 from ml.training.data.rows import read
-from tasks.drift.sampler import Reservoir
+from tasks.drift.sampler import DriftReservoir
 
 ITEMS = 2_000
 KEPT = 2_000  # PENSTOCK_DRIFT_SAMPLES
@@ -52,9 +52,9 @@ def main() -> int:
     answering = seconds(lambda: runtime.run(runtime.prepare(prepared.items))) / ITEMS
 
     def all_kept() -> None:
-        Reservoir(pipeline, KEPT).see(prepared, outcomes)
+        DriftReservoir(pipeline, KEPT).see(prepared, outcomes)
 
-    none = Reservoir(pipeline, KEPT)
+    none = DriftReservoir(pipeline, KEPT)
     none._limit, none._until = 0.0, float("inf")
     kept = seconds(all_kept) / ITEMS
     passed = seconds(lambda: none.see(prepared, outcomes)) / ITEMS

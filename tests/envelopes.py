@@ -18,7 +18,7 @@ import sentry_sdk
 
 from tasks.config.settings import Settings
 from tasks.telemetry.sentry import client as sentry
-from tasks.telemetry.sentry.throttle import Allowance
+from tasks.telemetry.sentry.throttle import Throttle
 
 PUBLIC = "public"
 SECRET = "dsn-secret-0123456789"
@@ -102,11 +102,11 @@ def events_of(envelope: bytes) -> list[dict[str, Any]]:
 @contextmanager
 def forgotten() -> Iterator[None]:
     """Nothing has been told when it begins, and no client is left when it ends."""
-    before, sentry._allowance = sentry._allowance, Allowance()
+    before, sentry._throttle = sentry._throttle, Throttle()
     try:
         yield
     finally:
-        sentry._allowance = before
+        sentry._throttle = before
         sentry_sdk.get_client().close(timeout=0.1)
         for scope in (sentry_sdk.get_global_scope(), sentry_sdk.get_isolation_scope()):
             scope.clear()

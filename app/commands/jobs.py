@@ -7,14 +7,14 @@ from flask.cli import AppGroup
 
 from app.commands.errors import report_errors
 from app.services import services
-from tasks.jobs.dead_letters import NotDead, dead_letters, requeue
+from tasks.jobs.dead_letters import NoDeadLetter, dead_letters, requeue
 from tasks.jobs.model import timestamp
 
 jobs = AppGroup("jobs", help="Look after jobs.")
 
 
 @jobs.command("dead")
-@report_errors(NotDead)
+@report_errors(NoDeadLetter)
 def dead() -> None:
     """List the units that used up their attempts, newest first."""
     for letter in dead_letters(services().store):
@@ -25,7 +25,7 @@ def dead() -> None:
 
 @jobs.command("requeue")
 @click.argument("job_id")
-@report_errors(NotDead)
+@report_errors(NoDeadLetter)
 def replay(job_id: str) -> None:
     """Submit the dead units of JOB_ID anew and print the new jobs' ids."""
     for new_id in requeue(services().store, job_id):

@@ -11,8 +11,8 @@ import orjson
 
 from app.console.view import build_view
 from app.services import Services
-from tasks.drift.reports import reports
-from tasks.status.overview import look
+from tasks.drift.reports import read_reports
+from tasks.status.overview import read_overview
 
 FRESH_S: Final = 1.0
 
@@ -36,9 +36,9 @@ class SnapshotCache:
         with self._lock:
             if not self._text or self._clock() - self._made_at >= FRESH_S:
                 here = self._services
-                seen = look(here.store, here.pipelines.values())
+                seen = read_overview(here.store, here.pipelines.values())
                 shown = build_view(seen, here.settings, here.pipelines.values())
-                shown["drift"] = list(reports(here.store, here.pipelines.values()))
+                shown["drift"] = list(read_reports(here.store, here.pipelines.values()))
                 self._text = orjson.dumps(shown)
                 self._made_at = self._clock()
             return self._text

@@ -16,7 +16,7 @@ from tasks.jobs.lanes import Lane, Priority
 from tasks.jobs.model import Job
 from tasks.status.cost import any_price, lanes_of, prices_of, tiers_of
 from tasks.status.overview import Overview
-from tasks.store.series import CONFIDENCE_BOUNDS, SECONDS_BOUNDS, named
+from tasks.store.series import CONFIDENCE_BOUNDS, SECONDS_BOUNDS, select_series
 
 LONGEST: Final = 200  # characters of a text that a pipeline made
 _SHOWN: Final = ("label", "action", "confidence", "tier", "degraded", "reason")
@@ -67,13 +67,13 @@ def _pipeline(line: Pipeline) -> dict[str, Any]:
 def _lane(seen: Overview, lane: Lane) -> dict[str, Any]:
     """jobs: that succeeded or failed there; of webhooks, attempts to deliver."""
     health = seen.health
-    items = named(seen.series, "items")
+    items = select_series(seen.series, "items")
     return {
         "lane": lane.value,
         "workers": health.workers.get(lane, 0),
         "waiting": {priority.value: health.depth[lane, priority] for priority in Priority},
         "bytes": health.load.get(lane, 0),
-        "oldest_s": seen.ages_s[lane],
+        "oldest_s": seen.oldest_waiting_s[lane],
         "drain_rate": health.drain_rate.get(lane, 0),
         "jobs": sum(seen.attempts.values())
         if lane is Lane.WEBHOOKS
@@ -83,7 +83,7 @@ def _lane(seen: Overview, lane: Lane) -> dict[str, Any]:
 
 
 def _jobs_of(series: Mapping[str, str], lane: str) -> int:
-    counted = named(series, "job").items()
+    counted = select_series(series, "job").items()
     return sum(count for (_, of, *_, part), count in counted if of == lane and part != "sum")
 
 
@@ -109,7 +109,7 @@ def _buckets(
 ) -> dict[tuple[str, ...], list[int]]:
     """A histogram's counts, over all labels but the first ones."""
     found: dict[tuple[str, ...], list[int]] = defaultdict(lambda: [0] * (bounds + 1))
-    for (*of, part), count in named(series, name).items():
+    for (*of, part), count in select_series(series, name).items():
         if part != "sum":
             found[tuple(of[:labels])][int(part) - 1] += count
     return found
@@ -117,14 +117,14 @@ def _buckets(
 
 def _pairs(series: Mapping[str, str], name: str) -> list[dict[str, Any]]:
     """Of jobs by status, of degraded answers by reason."""
-    counted = sorted(named(series, name).items())
+    counted = sorted(select_series(series, name).items())
     return [{"pipeline": pipeline, "of": of, "count": count} for (pipeline, of), count in counted]
 
 
 def _predictions(series: Mapping[str, str]) -> list[dict[str, Any]]:
     """Items by pipeline and tier, over model versions."""
     found: dict[tuple[str, str, str], int] = defaultdict(int)
-    for (pipeline, tier, _, status), count in named(series, "predictions").items():
+    for (pipeline, tier, _, status), count in select_series(series, "predictions").items():
         found[pipeline, tier, status] += count
     return [
         {"pipeline": pipeline, "tier": tier, "status": status, "count": count}
@@ -133,7 +133,7 @@ def _predictions(series: Mapping[str, str]) -> list[dict[str, Any]]:
 
 
 def _cache(series: Mapping[str, str]) -> list[dict[str, Any]]:
-    hits, misses = named(series, "cache_hits"), named(series, "cache_misses")
+    hits, misses = select_series(series, "cache_hits"), select_series(series, "cache_misses")
     return [
         {"pipeline": of[0], "hits": hits.get(of, 0), "misses": misses.get(of, 0)}
         for of in sorted(hits.keys() | misses.keys())

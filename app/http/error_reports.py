@@ -39,20 +39,20 @@ def report_failure(error: Exception, pipelines: Collection[str]) -> None:
             "headers": dict(request.headers),
         },
     }
-    about = sentry.About(dict(_tags(route, document, pipelines)), inputs, parts=parts)
-    sentry.capture(error, ("api", route, type(error).__name__), about)
+    about = sentry.EventDetails(dict(_tags(route, document, pipelines)), inputs, parts=parts)
+    sentry.capture_error(error, ("api", route, type(error).__name__), about)
 
 
 def report_broken_stream(error: Exception, request_id: str) -> None:
     """An answer failed while it was under way; its request has ended by then."""
-    about = sentry.About({"request_id": request_id}, inputs=None)
-    sentry.capture(error, ("api", "stream", type(error).__name__), about)
+    about = sentry.EventDetails({"request_id": request_id}, inputs=None)
+    sentry.capture_error(error, ("api", "stream", type(error).__name__), about)
 
 
 def report_redis_outage(error: Exception) -> None:
     """One event for an outage of Redis, however many requests it fails."""
-    about = sentry.About({"request_id": g.get("request_id", "")})
-    sentry.capture(error, ("redis", type(error).__name__), about, lasting=True)
+    about = sentry.EventDetails({"request_id": g.get("request_id", "")})
+    sentry.capture_error(error, ("redis", type(error).__name__), about, lasting=True)
 
 
 def _document() -> Any:

@@ -27,7 +27,7 @@ from tasks.store import keys
 from tasks.store.client import Store
 from tasks.telemetry.logs import get_logger
 from tasks.telemetry.sentry import failures
-from tasks.threads import ThreadOnUse
+from tasks.threads import LazyThread
 
 log = get_logger(__name__)
 
@@ -69,12 +69,12 @@ class LongPolls:
         self.draining = False
         self._waiters: dict[str, list[Waiter]] = defaultdict(list)
         self._lock = threading.Lock()
-        self._listener = ThreadOnUse("done", self._listen)
+        self._listener = LazyThread("done", self._listen)
 
     @contextmanager
     def register(self, job_id: str) -> Iterator[Waiter]:
         """Register before the job can end: an end between a read and a wait would be missed."""
-        self._listener.begin()
+        self._listener.start()
         waiter = Waiter()
         with self._lock:
             if self.draining or self._count >= self._most:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from prometheus_client.core import GaugeMetricFamily, Metric
 
-from tasks.autoscaling.decisions import decisions
+from tasks.autoscaling.decisions import read_decisions
 from tasks.store.client import Store
 
 
@@ -16,6 +16,6 @@ def desired_workers(store: Store) -> Metric:
     """
     text = "Worker children that a lane should have."
     family = GaugeMetricFamily("penstock_desired_workers", text, labels=["lane"])
-    for lane, decision in decisions(store).items():
+    for lane, decision in read_decisions(store).items():
         family.add_metric([lane], decision.desired)
     return family

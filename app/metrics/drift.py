@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 from prometheus_client.core import GaugeMetricFamily, Metric
 
 from ml.pipeline import Pipeline
-from tasks.drift.reports import kept_of
+from tasks.drift.reports import read_report
 from tasks.store.client import Store
 
 _LABELS = ["pipeline", "model_version"]
@@ -28,7 +28,7 @@ def drift_metrics(store: Store, pipelines: Iterable[Pipeline]) -> Iterator[Metri
         labels=[*_LABELS, "feature"],
     )
     for pipeline in pipelines:
-        if kept := kept_of(store, pipeline):
+        if kept := read_report(store, pipeline):
             names = [pipeline.name, pipeline.version]
             alert.add_metric(names, float(kept.alarm))
             for found in kept.report["features"]:

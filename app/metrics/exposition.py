@@ -15,7 +15,7 @@ from app.metrics.drift import drift_metrics
 from ml.pipeline import Pipeline
 from tasks.queue.circuit_breakers import BreakerState, states
 from tasks.status.cost import prices_of
-from tasks.status.health import Health, ages_s, examine
+from tasks.status.health import Health, oldest_waiting_s, read_health
 from tasks.store import keys
 from tasks.store.client import Store
 
@@ -48,9 +48,12 @@ def _read(store: Store, pipelines: Iterable[Pipeline]) -> Iterator[Metric]:
     yield from cost_metrics(series, prices_of(store.settings))
     attempts: dict[str, str] = store.redis.hgetall(keys.WEBHOOKS_COUNTS)  # type: ignore[assignment]
     yield _webhook_attempts(attempts)
-    yield from _health(examine(store))
+    yield from _health(read_health(store))
     yield _gauge(
-        "penstock_lane_oldest_seconds", "Age of the oldest waiting unit.", "lane", ages_s(store)
+        "penstock_lane_oldest_seconds",
+        "Age of the oldest waiting unit.",
+        "lane",
+        oldest_waiting_s(store),
     )
     yield desired_workers(store)
     yield _breaker_states(states(store, pipelines))

@@ -12,13 +12,13 @@ from typing import TYPE_CHECKING, Any
 
 from flask import Flask, Response, g, request
 
-from tasks.telemetry.logs import ACCESS, get_logger
+from tasks.telemetry.logs import ACCESS_LOG, get_logger
 from tasks.telemetry.tracing.context import Kind, trace_id
 
 if TYPE_CHECKING:
     from tasks.telemetry.tracing.tracer import Span, Tracer
 
-log = get_logger(ACCESS)
+log = get_logger(ACCESS_LOG)
 
 QUIET = {"/livez", "/readyz", "/metrics"}  # asked every few seconds, for ever
 _JOB = re.compile(r"job_[0-9A-Z]{26}", re.ASCII)

@@ -29,7 +29,7 @@ from app.http.responses import NO_STORE
 from app.middleware.security_headers import SECURITY_HEADERS
 from tasks.config.settings import Settings
 from tasks.telemetry.logs import get_logger
-from tasks.threads import ThreadOnUse
+from tasks.threads import LazyThread
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -103,7 +103,7 @@ class SlowBodyGuard:
         self._reads: dict[TimedBody, None] = {}
         self._lock = threading.Lock()
         self._flooded = threading.Event()  # bodies hold more than MOST_SHARE of the threads
-        self._watchdog = ThreadOnUse("slow-bodies", self._watch)
+        self._watchdog = LazyThread("slow-bodies", self._watch)
         # A client at the lowest allowed rate fills one read within its deadline.
         self.step = min(MOST_BYTES, self._timeout_s * self._rate)
 
@@ -115,7 +115,7 @@ class SlowBodyGuard:
         """Register a read that is about to block."""
         if has_request_context():
             body.request_id = g.get("request_id", "")
-        self._watchdog.begin()
+        self._watchdog.start()
         with self._lock:
             self._reads[body] = None
             if len(self._reads) > self._room:

@@ -24,4 +24,4 @@ def scale(lane: str) -> Response:
     """
     if lane not in decisions.LANES:
         raise LaneNotFound(f"The lane must be one of: {', '.join(decisions.LANES)}.")
-    return respond(decisions.show(services().store, Lane(lane)))
+    return respond(decisions.view_lane(services().store, Lane(lane)))

@@ -11,8 +11,8 @@ from app.api_keys.principal import Scope
 from app.http.responses import respond
 from app.metrics.exposition import render_metrics
 from app.services import services
-from tasks.status.health import examine
-from tasks.telemetry.metrics.process import WEB, process_metrics
+from tasks.status.health import read_health
+from tasks.telemetry.metrics.process import WEB_METRICS, process_metrics
 
 ops = Blueprint("ops", __name__)
 
@@ -31,7 +31,7 @@ def ready() -> Response:
     lower tier. 503 `unready`: not at all.
     """
     try:
-        health = examine(services().store)
+        health = read_health(services().store)
     except RedisError as error:
         return respond({"status": "unready", "reasons": [f"redis: {type(error).__name__}"]}, 503)
     reasons = health.missing()
@@ -51,6 +51,6 @@ def metrics() -> Response:
 def show_metrics() -> Response:
     """The same for whoever has been let in another way."""
     here = services()
-    seen = process_metrics().collector(WEB)
+    seen = process_metrics().collector(WEB_METRICS)
     text = render_metrics(here.store, here.pipelines.values(), seen)
     return Response(text, content_type=CONTENT_TYPE_LATEST)

@@ -47,7 +47,7 @@ def show_drift(name: str) -> Response:
 
     Each feature has its test, effect and verdict, and says in words what has changed.
     """
-    return respond(reports.latest(services().store, _served(name)))
+    return respond(reports.latest_report(services().store, _served(name)))
 
 
 @pipelines.post("/<name>/drift")
@@ -55,9 +55,9 @@ def show_drift(name: str) -> Response:
 def compare_drift(name: str) -> Response:
     """Compare now instead of at the next interval; needs a key with the scope `admin`."""
     here, pipeline = services(), _served(name)
-    if reports.refresh(here.store, pipeline):
+    if reports.compare_and_save(here.store, pipeline):
         here.waker.wake(Lane.WEBHOOKS, 1)
-    return respond(reports.latest(here.store, pipeline))
+    return respond(reports.latest_report(here.store, pipeline))
 
 
 def _served(name: str) -> Pipeline:

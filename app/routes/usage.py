@@ -26,7 +26,7 @@ from tasks.status.cost import (
     sum_known,
     tiers_of,
 )
-from tasks.status.usage import Used, read_usage, today
+from tasks.status.usage import DailyUsage, read_usage, today
 
 usage = Blueprint("usage", __name__, url_prefix="/v1/usage")
 
@@ -66,8 +66,8 @@ def read_usage_range() -> UsageRange:
     return UsageRange(owner, *period(query, day_of(today(services().store))))
 
 
-def _usage(asked: UsageRange, used: Sequence[Used], prices: Prices) -> dict[str, Any]:
-    by_place: dict[tuple[str, str], list[Used]] = defaultdict(list)
+def _usage(asked: UsageRange, used: Sequence[DailyUsage], prices: Prices) -> dict[str, Any]:
+    by_place: dict[tuple[str, str], list[DailyUsage]] = defaultdict(list)
     for one in used:
         by_place[one.lane, one.pipeline].append(one)
     return {
@@ -85,11 +85,11 @@ def _usage(asked: UsageRange, used: Sequence[Used], prices: Prices) -> dict[str,
     }
 
 
-def _place(one: Used) -> dict[str, str]:
+def _place(one: DailyUsage) -> dict[str, str]:
     return {"lane": one.lane, "pipeline": one.pipeline}
 
 
-def _sums(used: Sequence[Used], prices: Prices) -> dict[str, Any]:
+def _sums(used: Sequence[DailyUsage], prices: Prices) -> dict[str, Any]:
     costs = [cost(one.device_us / 1e6, prices.get(one.lane)) for one in used]
     return {
         "jobs": sum(one.jobs for one in used),

@@ -13,10 +13,10 @@ from typing import Any, Final
 
 import orjson
 
-from tasks.autoscaling.policy import LaneLoad, Limits, Memory, desired
+from tasks.autoscaling.policy import LaneLoad, PolicyState, ScalingLimits, desired_workers
 from tasks.config.settings import Settings
 from tasks.jobs.lanes import Lane
-from tasks.status.health import ages_s, examine
+from tasks.status.health import oldest_waiting_s, read_health
 from tasks.store import keys
 from tasks.store.client import Store
 from tasks.store.scripts import SAVE_DECISION, Arg
@@ -37,7 +37,7 @@ class Decision:
     """
 
     desired: int
-    memory: Memory
+    memory: PolicyState
     decided: int = 0
     settled: int = 0
     drain_per_s: float = 0.0
@@ -51,13 +51,13 @@ class Decision:
         return self.drain_per_s + (seen - self.drain_per_s) * -math.expm1(-past_s / SMOOTH_S)
 
 
-def limits_of(settings: Settings, lane: Lane) -> Limits:
+def limits_of(settings: Settings, lane: Lane) -> ScalingLimits:
     lowest, highest = (
         (settings.gpu_workers_min, settings.gpu_workers_max)
         if lane is Lane.GPU
         else settings.cpu_workers_range
     )
-    return Limits(lowest, highest, settings.scale_target_wait_s, settings.scale_cool_down_s)
+    return ScalingLimits(lowest, highest, settings.scale_target_wait_s, settings.scale_cool_down_s)
 
 
 def decide(store: Store) -> None:
@@ -66,7 +66,7 @@ def decide(store: Store) -> None:
     Raises:
         redis.RedisError: Redis cannot be reached.
     """
-    now_us, kept = store.now_us(), decisions(store)
+    now_us, kept = store.now_us(), read_decisions(store)
     due = [lane for lane in LANES if now_us - kept[lane].decided >= EVERY_US]
     if not due:
         return
@@ -74,7 +74,7 @@ def decide(store: Store) -> None:
     seen = _loads(store, {lane: kept[lane].drain(settled[lane], now_us) for lane in LANES})
     for lane in due:
         load, before, limits = seen[lane], kept[lane], limits_of(store.settings, lane)
-        wanted, memory = desired(load, limits, before.memory, now_us / 1e6)
+        wanted, memory = desired_workers(load, limits, before.memory, now_us / 1e6)
         after = Decision(wanted, memory, now_us, settled[lane], load.drain_per_s)
         if _keep(store, lane, before, after) and wanted != before.desired:
             log.info(
@@ -89,7 +89,7 @@ def _keep(store: Store, lane: Lane, before: Decision, after: Decision) -> bool:
     return bool(store.run(SAVE_DECISION, args))
 
 
-def decisions(store: Store) -> dict[Lane, Decision]:
+def read_decisions(store: Store) -> dict[Lane, Decision]:
     """The last one for each lane; before the first, the fewest that the settings allow.
 
     Raises:
@@ -104,13 +104,13 @@ def decisions(store: Store) -> dict[Lane, Decision]:
     }
 
 
-def show(store: Store, lane: Lane) -> dict[str, Any]:
+def view_lane(store: Store, lane: Lane) -> dict[str, Any]:
     """A lane's last decision and its load now, as JSON values.
 
     Raises:
         redis.RedisError: Redis cannot be reached.
     """
-    kept = decisions(store)
+    kept = read_decisions(store)
     load = _loads(store, {lane: decision.drain_per_s for lane, decision in kept.items()})[lane]
     return {
         "lane": lane,
@@ -124,7 +124,7 @@ def show(store: Store, lane: Lane) -> dict[str, Any]:
 
 def _loads(store: Store, drain_per_s: Mapping[Lane, float]) -> dict[Lane, LaneLoad]:
     """Units that workers hold are part of a lane's depth: who holds some is not idle."""
-    health, ages = examine(store), ages_s(store)
+    health, ages = read_health(store), oldest_waiting_s(store)
     return {
         lane: LaneLoad(
             depth=sum(units for (of, _), units in health.depth.items() if of == lane),
@@ -143,9 +143,9 @@ def _settled(store: Store) -> dict[Lane, int]:
     return {lane: int(units or 0) for lane, units in zip(LANES, pipe.execute(), strict=True)}
 
 
-def _read(kept: Mapping[str, str], limits: Limits) -> Decision:
+def _read(kept: Mapping[str, str], limits: ScalingLimits) -> Decision:
     if not kept:
-        return Decision(limits.lowest, Memory())
+        return Decision(limits.lowest, PolicyState())
     return Decision(
         desired=int(kept["desired"]),
         memory=_memory(kept["memory"]),
@@ -155,9 +155,9 @@ def _read(kept: Mapping[str, str], limits: Limits) -> Decision:
     )
 
 
-def _memory(text: str) -> Memory:
+def _memory(text: str) -> PolicyState:
     """Nothing is remembered of what another version of the policy wrote."""
     try:
-        return Memory(**orjson.loads(text))
+        return PolicyState(**orjson.loads(text))
     except TypeError:
-        return Memory()
+        return PolicyState()

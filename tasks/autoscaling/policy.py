@@ -37,7 +37,7 @@ class LaneLoad:
 
 
 @dataclass(frozen=True, slots=True)
-class Limits:
+class ScalingLimits:
     """target_wait_s: should be twice the time that a worker needs to start, or more.
 
     cool_down_s: least time from any change to shrinking, and between two turns of direction.
@@ -52,7 +52,7 @@ class Limits:
 
 
 @dataclass(frozen=True, slots=True)
-class Memory:
+class PolicyState:
     """What the next decision needs of the last ones; numbers and None, so that JSON holds it.
 
     per_worker: units/s of one worker, smoothed; 0: not known yet. recent, usual: arrivals in
@@ -72,7 +72,9 @@ class Memory:
     wanted: int | None = None
 
 
-def desired(load: LaneLoad, limits: Limits, memory: Memory, now_s: float) -> tuple[int, Memory]:
+def desired_workers(
+    load: LaneLoad, limits: ScalingLimits, memory: PolicyState, now_s: float
+) -> tuple[int, PolicyState]:
     """Workers the lane should have, and what to pass to the next call. Never raises.
 
     Quick up: at once and as far as needed. Slow down: after a cool-down, at most half at a time.
@@ -89,7 +91,9 @@ def desired(load: LaneLoad, limits: Limits, memory: Memory, now_s: float) -> tup
     return workers, _changed(seen, before, workers, now_s)
 
 
-def _next(load: LaneLoad, limits: Limits, seen: Memory, before: int, now_s: float) -> int:
+def _next(
+    load: LaneLoad, limits: ScalingLimits, seen: PolicyState, before: int, now_s: float
+) -> int:
     if before == 0:
         return min(max(1, _need(load, limits, seen)), limits.highest) if load.depth else 0
     need = _grown(load, limits, seen, before, now_s)
@@ -101,7 +105,9 @@ def _next(load: LaneLoad, limits: Limits, seen: Memory, before: int, now_s: floa
     return _shrunk(load, limits, seen, before, now_s)
 
 
-def _grown(load: LaneLoad, limits: Limits, seen: Memory, before: int, now_s: float) -> int:
+def _grown(
+    load: LaneLoad, limits: ScalingLimits, seen: PolicyState, before: int, now_s: float
+) -> int:
     """What is needed; one more, or twice as many, if that is too few for what can be seen."""
     need, half = _need(load, limits, seen), limits.target_wait_s / 2
     if _since(seen.changed_s, now_s) < half:
@@ -111,7 +117,9 @@ def _grown(load: LaneLoad, limits: Limits, seen: Memory, before: int, now_s: flo
     return max(need, before + 1) if load.oldest_s > limits.target_wait_s else need
 
 
-def _shrunk(load: LaneLoad, limits: Limits, seen: Memory, before: int, now_s: float) -> int:
+def _shrunk(
+    load: LaneLoad, limits: ScalingLimits, seen: PolicyState, before: int, now_s: float
+) -> int:
     if limits.lowest == 0 and _idle_for(seen, now_s) >= limits.idle_s:
         return 0
     if seen.per_worker < LEAST_RATE:
@@ -122,7 +130,7 @@ def _shrunk(load: LaneLoad, limits: Limits, seen: Memory, before: int, now_s: fl
     return min(keep, before)
 
 
-def _need(load: LaneLoad, limits: Limits, seen: Memory) -> int:
+def _need(load: LaneLoad, limits: ScalingLimits, seen: PolicyState) -> int:
     """Little's law, as on top of this file. 0: the rate of a worker is not known."""
     if seen.per_worker < LEAST_RATE:
         return 0
@@ -132,7 +140,9 @@ def _need(load: LaneLoad, limits: Limits, seen: Memory) -> int:
     return _ceil((load.depth + arrival * ahead) / (seen.per_worker * (aim + ahead)))
 
 
-def _observed(load: LaneLoad, limits: Limits, memory: Memory, now_s: float) -> Memory:
+def _observed(
+    load: LaneLoad, limits: ScalingLimits, memory: PolicyState, now_s: float
+) -> PolicyState:
     """What is remembered, with this look at the lane."""
     step = 0.0 if memory.seen_s is None else max(0.0, now_s - memory.seen_s)
     last = min(max(memory.depth, 0), int(GREATEST))
@@ -151,7 +161,9 @@ def _observed(load: LaneLoad, limits: Limits, memory: Memory, now_s: float) -> M
     )
 
 
-def _rate(load: LaneLoad, limits: Limits, memory: Memory, now_s: float, step: float) -> float:
+def _rate(
+    load: LaneLoad, limits: ScalingLimits, memory: PolicyState, now_s: float, step: float
+) -> float:
     """Units/s of one worker. Idle or starting workers hide it, so it falls only if all are busy."""
     known = min(max(memory.per_worker, 0.0), GREATEST)
     if not load.current:
@@ -169,7 +181,7 @@ def _rate(load: LaneLoad, limits: Limits, memory: Memory, now_s: float, step: fl
     return _smoothed(known, worked, step, limits.cool_down_s / 2)
 
 
-def _changed(seen: Memory, before: int, workers: int, now_s: float) -> Memory:
+def _changed(seen: PolicyState, before: int, workers: int, now_s: float) -> PolicyState:
     if workers == before:
         return replace(seen, wanted=workers)
     direction = 1 if workers > before else -1
@@ -188,7 +200,7 @@ def _since(moment_s: float | None, now_s: float) -> float:
     return math.inf if moment_s is None or moment_s > now_s else now_s - moment_s
 
 
-def _idle_for(seen: Memory, now_s: float) -> float:
+def _idle_for(seen: PolicyState, now_s: float) -> float:
     return -1.0 if seen.idle_since_s is None else _since(seen.idle_since_s, now_s)
 
 
@@ -207,9 +219,9 @@ def _sane(load: LaneLoad) -> LaneLoad:
     )
 
 
-def _ordered(limits: Limits) -> Limits:
+def _ordered(limits: ScalingLimits) -> ScalingLimits:
     lowest = min(max(limits.lowest, 0), int(GREATEST))
-    return Limits(
+    return ScalingLimits(
         lowest,
         min(max(limits.highest, lowest), int(GREATEST)),
         min(max(limits.target_wait_s, 1e-3), GREATEST),

@@ -12,13 +12,13 @@ from typing import Any
 
 from celery.worker.autoscale import Autoscaler
 
-from tasks.autoscaling.pool_target import LOOK_S, PoolTarget
+from tasks.autoscaling.pool_target import POLL_S, PoolTarget
 from tasks.config.settings import Settings
 from tasks.jobs.lanes import Lane
 from tasks.store.client import Store, connect
 
 
-def follows(settings: Settings, lane: Lane) -> Callable[..., PoolAutoscaler]:
+def autoscaler_for(settings: Settings, lane: Lane) -> Callable[..., PoolAutoscaler]:
     """What Celery makes the autoscaler of a worker with (its setting `worker_autoscaler`)."""
     return partial(PoolAutoscaler, PoolTarget(Store(connect(settings, 1), settings), lane))
 
@@ -38,7 +38,7 @@ class PoolAutoscaler(Autoscaler):
         min_concurrency: int,
         **kwargs: Any,
     ) -> None:
-        super().__init__(pool, max_concurrency, min_concurrency, keepalive=LOOK_S, **kwargs)
+        super().__init__(pool, max_concurrency, min_concurrency, keepalive=POLL_S, **kwargs)
         self._target = target
         self.pool: Any = pool  # prefork's
 

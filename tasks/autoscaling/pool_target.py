@@ -12,12 +12,12 @@ from tasks.autoscaling.decisions import limits_of
 from tasks.jobs.lanes import Lane
 from tasks.store import keys
 from tasks.store.client import Store
-from tasks.store.series import join
+from tasks.store.series import series_key
 from tasks.telemetry.logs import get_logger
 
 log = get_logger(__name__)
 
-LOOK_S: Final = 1.0
+POLL_S: Final = 1.0
 
 
 class PoolTarget(threading.Thread):
@@ -39,7 +39,7 @@ class PoolTarget(threading.Thread):
                 self.look()
             except RedisError as error:
                 log.debug("the lane's decision is not known", error=str(error))
-            self._stopping.wait(LOOK_S)
+            self._stopping.wait(POLL_S)
 
     def stop(self) -> None:
         self._stopping.set()
@@ -56,7 +56,7 @@ class PoolTarget(threading.Thread):
         with self._lock:
             changes, self._changes = self._changes, Counter()
         for direction, children in changes.items():
-            series = join("pool", self._lane, direction)
+            series = series_key("pool", self._lane, direction)
             self._store.redis.hincrby(keys.SERIES, series, children)
 
     def changed(self, children: int) -> None:

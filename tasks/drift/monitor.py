@@ -10,7 +10,7 @@ from celery import Celery
 from redis import RedisError
 
 from ml.pipeline import Pipeline
-from tasks.drift.reports import take_turns
+from tasks.drift.reports import compare_if_due
 from tasks.drift.sampler import Sampler
 from tasks.jobs.lanes import Lane
 from tasks.queue.consumer import Consumer
@@ -20,10 +20,10 @@ from tasks.telemetry.logs import get_logger
 log = get_logger(__name__)
 
 SEND_S = 1.0
-LOOKS = 60  # in an interval: so late may a comparison be whose worker died over it
+CHECKS_PER_INTERVAL = 60  # in an interval: so late may a comparison be whose worker died over it
 
 
-class DriftWatch(threading.Thread):
+class DriftMonitor(threading.Thread):
     """Beside the housekeeper, which must not wait for a comparison to keep its leases."""
 
     def __init__(
@@ -39,7 +39,7 @@ class DriftWatch(threading.Thread):
 
     def run(self) -> None:
         settings = self._worker.store.settings
-        every_s = max(SEND_S, settings.drift_interval_s / LOOKS)
+        every_s = max(SEND_S, settings.drift_interval_s / CHECKS_PER_INTERVAL)
         look_at = time.monotonic()
         while not self._stopping.wait(SEND_S):
             try:
@@ -54,7 +54,7 @@ class DriftWatch(threading.Thread):
 
     def look(self) -> None:
         """Compare what has not been compared in this window."""
-        if take_turns(self._worker.store, self._pipelines, self._worker.name):
+        if compare_if_due(self._worker.store, self._pipelines, self._worker.name):
             wake(self._celery, Lane.WEBHOOKS)
 
     def stop(self) -> None:

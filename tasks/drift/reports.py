@@ -18,7 +18,7 @@ from ulid import ULID
 
 from ml.drift.reference import Reference
 from ml.pipeline import Pipeline
-from tasks.drift.sampler import recent, window_at
+from tasks.drift.sampler import current_window, recent_rows
 from tasks.jobs.model import timestamp
 from tasks.store import keys
 from tasks.store.client import Store
@@ -38,7 +38,7 @@ Report = Mapping[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
-class Kept:
+class StoredReport:
     """The latest report. alarm: whether drift was found last. since: when that changed (us)."""
 
     report: Report
@@ -46,7 +46,7 @@ class Kept:
     since: int | None
 
 
-def refresh(store: Store, pipeline: Pipeline, window: int | None = None) -> bool:
+def compare_and_save(store: Store, pipeline: Pipeline, window: int | None = None) -> bool:
     """Compare now and keep the report; returns whether the lane of webhooks must be woken.
 
     window: the one for which it is done, if it is the regular comparison.
@@ -59,16 +59,16 @@ def refresh(store: Store, pipeline: Pipeline, window: int | None = None) -> bool
     return _keep(store, report, window)
 
 
-def latest(store: Store, pipeline: Pipeline) -> Report:
+def latest_report(store: Store, pipeline: Pipeline) -> Report:
     """The last report; if there is none yet, one that says so and how much has been sampled.
 
     Raises:
         redis.RedisError: Redis is out of reach.
     """
-    kept = kept_of(store, pipeline)
+    kept = read_report(store, pipeline)
     if kept:
         return {**kept.report, "alarm": kept.alarm, "since": timestamp(kept.since)}
-    needed, found = store.settings.drift_min_samples, len(recent(store, pipeline))
+    needed, found = store.settings.drift_min_samples, len(recent_rows(store, pipeline))
     text = f"No report yet: {found:,} answers are sampled, at least {needed:,} are needed."
     verdict = NOT_ENOUGH if pipeline.drift_reference() else NO_REFERENCE
     return {
@@ -80,28 +80,32 @@ def latest(store: Store, pipeline: Pipeline) -> Report:
     }
 
 
-def kept_of(store: Store, pipeline: Pipeline) -> Kept | None:
+def read_report(store: Store, pipeline: Pipeline) -> StoredReport | None:
     key = keys.drift(pipeline.name, pipeline.version)
     text, alarm, since = store.execute("HMGET", key, "report", "alarm", "since")
-    return Kept(orjson.loads(text), alarm == "1", int(since) if since else None) if text else None
+    return (
+        StoredReport(orjson.loads(text), alarm == "1", int(since) if since else None)
+        if text
+        else None
+    )
 
 
-def reports(store: Store, pipelines: Iterable[Pipeline]) -> Iterator[dict[str, Any]]:
+def read_reports(store: Store, pipelines: Iterable[Pipeline]) -> Iterator[dict[str, Any]]:
     """For each pipeline its name and last report; None: there is none yet."""
     for pipeline in pipelines:
-        kept = kept_of(store, pipeline)
+        kept = read_report(store, pipeline)
         yield {"pipeline": pipeline.name, "report": kept.report if kept else None}
 
 
-def take_turns(store: Store, pipelines: Iterable[Pipeline], worker: str) -> bool:
+def compare_if_due(store: Store, pipelines: Iterable[Pipeline], worker: str) -> bool:
     """The regular comparison, by whoever comes first in each window; whether webhooks wait.
 
-    Raises: as `refresh`.
+    Raises: as `compare_and_save`.
     """
-    wake, window = False, window_at(store)
+    wake, window = False, current_window(store)
     for pipeline in pipelines:
         if pipeline.drift_reference() and _is_due(store, pipeline, window, worker):
-            wake |= refresh(store, pipeline, window)
+            wake |= compare_and_save(store, pipeline, window)
     return wake
 
 
@@ -113,7 +117,7 @@ def _is_due(store: Store, pipeline: Pipeline, window: int, worker: str) -> bool:
     place = (pipeline.name, pipeline.version)
     if store.execute("HGET", keys.drift(*place), "window") == str(window):
         return False
-    lock = keys.drift_turn(*place, window)
+    lock = keys.drift_lock(*place, window)
     return bool(store.execute("SET", lock, worker, "NX", "PX", LOCK_MS))
 
 
@@ -133,7 +137,7 @@ _NO_REFERENCE = "This version has nothing to be compared with; docs/drift.md say
 
 
 def _compared(store: Store, pipeline: Pipeline) -> dict[str, Any]:
-    settings, rows = store.settings, recent(store, pipeline)
+    settings, rows = store.settings, recent_rows(store, pipeline)
     needed = settings.drift_min_samples
     reference: Reference | None = pipeline.drift_reference()
     if reference is None:
@@ -199,5 +203,7 @@ def _tell(data: Mapping[str, Any]) -> None:
     else:
         log.info("drift alarm cleared", **facts)
     level = "warning" if data["alarm"] == "tripped" else "info"
-    about = sentry.About(facts, extra={"features": names}, parts={"level": level})
-    sentry.tell(f"Drift {data['alarm']}", data["text"], ["drift", *facts.values(), level], about)
+    about = sentry.EventDetails(facts, extra={"features": names}, parts={"level": level})
+    sentry.capture_message(
+        f"Drift {data['alarm']}", data["text"], ["drift", *facts.values(), level], about
+    )

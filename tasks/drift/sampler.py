@@ -36,7 +36,7 @@ log = get_logger(__name__)
 _Drawn = tuple[float, bytes]  # minus the draw, so that a heap has the highest on top; JSON
 
 
-class Reservoir:
+class DriftReservoir:
     """What one process has sampled of one pipeline and not yet sent. For two threads."""
 
     def __init__(self, pipeline: Pipeline, most: int) -> None:
@@ -90,7 +90,7 @@ class Sampler:
 
     def __init__(self, pipelines: Iterable[Pipeline], most: int) -> None:
         watched = [one for one in pipelines if most and one.drift_reference()]
-        self._reservoirs = {one.name: Reservoir(one, most) for one in watched}
+        self._reservoirs = {one.name: DriftReservoir(one, most) for one in watched}
         self._complained = False
 
     def see(self, pipeline: str, prepared: Prepared, outcomes: Sequence[Outcome]) -> None:
@@ -108,13 +108,13 @@ class Sampler:
             reservoir.send(store)
 
 
-def recent(store: Store, pipeline: Pipeline) -> list[Row]:
+def recent_rows(store: Store, pipeline: Pipeline) -> list[Row]:
     """An even sample of what was answered in the current window and the one before it.
 
     Raises:
         redis.RedisError: Redis is out of reach.
     """
-    window = window_at(store)
+    window = current_window(store)
     drawn: list[tuple[float, str]] = []
     for number in (window - 1, window):
         key = keys.drift_sample(pipeline.name, pipeline.version, number)
@@ -124,6 +124,6 @@ def recent(store: Store, pipeline: Pipeline) -> list[Row]:
     return [orjson.loads(text)[1] for _, text in chosen]
 
 
-def window_at(store: Store) -> int:
+def current_window(store: Store) -> int:
     """Number of the current window, by Redis's clock."""
     return store.now_us() // (store.settings.drift_interval_s * 1_000_000)

@@ -13,13 +13,13 @@ from typing import TYPE_CHECKING
 from ml.serving.outcomes import Verdict
 from tasks.queue.consumer import Consumer
 from tasks.queue.units import SettledUnit, Unit
-from tasks.telemetry.logs import BATCHES, get_logger
+from tasks.telemetry.logs import BATCH_LOG, get_logger
 from tasks.telemetry.tracing.context import Attributes, Kind, is_sampled
 
 if TYPE_CHECKING:
     from tasks.telemetry.tracing.tracer import Span, Tracer
 
-log = get_logger(BATCHES)
+log = get_logger(BATCH_LOG)
 
 MOST_NAMED = 128  # jobs, and requests, that a line or a span names; as many links has a span
 

@@ -33,7 +33,7 @@ from tasks.queue.units import SettledUnit, Unit
 from tasks.queue.wakeups import wake
 from tasks.telemetry.logs import get_logger
 from tasks.telemetry.metrics.process import process_metrics
-from tasks.telemetry.sinks import Reporter
+from tasks.telemetry.sinks import JobSinks
 
 if TYPE_CHECKING:
     from tasks.telemetry.tracing.tracer import Tracer
@@ -76,11 +76,11 @@ class InferenceExecutor(LaneExecutor):
         worker: Consumer,
         runtimes: Mapping[str, Runtime],
         celery: Celery,
-        reporter: Reporter | None = None,
+        job_sinks: JobSinks | None = None,
         tracer: Tracer | None = None,
     ) -> None:
         super().__init__()
-        self._reporter = reporter or Reporter(())
+        self._job_sinks = job_sinks or JobSinks(())
         self._batches = BatchReporter(worker, tracer)
         self._worker = worker
         self._runtimes = runtimes
@@ -175,7 +175,7 @@ class InferenceExecutor(LaneExecutor):
 
     def _claim(self, awake_ms: int, suspects: bool = True) -> Batch | None:
         claim = self._worker.claim(self._batch_items, awake_ms, suspects)
-        self._reporter.ended(claim.ended)
+        self._job_sinks.report(claim.ended)
         self._breakers.learn(claim.breakers)
         self._together = len(claim.units) > 1
         return self._prepare(claim.units, claim.waiting) if claim.units else None
@@ -239,7 +239,7 @@ class InferenceExecutor(LaneExecutor):
                     raise
                 log.warning("commit failed, trying again", error=str(error))
                 time.sleep(COMMIT_AGAIN_S)
-        self._reporter.ended(committed.ended)
+        self._job_sinks.report(committed.ended)
         for lane in committed.wake:
             wake(self._celery, lane)
         if committed.stale:

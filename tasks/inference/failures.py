@@ -10,7 +10,7 @@ from ml.serving.isolation import StopBisecting
 from ml.serving.outcomes import Failure
 from tasks.queue.units import Unit
 from tasks.telemetry.sentry import client as sentry
-from tasks.telemetry.sentry.client import About
+from tasks.telemetry.sentry.client import EventDetails
 from tasks.telemetry.sentry.scrubber import texts_of
 from tasks.telemetry.tracing.context import trace_id
 
@@ -48,7 +48,7 @@ def models_failed(
         tags = tags_of([unit_of(first.index)]) | {"stage": stage}
         kind = ("model", tags["pipeline"], stage, name)
         inputs, extra = texts_of(input_of(first.index)), {"items_failed": len(alike)}
-        sentry.capture(_cause(first.error), kind, About(tags, inputs, extra))
+        sentry.capture_error(_cause(first.error), kind, EventDetails(tags, inputs, extra))
 
 
 def _cause(error: BaseException) -> BaseException:

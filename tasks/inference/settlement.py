@@ -12,7 +12,7 @@ from ml.serving.outcomes import Outcome, Verdict
 from tasks.drift.sampler import Sampler
 from tasks.inference import failures
 from tasks.inference.batch import Group
-from tasks.jobs.result_cache import may_keep
+from tasks.jobs.result_cache import is_cacheable
 from tasks.queue.circuit_breakers import CircuitBreakers, breaker_name
 from tasks.queue.counters import Answer, CountedAnswer, count_unit, device_time
 from tasks.queue.units import Escalation, SettledUnit, Unit
@@ -78,7 +78,7 @@ def _to_keep(group: Group, answers: Sequence[Answer], unsure: Collection[int]) -
     return {
         key: answer
         for n, (key, answer) in enumerate(zip(group.keys, answers, strict=True))
-        if key and n not in unsure and may_keep(answer)
+        if key and n not in unsure and is_cacheable(answer)
     }
 
 

@@ -16,7 +16,7 @@ from tasks.store import keys
 from tasks.store.client import Store
 
 
-class NotDead(Exception):  # an answer to an operator, not a fault
+class NoDeadLetter(Exception):  # an answer to an operator, not a fault
     """No dead letter belongs to this job."""
 
 
@@ -59,11 +59,11 @@ def requeue(store: Store, job_id: str) -> list[str]:
     The ended job stays as it ended: terminal is final. The dead letters stay too, as its record.
 
     Raises:
-        NotDead: the job has no dead unit.
+        NoDeadLetter: the job has no dead unit.
     """
     letters = [letter for letter in dead_letters(store) if letter.job == job_id]
     if not letters:
-        raise NotDead(
+        raise NoDeadLetter(
             f"No dead letter belongs to {job_id}; `flask jobs dead` lists those there are."
         )
     return [submit(store, _again(letter), new_job_id()).job_id for letter in reversed(letters)]

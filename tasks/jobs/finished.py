@@ -17,7 +17,7 @@ from tasks.store.series import NONE
 
 
 @dataclass(frozen=True, slots=True)
-class Ended:
+class FinishedJob:
     """Times are Redis's microseconds since the epoch; a job that was never claimed has no start.
 
     outcome: {"output", "error"} of a single job, where whoever ended it knows it.

@@ -33,7 +33,7 @@ class InputHash:
         return self._hash.hexdigest()
 
 
-def new_digest(*parts: bytes) -> str:
+def digest_of(*parts: bytes) -> str:
     """A short name for a client's key, body or question; 160 bits, so none meets another."""
     digest = hashlib.blake2b(digest_size=20)
     for part in parts:

@@ -41,7 +41,7 @@ class Payload:
         return cls(*orjson.loads(text))
 
 
-def split(payload: Payload, unit_items: int) -> Iterator[Payload]:
+def split_into_units(payload: Payload, unit_items: int) -> Iterator[Payload]:
     """Cut a job's inputs into units of at most `unit_items`, in input order."""
     for start in range(0, len(payload.inputs), unit_items):
         yield replace(payload, inputs=payload.inputs[start : start + unit_items])

@@ -14,7 +14,7 @@ import orjson
 from redis import Redis
 
 from ml.pipeline import Item, Pipeline
-from tasks.jobs.hashing import new_digest
+from tasks.jobs.hashing import digest_of
 from tasks.store import keys
 
 
@@ -24,7 +24,7 @@ def answer_key(pipeline: Pipeline, item: Item) -> str | None:
     if question is None:
         return None
     parts = (pipeline.name, pipeline.version, pipeline.mode_of(item.options), question)
-    return keys.cache(new_digest(*(part.encode() for part in parts)))
+    return keys.cache(digest_of(*(part.encode() for part in parts)))
 
 
 def look_up(redis: Redis, wanted: Sequence[str]) -> dict[str, Mapping[str, Any]]:
@@ -35,5 +35,5 @@ def look_up(redis: Redis, wanted: Sequence[str]) -> dict[str, Mapping[str, Any]]
     return {key: orjson.loads(raw)[0] for key, raw in zip(wanted, found, strict=True) if raw}
 
 
-def may_keep(outcome: Mapping[str, Any]) -> bool:
+def is_cacheable(outcome: Mapping[str, Any]) -> bool:
     return outcome["error"] is None and not outcome["output"].get("degraded")

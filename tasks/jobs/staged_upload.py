@@ -18,7 +18,9 @@ from tasks.store import keys
 from tasks.store.client import Store
 from tasks.store.scripts import DISCARD, STAGE
 
-ROOM = 2  # bytes staged for each that may be sent: some JSON grows when it is written anew
+STAGING_OVERHEAD = (
+    2  # bytes staged for each that may be sent: some JSON grows when it is written anew
+)
 
 
 class TooLarge(Exception):  # an answer to the client, not a fault
@@ -29,7 +31,7 @@ class TooLarge(Exception):  # an answer to the client, not a fault
         self.most = most
 
 
-class Upload:
+class StagedUpload:
     """The staged units of one job. entries: what a `Submission` needs to know of them.
 
     hash: of the inputs that were added, if it is wanted.
@@ -74,7 +76,7 @@ class Upload:
 
     def _stage(self, number: int, payload: bytes) -> bool:
         settings = self._store.settings
-        most = ROOM * settings.max_upload_bytes
+        most = STAGING_OVERHEAD * settings.max_upload_bytes
         (kind, *_) = self._store.run(
             STAGE,
             [

@@ -14,7 +14,7 @@ from ulid import ULID
 
 from tasks.jobs.lanes import Lane, Priority
 from tasks.jobs.model import Job, Spec, Status
-from tasks.jobs.payload import Entry, Payload, split
+from tasks.jobs.payload import Entry, Payload, split_into_units
 from tasks.store import keys
 from tasks.store.client import Store
 from tasks.store.scripts import SUBMIT, Arg
@@ -107,7 +107,7 @@ class Submission:
                 spec.request_id,
                 traceparent=spec.traceparent,
             )
-            yield from map(Entry.of, split(payload, spec.unit_items))
+            yield from map(Entry.of, split_into_units(payload, spec.unit_items))
 
 
 @dataclass(frozen=True, slots=True)

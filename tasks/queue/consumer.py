@@ -11,14 +11,14 @@ from dataclasses import dataclass
 
 import orjson
 
-from tasks.jobs.finished import Ended
+from tasks.jobs.finished import FinishedJob
 from tasks.jobs.lanes import Lane
 from tasks.queue.counters import UnitCounters, lines
 from tasks.queue.units import SettledUnit, Unit
 from tasks.store import keys
 from tasks.store.client import Store
 from tasks.store.scripts import CLAIM, COMMIT, DEREGISTER, RELEASE, RENEW, Arg
-from tasks.store.series import NONE, join
+from tasks.store.series import NONE, series_key
 from tasks.telemetry.metrics.process import process_metrics
 
 
@@ -34,7 +34,7 @@ class Claim:
     units: Sequence[Unit]
     waiting: int
     breakers: Mapping[str, str]
-    ended: Sequence[Ended] = ()
+    ended: Sequence[FinishedJob] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +43,7 @@ class CommitResult:
 
     stale: int
     wake: Sequence[Lane]
-    ended: Sequence[Ended] = ()
+    ended: Sequence[FinishedJob] = ()
 
 
 class Consumer:
@@ -77,12 +77,12 @@ class Consumer:
         with self._lock:
             self._held.update((unit.entry, unit) for unit in units)
         states = dict(zip(breakers[::2], breakers[1::2], strict=True))
-        return Claim(units, waiting, states, [Ended.read(raw) for raw in ended])
+        return Claim(units, waiting, states, [FinishedJob.read(raw) for raw in ended])
 
     def wait_for_notification(self, seconds: float) -> bool:
         """Wait until somebody rings for this lane; False if it stayed silent."""
         seconds = max(seconds, 0.002)  # Redis 6 takes a millisecond for ever
-        return self.store.redis.blpop([keys.bell(self.lane)], timeout=seconds) is not None
+        return self.store.redis.blpop([keys.wakeup_list(self.lane)], timeout=seconds) is not None
 
     def commit(
         self, batch: Sequence[SettledUnit], spent: Mapping[str, int] | None = None
@@ -135,16 +135,18 @@ class Consumer:
                 self._held.pop(unit.entry, None)
 
 
-def _read_ended(ended: Sequence[Sequence[str | None]], batch: Sequence[SettledUnit]) -> list[Ended]:
+def _read_ended(
+    ended: Sequence[Sequence[str | None]], batch: Sequence[SettledUnit]
+) -> list[FinishedJob]:
     alone = {s.unit.job: s.outcomes[0] for s in batch if len(s.outcomes) == 1}
-    return [Ended.read(raw, alone) for raw in ended]
+    return [FinishedJob.read(raw, alone) for raw in ended]
 
 
 def _commit_args(settled: SettledUnit) -> Iterator[Arg]:
     unit = settled.unit
     yield from (*unit.place, unit.items, unit.bytes)
     yield from (settled.failed, orjson.dumps(settled.outcomes), int(settled.cached))
-    counters = settled.counters or UnitCounters(join(unit.payload.pipeline, NONE, NONE))
+    counters = settled.counters or UnitCounters(series_key(unit.payload.pipeline, NONE, NONE))
     yield from (counters.from_cache, counters.device_us, counters.answered, counters.counts)
     if escalation := settled.escalation:
         yield from (escalation.payload.dump(), escalation.left, escalation.breaker)

@@ -11,7 +11,7 @@ from functools import lru_cache
 from typing import Any, NamedTuple
 
 from ml.serving.outcomes import Verdict
-from tasks.store.series import CONFIDENCE_BOUNDS, MIXED, NONE, OTHER, join
+from tasks.store.series import CONFIDENCE_BOUNDS, MIXED, NONE, OTHER, series_key
 
 _WORD = re.compile(r"[a-z][a-z0-9_]{0,39}")
 
@@ -56,7 +56,7 @@ def count_unit(
     known = {(_tier(item), _version(item)) for item in items if item.answer["output"]}
     tier, version = known.pop() if len(known) == 1 else (MIXED if known else NONE,) * 2
     return UnitCounters(
-        join(pipeline, tier, version),
+        series_key(pipeline, tier, version),
         lines(counts),
         sum(item.cached for item in items),
         device_us,
@@ -67,7 +67,7 @@ def device_time(pipeline: str, lane: str, verdicts: Iterable[Verdict]) -> Counte
     """Microseconds that each tier ran, by series."""
     spent: Counter[str] = Counter()
     for verdict in verdicts:
-        spent[join("device", pipeline, lane, verdict.tier)] += round(verdict.seconds * 1e6)
+        spent[series_key("device", pipeline, lane, verdict.tier)] += round(verdict.seconds * 1e6)
     return spent
 
 
@@ -109,15 +109,15 @@ def _kind(item: CountedAnswer) -> _Kind:
 def _series(pipeline: str, lane: str, kind: _Kind) -> tuple[str, ...]:
     """The series to which an answer of that kind adds one each."""
     tier, version, status, reasons, bucket, looked_up = kind
-    found = [join("predictions", pipeline, tier, version, status)]
+    found = [series_key("predictions", pipeline, tier, version, status)]
     if status in ("succeeded", "degraded"):
-        found.append(join("items", pipeline, lane, tier))
+        found.append(series_key("items", pipeline, lane, tier))
     if bucket:
-        found.append(join("confidence", pipeline, tier, version, str(bucket)))
+        found.append(series_key("confidence", pipeline, tier, version, str(bucket)))
     if looked_up:
-        found.append(join(looked_up, pipeline))
+        found.append(series_key(looked_up, pipeline))
     words = (word if _WORD.fullmatch(word) else OTHER for word in reasons.split("; ") if word)
-    found += [join("degraded", pipeline, word) for word in words]
+    found += [series_key("degraded", pipeline, word) for word in words]
     return tuple(found)
 
 
@@ -129,7 +129,9 @@ def _add_confidences(counts: Counter[str], pipeline: str, items: Sequence[Counte
         if isinstance(confidence, float | int):
             sums[_tier(item), _version(item)] += confidence
     for (tier, version), total in sums.items():
-        counts[join("confidence", pipeline, tier, version, "sum")] += max(0, round(total * 1e6))
+        counts[series_key("confidence", pipeline, tier, version, "sum")] += max(
+            0, round(total * 1e6)
+        )
 
 
 def _tier(item: CountedAnswer) -> str:

@@ -13,7 +13,7 @@ from tasks.celery import RUN_BATCHES, queue_of
 from tasks.jobs.lanes import Lane
 from tasks.telemetry.logs import get_logger
 from tasks.telemetry.sentry import failures
-from tasks.threads import ThreadOnUse
+from tasks.threads import LazyThread
 
 log = get_logger(__name__)
 
@@ -37,10 +37,10 @@ class Waker:
     def __init__(self, celery: Celery) -> None:
         self._celery = celery
         self._asked: SimpleQueue[tuple[Lane, int]] = SimpleQueue()
-        self._thread = ThreadOnUse("waker", self._run)
+        self._thread = LazyThread("waker", self._run)
 
     def wake(self, lane: Lane, times: int) -> None:
-        self._thread.begin()
+        self._thread.start()
         self._asked.put((lane, times))
 
     def _run(self) -> None:

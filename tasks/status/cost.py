@@ -17,7 +17,7 @@ from typing import Final
 
 from tasks.config.settings import Settings
 from tasks.jobs.lanes import Lane
-from tasks.store.series import named
+from tasks.store.series import select_series
 
 PER_HOUR: Final = 3_600
 _MICRO: Final = 1e-6
@@ -104,7 +104,7 @@ class LaneWork:
 
 def tiers_of(series: Mapping[str, str], prices: Prices) -> list[TierWork]:
     """Each tier that ran or answered, in the order of lanes. series: as in Redis."""
-    items, device = named(series, "items"), named(series, "device")
+    items, device = select_series(series, "items"), select_series(series, "device")
     found = []
     for pipeline, lane, tier in sorted(items.keys() | device.keys(), key=lambda of: (of[1], of)):
         of = (pipeline, lane, tier)
@@ -115,7 +115,7 @@ def tiers_of(series: Mapping[str, str], prices: Prices) -> list[TierWork]:
 
 def lanes_of(series: Mapping[str, str], prices: Prices) -> list[LaneWork]:
     """Each lane whose workers have told of their time. series: as in Redis."""
-    tiers, told = tiers_of(series, prices), named(series, "worker")
+    tiers, told = tiers_of(series, prices), select_series(series, "worker")
     return [
         LaneWork(
             lane=lane,

@@ -49,19 +49,19 @@ class Health:
         ]
 
 
-def examine(store: Store) -> Health:
+def read_health(store: Store) -> Health:
     """One round trip.
 
     Raises:
         redis.RedisError: Redis cannot be reached.
     """
     pipe = store.redis.pipeline(transaction=False)
-    ask(pipe)
-    return health_of(pipe.execute(), store.settings.lease_ms)
+    add_health_commands(pipe)
+    return parse_health(pipe.execute(), store.settings.lease_ms)
 
 
-def ask(pipe: Pipeline) -> None:
-    """Add the questions whose answers `health_of` takes."""
+def add_health_commands(pipe: Pipeline) -> None:
+    """Add the questions whose answers `parse_health` takes."""
     pipe.time()
     pipe.zrange(keys.WORKERS, 0, -1, withscores=True)
     pipe.info("memory")
@@ -75,7 +75,7 @@ def ask(pipe: Pipeline) -> None:
         pipe.hget(keys.rate(lane), "per_s")
 
 
-def health_of(answers: Sequence[Any], lease_ms: int) -> Health:
+def parse_health(answers: Sequence[Any], lease_ms: int) -> Health:
     """lease_ms: as long after its last word a worker counts as alive."""
     (seconds, micros), told, memory, dead_units, dead_webhooks, *rest = answers
     alive_since = seconds * 1000 + micros // 1000 - lease_ms
@@ -96,7 +96,7 @@ def health_of(answers: Sequence[Any], lease_ms: int) -> Health:
     )
 
 
-def ages_s(store: Store) -> dict[str, float]:
+def oldest_waiting_s(store: Store) -> dict[str, float]:
     """By lane, the seconds that its oldest waiting unit has waited; 0 if none waits.
 
     Raises:

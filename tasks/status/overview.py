@@ -11,7 +11,7 @@ from tasks.jobs.lanes import Lane
 from tasks.jobs.listing import newest_jobs
 from tasks.jobs.model import Job
 from tasks.queue.circuit_breakers import BreakerState, states_of
-from tasks.status.health import Health, ask, health_of
+from tasks.status.health import Health, add_health_commands, parse_health
 from tasks.store import keys
 from tasks.store.client import Store
 from tasks.store.scripts import OLDEST_WAITING
@@ -22,22 +22,23 @@ MOST_JOBS: Final = 40
 
 @dataclass(frozen=True, slots=True)
 class Overview:
-    """As Redis had it at `now`, microseconds since the epoch by its clock.
+    """The state of the service at `now`, microseconds since the epoch by Redis's clock.
 
-    ages_s: of each lane's oldest waiting unit. series: ps:series. attempts: to deliver webhooks, by
-    outcome. breakers: by "pipeline/tier". jobs: the newest, of several owners.
+    oldest_waiting_s: age of each lane's oldest waiting unit. series: the hash ps:series. attempts:
+    to deliver webhooks, by outcome. breakers: by "pipeline/tier". jobs: the newest, of several
+    owners.
     """
 
     now: int
     health: Health
-    ages_s: Mapping[str, float]
+    oldest_waiting_s: Mapping[str, float]
     series: Mapping[str, str]
     attempts: Mapping[str, int]
     breakers: Mapping[str, BreakerState]
     jobs: Sequence[Job]
 
 
-def look(store: Store, pipelines: Iterable[Pipeline]) -> Overview:
+def read_overview(store: Store, pipelines: Iterable[Pipeline]) -> Overview:
     """One round trip for the counts and gauges, one for the jobs.
 
     Raises:
@@ -48,13 +49,13 @@ def look(store: Store, pipelines: Iterable[Pipeline]) -> Overview:
     pipe.eval(OLDEST_WAITING.text, 0, *Lane)
     for key in (keys.SERIES, keys.WEBHOOKS_COUNTS, keys.BREAKERS, keys.UNFINISHED):
         pipe.hgetall(key)
-    ask(pipe)
+    add_health_commands(pipe)
     ages, series, attempts, breakers, unfinished, *rest = pipe.execute()
     now = _micros(rest[0])
     return Overview(
         now=now,
-        health=health_of(rest, store.settings.lease_ms),
-        ages_s={lane.value: ms / 1000 for lane, ms in zip(Lane, ages, strict=True)},
+        health=parse_health(rest, store.settings.lease_ms),
+        oldest_waiting_s={lane.value: ms / 1000 for lane, ms in zip(Lane, ages, strict=True)},
         series=series,
         attempts={outcome: int(count) for outcome, count in attempts.items()},
         breakers=states_of(breakers, now // 1000, pipelines),

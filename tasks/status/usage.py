@@ -16,7 +16,7 @@ _COUNTED: Final = ("jobs", "items", "cached", "device_us")
 
 
 @dataclass(frozen=True, slots=True)
-class Used:
+class DailyUsage:
     """What an owner had of a lane and a pipeline in a day.
 
     day: UTC, days since the epoch. jobs: that ended then, however they did. items: that have an
@@ -44,7 +44,7 @@ def today(store: Store) -> int:
 
 def read_usage(
     store: Store, owner: str, days: Sequence[int], fleet: bool = False
-) -> tuple[list[Used], dict[str, str]]:
+) -> tuple[list[DailyUsage], dict[str, str]]:
     """What the owner had, in the order of days, lanes and pipelines; and, if asked, all series.
 
     One round trip, whatever the number of days.
@@ -63,10 +63,10 @@ def read_usage(
     return used, series
 
 
-def _of_day(day: int, counts: Mapping[str, str]) -> Iterator[Used]:
+def _of_day(day: int, counts: Mapping[str, str]) -> Iterator[DailyUsage]:
     by_place: dict[tuple[str, str], dict[str, int]] = defaultdict(dict)
     for field, amount in counts.items():
         lane, pipeline, what = field.split("|")
         by_place[lane, pipeline][what] = int(amount)
     for (lane, pipeline), amounts in sorted(by_place.items()):
-        yield Used(day, lane, pipeline, *(amounts.get(what, 0) for what in _COUNTED))
+        yield DailyUsage(day, lane, pipeline, *(amounts.get(what, 0) for what in _COUNTED))

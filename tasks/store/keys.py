@@ -189,7 +189,7 @@ def webhook_breaker(line_: str) -> str:
     return f"ps:webhooks:breaker:{line_}"
 
 
-def line(lane: str, priority: str, owner: str) -> str:
+def owner_queue(lane: str, priority: str, owner: str) -> str:
     return f"{stream(lane, priority)}:line:{owner}"
 
 
@@ -213,7 +213,7 @@ def scale(lane: str) -> str:
     return f"ps:scale:{lane}"
 
 
-def bell(lane: str) -> str:
+def wakeup_list(lane: str) -> str:
     return f"{LANE}{lane}:bell"
 
 
@@ -229,7 +229,7 @@ def drift_sample(pipeline: str, version: str, window: int) -> str:
     return f"{drift(pipeline, version)}:{window}"
 
 
-def drift_turn(pipeline: str, version: str, window: int) -> str:
+def drift_lock(pipeline: str, version: str, window: int) -> str:
     return f"{drift_sample(pipeline, version, window)}:turn"
 
 

@@ -18,12 +18,12 @@ NONE, MIXED, OTHER = "none", "mixed", "other"
 _UNFIT = str.maketrans({"|": "_", "\n": "_"})
 
 
-def join(*parts: str) -> str:
+def series_key(*parts: str) -> str:
     """The series of a name and its labels."""
     return "|".join(part.translate(_UNFIT) for part in parts)
 
 
-def named(series: Mapping[str, str], name: str) -> dict[tuple[str, ...], int]:
+def select_series(series: Mapping[str, str], name: str) -> dict[tuple[str, ...], int]:
     """Of all series in Redis those of a name, by their labels."""
     return {
         tuple(labels): int(amount)

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from tasks.jobs.finished import Ended
-from tasks.telemetry.logs import JOBS, get_logger
+from tasks.jobs.finished import FinishedJob
+from tasks.telemetry.logs import JOB_LOG, get_logger
 from tasks.telemetry.tracing.context import trace_id
 
-log = get_logger(JOBS)
+log = get_logger(JOB_LOG)
 
 
 class JobLog:
@@ -18,12 +18,12 @@ class JobLog:
     def __init__(self, worker: str) -> None:
         self._worker = worker
 
-    def __call__(self, jobs: Sequence[Ended]) -> None:
+    def __call__(self, jobs: Sequence[FinishedJob]) -> None:
         for job in jobs:
             log.info("job ended", worker=self._worker, **_facts(job))
 
 
-def _facts(job: Ended) -> dict[str, Any]:
+def _facts(job: FinishedJob) -> dict[str, Any]:
     """The fields of the line; those that are not known are left out."""
     spec = job.spec
     facts = {

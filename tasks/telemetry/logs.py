@@ -1,8 +1,9 @@
 """Structured logs: one JSON object a line, or coloured text for people (LOG_FORMAT=console).
 
-Two ways lead to standard error. What is said now and then goes through `logging`, as libraries' own
-lines do, so that whoever listens there hears it. Lines of which each request, job or batch has one
-(`LINES`) are written directly, at a quarter of the cost; no handler of `logging` sees them.
+Lines reach standard error in two ways. Occasional messages go through `logging`, as those of
+libraries do, so that handlers installed there (Sentry's) see them. Loggers that write a line per
+request, job or batch (`DIRECT_LOGGERS`) write to standard error directly, at a quarter of the cost;
+no handler of `logging` sees those lines.
 """
 
 from __future__ import annotations
@@ -19,10 +20,10 @@ import structlog
 
 from tasks.config.settings import Settings
 
-ACCESS = "penstock.access"
-JOBS = "penstock.jobs"
-BATCHES = "penstock.batches"
-LINES = {ACCESS, JOBS, BATCHES}
+ACCESS_LOG = "penstock.access"
+JOB_LOG = "penstock.jobs"
+BATCH_LOG = "penstock.batches"
+DIRECT_LOGGERS = {ACCESS_LOG, JOB_LOG, BATCH_LOG}
 
 
 def configure_logs(settings: Settings) -> None:
@@ -67,7 +68,7 @@ def _for_people() -> Any:
 
 def _logger(name: str) -> Any:
     """The sink behind a logger of that name."""
-    if name in LINES:
+    if name in DIRECT_LOGGERS:
         return structlog.BytesLogger(_Forgiving(sys.stderr.buffer))  # type: ignore[arg-type]
     return logging.getLogger(name)
 

@@ -4,22 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from tasks.jobs.finished import Ended
+from tasks.jobs.finished import FinishedJob
 from tasks.telemetry.logs import get_logger
 
 log = get_logger(__name__)
 
-Sink = Callable[[Sequence[Ended]], None]
+Sink = Callable[[Sequence[FinishedJob]], None]
 
 
-class Reporter:
+class JobSinks:
     """Tells every sink. None may keep a worker from its work: one that fails is named, once."""
 
     def __init__(self, sinks: Sequence[Sink]) -> None:
         self._sinks = tuple(sinks)
         self._failed: set[Sink] = set()
 
-    def ended(self, jobs: Sequence[Ended]) -> None:
+    def report(self, jobs: Sequence[FinishedJob]) -> None:
         """Pass on what a script, or a handler of requests, has ended."""
         if not jobs:
             return
@@ -27,9 +27,9 @@ class Reporter:
             try:
                 sink(jobs)
             except Exception:
-                self._complain(sink)
+                self._log_failure(sink)
 
-    def _complain(self, sink: Sink) -> None:
+    def _log_failure(self, sink: Sink) -> None:
         if sink not in self._failed:
             self._failed.add(sink)
             log.exception("jobs are not reported", sink=repr(sink))

@@ -15,8 +15,8 @@ from tasks.config.settings import Settings, SettingsError
 from tasks.config.unknown_variables import find_unknown_variables
 from tasks.jobs.lanes import Lane
 from tasks.telemetry.logs import configure_logs, get_logger
-from tasks.telemetry.metrics.multiprocess import open_folder
-from tasks.telemetry.metrics.process import WORKER, collector_of
+from tasks.telemetry.metrics.multiprocess import open_metrics_folder
+from tasks.telemetry.metrics.process import WORKER_METRICS, collector_of
 from tasks.telemetry.metrics.server import MetricsServer
 from tasks.worker import devices
 from tasks.worker.celery_worker import build
@@ -30,9 +30,9 @@ def show_metrics(settings: Settings, lane: Lane) -> None:
     Raises:
         SettingsError: there is nowhere to gather it.
     """
-    folder = open_folder(settings, lane)
+    folder = open_metrics_folder(settings, lane)
     if settings.metrics_port:
-        MetricsServer(collector_of(folder, WORKER), settings, lane).start()
+        MetricsServer(collector_of(folder, WORKER_METRICS), settings, lane).start()
 
 
 def main(argv: list[str]) -> int:

@@ -11,7 +11,7 @@ from celery import Celery
 from celery.signals import worker_process_init, worker_process_shutdown, worker_ready
 from sentry_sdk.integrations.celery import CeleryIntegration
 
-from tasks.autoscaling.pool_autoscaler import follows
+from tasks.autoscaling.pool_autoscaler import autoscaler_for
 from tasks.celery import RUN_BATCHES, make_celery
 from tasks.config.settings import Settings
 from tasks.jobs.lanes import Lane
@@ -29,7 +29,7 @@ def build(settings: Settings, lane: Lane) -> Celery:
     """The Celery application of one lane's worker, with its task and its children's life."""
     sentry.install(settings, "worker", CeleryIntegration(propagate_traces=False), lane=lane)
     celery = make_celery(settings)
-    celery.conf.worker_autoscaler = follows(settings, lane)
+    celery.conf.worker_autoscaler = autoscaler_for(settings, lane)
     children: list[Child] = []
     parent = os.getpid()
     pulse = SharedHeartbeats(devices.most_children(settings, lane))

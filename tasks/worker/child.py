@@ -15,7 +15,7 @@ from redis import RedisError
 
 from ml.serving.device_faults import DeviceLost
 from tasks.config.settings import Settings
-from tasks.drift.monitor import DriftWatch
+from tasks.drift.monitor import DriftMonitor
 from tasks.inference.executor import InferenceExecutor
 from tasks.jobs.lanes import Lane
 from tasks.queue.consumer import Consumer
@@ -26,7 +26,7 @@ from tasks.telemetry.job_log import JobLog
 from tasks.telemetry.logs import get_logger
 from tasks.telemetry.metrics.process import process_metrics
 from tasks.telemetry.sentry.failures import redis_failed
-from tasks.telemetry.sinks import Reporter, Sink
+from tasks.telemetry.sinks import JobSinks, Sink
 from tasks.telemetry.tracing.job_spans import QueueSpans
 from tasks.telemetry.tracing.setup import start_tracing
 from tasks.worker import devices, failures
@@ -59,21 +59,21 @@ class Child:
         self.celery = celery
         self.worker = Consumer(Store(connect(settings, 4), settings), lane)
         self.tracer = start_tracing(settings, lane, self.worker.name)
-        reporter = Reporter(sinks(settings, celery, self.worker, self.tracer))
+        job_sinks = JobSinks(sinks(settings, celery, self.worker, self.tracer))
         self.work: InferenceExecutor | DeliveryExecutor
         worked_s = None
         if lane is Lane.WEBHOOKS:
             self.work = load_webhooks(self.worker, celery, self.tracer)
         else:
             runtimes = load_runtimes(settings, lane, device)
-            self.work = InferenceExecutor(self.worker, runtimes, celery, reporter, self.tracer)
+            self.work = InferenceExecutor(self.worker, runtimes, celery, job_sinks, self.tracer)
             worked_s = partial(getattr, self.work, "worked_s")
         self.work.note = partial(pulse.note, index)
         self.goodbye = partial(pulse.end, index)
-        self.threads: list[DriftWatch | Maintenance | FallbackPoller | Watchdog | Utilization] = [
+        self.threads: list[DriftMonitor | Maintenance | FallbackPoller | Watchdog | Utilization] = [
             FallbackPoller(self.work, self.run_batches, settings),
             Watchdog(self.work, partial(pulse.beat, index), settings, self.goodbye),
-            Maintenance(self.worker, celery, parent, reporter, worked_s),
+            Maintenance(self.worker, celery, parent, job_sinks, worked_s),
         ]
         if worked_s:
             name = devices.name_of(settings, lane, index)
@@ -81,7 +81,7 @@ class Child:
             self.threads.append(Utilization(lane, name, share))
         if isinstance(self.work, InferenceExecutor):
             pipelines = [runtime.pipeline for runtime in runtimes.values()]
-            self.threads.append(DriftWatch(self.worker, celery, self.work.sampler, pipelines))
+            self.threads.append(DriftMonitor(self.worker, celery, self.work.sampler, pipelines))
         seconds = round(time.monotonic() - started, 2)
         log.info("worker ready", lane=lane, device=device, child=index, load_seconds=seconds)
 

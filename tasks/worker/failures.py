@@ -6,7 +6,7 @@ import signal
 from collections.abc import Mapping
 
 from tasks.telemetry.sentry import client as sentry
-from tasks.telemetry.sentry.client import About
+from tasks.telemetry.sentry.client import EventDetails
 
 
 def device_lost(error: BaseException) -> None:
@@ -14,7 +14,7 @@ def device_lost(error: BaseException) -> None:
 
     The driver's text is kept: it quotes no input.
     """
-    sentry.capture(error, ("device", type(error).__name__), About())
+    sentry.capture_error(error, ("device", type(error).__name__), EventDetails())
     sentry.flush()
 
 
@@ -23,7 +23,7 @@ def cannot_start(error: BaseException) -> None:
 
     The text is kept: nothing was claimed yet, so it can quote no input.
     """
-    sentry.capture(error, ("start", type(error).__name__), About())
+    sentry.capture_error(error, ("start", type(error).__name__), EventDetails())
     sentry.flush()
 
 
@@ -31,7 +31,7 @@ def hung(what: str, limit_s: float, doing: Mapping[str, str]) -> None:
     """Report a hang, with the stack of every thread; the process is killed after this."""
     text = f"{what} went on for more than {limit_s:g} s; its process is ended"
     kind = ("hung", doing.get("pipeline", ""))
-    sentry.tell("HungModel", text, kind, About(doing), stacks=True)
+    sentry.capture_message("HungModel", text, kind, EventDetails(doing), stacks=True)
     sentry.flush()
 
 
@@ -39,15 +39,15 @@ def no_pulse(pid: int, doing: Mapping[str, str]) -> None:
     """Report a child in which not even a Python thread can run. Called by its parent."""
     text = "no Python thread can run in a worker child, as if C code kept the GIL; it is ended"
     kind = ("hung", doing.get("pipeline", ""))
-    sentry.tell("HungProcess", text, kind, About(doing, extra={"pid": pid}))
+    sentry.capture_message("HungProcess", text, kind, EventDetails(doing, extra={"pid": pid}))
 
 
 def crashed(pid: int, exit_code: int, doing: Mapping[str, str]) -> None:
     """Report a child that ended without reporting an error itself. Called by its parent."""
     how = _how(exit_code)
     kind = ("crash", doing.get("pipeline", ""), how)
-    about = About(doing, extra={"pid": pid})
-    sentry.tell("WorkerCrash", f"a worker child {how}", kind, about)
+    about = EventDetails(doing, extra={"pid": pid})
+    sentry.capture_message("WorkerCrash", f"a worker child {how}", kind, about)
 
 
 def _how(exit_code: int) -> str:

@@ -12,16 +12,16 @@ from celery import Celery
 from redis import RedisError
 
 from tasks.autoscaling.decisions import decide
-from tasks.jobs.finished import Ended
+from tasks.jobs.finished import FinishedJob
 from tasks.jobs.lanes import Lane
 from tasks.queue.consumer import Consumer
 from tasks.queue.wakeups import wake
 from tasks.store import keys
 from tasks.store.scripts import SWEEP, Arg
-from tasks.store.series import join
+from tasks.store.series import series_key
 from tasks.telemetry.logs import get_logger
 from tasks.telemetry.sentry import failures
-from tasks.telemetry.sinks import Reporter
+from tasks.telemetry.sinks import JobSinks
 
 log = get_logger(__name__)
 
@@ -34,11 +34,11 @@ class Maintenance(threading.Thread):
         worker: Consumer,
         celery: Celery,
         parent: int,
-        reporter: Reporter,
+        job_sinks: JobSinks,
         worked_s: Callable[[], float] | None = None,
     ) -> None:
         super().__init__(name="maintenance", daemon=True)
-        self._reporter = reporter
+        self._job_sinks = job_sinks
         self._worked_s = worked_s  # a child that runs no models does not say
         self._told = (time.monotonic(), 0.0)
         self._worker = worker
@@ -83,7 +83,7 @@ class Maintenance(threading.Thread):
         self._told = (now, worked)
         pipe = self._worker.store.redis.pipeline(transaction=False)
         for state, seconds in (("busy", busy), ("idle", idle)):
-            series = join("worker", self._worker.lane, state)
+            series = series_key("worker", self._worker.lane, state)
             pipe.hincrby(keys.SERIES, series, max(0, round(seconds * 1e6)))
         pipe.execute()
 
@@ -93,7 +93,7 @@ class Maintenance(threading.Thread):
         patience = settings.gpu_patience_ms
         swept = self._worker.store.run(SWEEP, [self._worker.name, *times, patience, *Lane])
         lanes, ended = swept or ((), ())
-        self._reporter.ended([Ended.read(raw) for raw in ended])
+        self._job_sinks.report([FinishedJob.read(raw) for raw in ended])
         for lane in lanes:
             wake(self._celery, lane)
         if swept:

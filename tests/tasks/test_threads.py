@@ -5,27 +5,27 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from tasks.threads import ThreadOnUse
+from tasks.threads import LazyThread
 
 
 def test_many_users_begin_one_thread() -> None:
-    begun = threading.Semaphore(0)
-    thread = ThreadOnUse("one", begun.release)
+    started = threading.Semaphore(0)
+    thread = LazyThread("one", started.release)
     with ThreadPoolExecutor(16) as users:
-        list(users.map(lambda _: thread.begin(), range(200)))
-    assert begun.acquire(timeout=10)
-    assert not begun.acquire(blocking=False)
+        list(users.map(lambda _: thread.start(), range(200)))
+    assert started.acquire(timeout=10)
+    assert not started.acquire(blocking=False)
 
 
 def test_a_start_that_failed_is_tried_again(monkeypatch: pytest.MonkeyPatch) -> None:
     def fail(_: threading.Thread) -> None:
         raise RuntimeError("can't start new thread")
 
-    begun = threading.Event()
-    thread = ThreadOnUse("one", begun.set)
+    started = threading.Event()
+    thread = LazyThread("one", started.set)
     with monkeypatch.context() as full:
         full.setattr(threading.Thread, "start", fail)
         with pytest.raises(RuntimeError):
-            thread.begin()
-    thread.begin()
-    assert begun.wait(10)
+            thread.start()
+    thread.start()
+    assert started.wait(10)

@@ -11,10 +11,10 @@ from app.routes.jobs.lane_choice import choose_lane
 from app.schemas.job import JobRequest
 from app.services import services
 from ml.pipeline import Item, Options
-from tasks.jobs.hashing import InputHash, new_digest
+from tasks.jobs.hashing import InputHash, digest_of
 from tasks.jobs.model import Spec
 from tasks.jobs.result_cache import answer_key
-from tasks.jobs.staged_upload import Upload
+from tasks.jobs.staged_upload import StagedUpload
 from tasks.jobs.submit import Idempotency, Submission
 from tasks.queue.circuit_breakers import breaker_name
 
@@ -22,7 +22,7 @@ _KEY = re.compile(r"[\x21-\x2b\x2d-\x7e]{1,255}")  # two such headers arrive joi
 
 
 def build_submission(
-    asked: JobRequest, idempotency: Idempotency | None, upload: Upload | None = None
+    asked: JobRequest, idempotency: Idempotency | None, upload: StagedUpload | None = None
 ) -> Submission:
     """Build what is submitted for `g.principal`. upload: the staged units of an upload."""
     pipeline = asked.pipeline
@@ -70,10 +70,10 @@ def idempotency_key() -> str | None:
         raise BadRequest(
             "A header is not valid.", [{"header": "Idempotency-Key", "detail": detail}]
         )
-    return new_digest(b"POST /v1/jobs", key.encode())
+    return digest_of(b"POST /v1/jobs", key.encode())
 
 
-def _spec(asked: JobRequest, upload: Upload | None) -> Spec:
+def _spec(asked: JobRequest, upload: StagedUpload | None) -> Spec:
     """The part of the job's record that never changes."""
     return Spec(
         pipeline=asked.pipeline.name,
@@ -89,7 +89,7 @@ def _spec(asked: JobRequest, upload: Upload | None) -> Spec:
     )
 
 
-def _input_hash(asked: JobRequest, upload: Upload | None) -> str | None:
+def _input_hash(asked: JobRequest, upload: StagedUpload | None) -> str | None:
     """The keyed hash of the inputs for the job's log line; None unless the settings want it."""
     settings = services().settings
     if not settings.log_input_hash:

@@ -28,7 +28,7 @@ from app.schemas.upload_query import BulkQuery, OnError
 from app.services import services
 from tasks.config.settings import Settings
 from tasks.jobs.payload import Payload
-from tasks.jobs.staged_upload import Upload
+from tasks.jobs.staged_upload import StagedUpload
 
 CHUNK_BYTES = 64 * 1024
 MOST_ERRORS = 100  # listed in an answer
@@ -58,7 +58,7 @@ class RejectedLines:
 class _UnitBuilder:
     """The unit that fills, and whether units are staged at all: none is once the upload failed."""
 
-    def __init__(self, query: BulkQuery, upload: Upload) -> None:
+    def __init__(self, query: BulkQuery, upload: StagedUpload) -> None:
         self._query = query
         self._upload = upload
         self._inputs: list[Mapping[str, Any]] = []
@@ -131,7 +131,7 @@ class UploadBody:
             raise BodyTooLarge(f"An upload must be at most {self._most} bytes.")
 
 
-def receive_upload(body: UploadBody, query: BulkQuery, upload: Upload) -> RejectedLines:
+def receive_upload(body: UploadBody, query: BulkQuery, upload: StagedUpload) -> RejectedLines:
     """Read the body, check its lines and stage them unit by unit; returns what is wrong with it.
 
     Raises:

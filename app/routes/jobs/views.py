@@ -27,11 +27,11 @@ from app.schemas.upload_query import PARAMETERS as UPLOAD_PARAMETERS
 from app.schemas.upload_query import OnError, read_query
 from app.services import services
 from tasks.jobs.cancel import cancel_job
-from tasks.jobs.finished import Ended
-from tasks.jobs.hashing import new_digest
+from tasks.jobs.finished import FinishedJob
+from tasks.jobs.hashing import digest_of
 from tasks.jobs.model import Job, Status
 from tasks.jobs.read import read_results
-from tasks.jobs.staged_upload import Upload
+from tasks.jobs.staged_upload import StagedUpload
 from tasks.jobs.submit import Idempotency, Submission, new_job_id, submit
 
 jobs = Blueprint("jobs", __name__, url_prefix="/v1/jobs")
@@ -65,7 +65,7 @@ def create_from_json() -> Response:
     here = services()
     body = read_json(request, here.settings)
     asked, key = here.job_reader.read(body), idempotency_key()
-    idempotency = Idempotency(key, new_digest(request.get_data())) if key else None
+    idempotency = Idempotency(key, digest_of(request.get_data())) if key else None
     return _submit_and_respond(build_submission(asked, idempotency), new_job_id())
 
 
@@ -75,7 +75,7 @@ def _create_of_upload() -> Response:
     check_coding(request)
     query = read_query(here.job_reader, request.args)
     body = UploadBody(request, here.settings.max_upload_bytes)
-    with Upload(here.store, job_id, g.principal.owner, key) as upload:
+    with StagedUpload(here.store, job_id, g.principal.owner, key) as upload:
         with translate_submit_errors():
             rejected = receive_upload(body, query, upload)
         idempotency = Idempotency(key, body.digest) if key else None
@@ -140,7 +140,7 @@ def cancel(job_id: str) -> Response:
         raise AlreadyFinished(f"The job has ended already: it {before}.")
     ended = find_own_job(job_id)
     if before and not before.is_terminal:
-        services().reporter.ended([Ended.of(ended)])
+        services().job_sinks.report([FinishedJob.of(ended)])
     return respond(ended.view())
 
 
@@ -158,7 +158,7 @@ def _submit(submission: Submission, job_id: str) -> Job:
     if receipt.wake_ups:
         here.waker.wake(receipt.lane, receipt.wake_ups)
     if receipt.job and receipt.job.status.is_terminal:
-        here.reporter.ended([Ended.of(receipt.job)])
+        here.job_sinks.report([FinishedJob.of(receipt.job)])
     return receipt.job or find_own_job(receipt.job_id)
 
 

@@ -21,17 +21,17 @@ from celery import Celery
 from celery.utils.nodenames import gethostname, nodename
 
 from tasks.config.settings import Settings
-from tasks.jobs.finished import Ended
+from tasks.jobs.finished import FinishedJob
 from tasks.jobs.model import Status
-from tasks.telemetry.flower.reservoir import Reservoir
+from tasks.telemetry.flower.reservoir import ReservoirSample
 from tasks.telemetry.logs import get_logger
 from tasks.telemetry.sinks import Sink
-from tasks.threads import ThreadOnUse
+from tasks.threads import LazyThread
 
 log = get_logger(__name__)
 
 WINDOW_S = 1.0  # so that settings.flower_jobs_per_s is the size of a sample
-COMPLAIN_S = 60.0
+LOG_EVERY_S = 60.0
 MOST_LABEL = 64  # characters; a pipeline of somebody's own may echo a text as its label
 
 EVENTS = {
@@ -55,13 +55,13 @@ class FlowerJobs:
     def __init__(self, celery: Celery, node: str, jobs_per_s: int) -> None:
         self._celery = celery
         self._node = node
-        self._sample: Reservoir[Ended] = Reservoir(jobs_per_s)
+        self._sample: ReservoirSample[FinishedJob] = ReservoirSample(jobs_per_s)
         self._some = threading.Event()
-        self._thread = ThreadOnUse("flower", self._run)
-        self._unseen = Unseen()
+        self._thread = LazyThread("flower", self._run)
+        self._unseen = DroppedJobs()
 
-    def __call__(self, jobs: Sequence[Ended]) -> None:
-        self._thread.begin()
+    def __call__(self, jobs: Sequence[FinishedJob]) -> None:
+        self._thread.start()
         self._sample.offer(jobs)
         self._some.set()
 
@@ -84,7 +84,7 @@ class FlowerJobs:
             self._unseen.count(left_out)
 
 
-def publish(celery: Celery, node: str, jobs: Sequence[Ended]) -> None:
+def publish(celery: Celery, node: str, jobs: Sequence[FinishedJob]) -> None:
     """Send the events of `jobs` in one message, without retrying.
 
     Raises:
@@ -104,7 +104,7 @@ def publish(celery: Celery, node: str, jobs: Sequence[Ended]) -> None:
         dispatcher.flush()
 
 
-def fields_of(job: Ended) -> dict[str, Any]:
+def fields_of(job: FinishedJob) -> dict[str, Any]:
     """What the event of a job says. Times are seconds since the epoch, the runtime is seconds."""
     return {
         "uuid": job.job,
@@ -120,7 +120,7 @@ def fields_of(job: Ended) -> dict[str, Any]:
     }
 
 
-def _particulars(job: Ended) -> list[tuple[str, Any]]:
+def _particulars(job: FinishedJob) -> list[tuple[str, Any]]:
     """What an operator searches for: Flower looks for words in it."""
     spec = job.spec
     found = [("lane", job.lane), ("owner", spec.owner), ("request_id", spec.request_id)]
@@ -128,7 +128,7 @@ def _particulars(job: Ended) -> list[tuple[str, Any]]:
     return [(name, value) for name, value in found if value]
 
 
-def _ending(job: Ended) -> dict[str, Any]:
+def _ending(job: FinishedJob) -> dict[str, Any]:
     if job.status == Status.SUCCEEDED:
         return {"result": _summary(job)}
     if job.status == Status.FAILED:
@@ -138,7 +138,7 @@ def _ending(job: Ended) -> dict[str, Any]:
     return {"exception": reason, "expired": expired, "terminated": False, "signum": None}
 
 
-def _summary(job: Ended) -> str:
+def _summary(job: FinishedJob) -> str:
     output = (job.outcome or {}).get("output")
     if not output:
         return f"{job.total - job.failed} of {job.total} succeeded"
@@ -148,7 +148,7 @@ def _summary(job: Ended) -> str:
     return ", ".join(f"{name}={value}" for name, value in found if value) or "succeeded"
 
 
-def _code(job: Ended) -> str:
+def _code(job: FinishedJob) -> str:
     """The code of the job's error, as the API shows it."""
     if error := (job.outcome or {}).get("error"):
         return str(error["code"])
@@ -156,19 +156,19 @@ def _code(job: Ended) -> str:
     return "poison_input" if job.total == 1 else "all_items_failed"
 
 
-class Unseen:
+class DroppedJobs:
     """Counts jobs that Flower does not show, and says so in a line a minute at most."""
 
     def __init__(self) -> None:
         self._left_out = self._lost = 0
-        self._said = -COMPLAIN_S
+        self._said = -LOG_EVERY_S
 
     def count(self, left_out: int, lost: int = 0, error: str | None = None) -> None:
         """left_out: by the sample. lost: not published, because of `error`."""
         self._left_out += left_out
         self._lost += lost
         now = time.monotonic()
-        if (self._left_out or self._lost) and now >= self._said + COMPLAIN_S:
+        if (self._left_out or self._lost) and now >= self._said + LOG_EVERY_S:
             say = log.warning if self._lost else log.info
             more = {"error": error} if error else {}
             say("jobs not shown in flower", left_out=self._left_out, lost=self._lost, **more)

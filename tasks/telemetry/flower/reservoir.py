@@ -10,7 +10,7 @@ from typing import Generic, TypeVar
 T = TypeVar("T")
 
 
-class Reservoir(Generic[T]):
+class ReservoirSample(Generic[T]):
     """Keeps at most `most` of all that was offered since it was last emptied, each as likely.
 
     Thread-safe. Algorithm R: J. S. Vitter, Random Sampling with a Reservoir, 1985.

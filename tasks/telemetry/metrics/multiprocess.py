@@ -30,10 +30,10 @@ from prometheus_client.registry import Collector
 
 from tasks.config.settings import Settings, SettingsError
 
-VARIABLE = "PROMETHEUS_MULTIPROC_DIR"  # where prometheus_client looks, in children too
+FOLDER_VARIABLE = "PROMETHEUS_MULTIPROC_DIR"  # where prometheus_client looks, in children too
 
 
-def open_folder(settings: Settings, group: str) -> Path:
+def open_metrics_folder(settings: Settings, group: str) -> Path:
     """Make the group's folder and name it to this process's children. For their parent.
 
     Raises:
@@ -46,11 +46,11 @@ def open_folder(settings: Settings, group: str) -> Path:
             f"PENSTOCK_METRICS_DIR={settings.metrics_dir!r} is not valid: it must be a folder that "
             f"this process may write to ({error.strerror})."
         ) from None
-    os.environ[VARIABLE] = str(folder)
+    os.environ[FOLDER_VARIABLE] = str(folder)
     return folder
 
 
-def take_place(folder: Path) -> int:
+def take_slot(folder: Path) -> int:
     """The lowest number that no living process has; ours until this process ends."""
     for place in itertools.count():
         if _lock(folder / f"{place}.lock") is not None:  # never closed: the kernel does that

@@ -19,14 +19,14 @@ from prometheus_client.core import Metric
 from prometheus_client.registry import Collector
 
 from tasks.store.series import SECONDS_BOUNDS
-from tasks.telemetry.metrics.multiprocess import VARIABLE, FolderCollector, take_place
+from tasks.telemetry.metrics.multiprocess import FOLDER_VARIABLE, FolderCollector, take_slot
 
 if TYPE_CHECKING:
     from ml.serving.runtime import Prepared
 
 
 @dataclass(frozen=True, slots=True)
-class Measure:
+class MetricSpec:
     """A metric. bounds: upper bounds of a histogram's buckets; without, it is a gauge."""
 
     name: str
@@ -42,53 +42,53 @@ class Measure:
 _POWERS: Final = tuple(float(2**n) for n in range(16))  # 1 to 32,768
 _QUICK: Final = (0.0005, 0.001, 0.0025, *SECONDS_BOUNDS)
 
-HTTP: Final = Measure(
+HTTP: Final = MetricSpec(
     "penstock_http_request_duration_seconds",
     "From a request to its answer, or to the beginning of one that is streamed; the time for which "
     "a client asked to be held is left out.",
     ("method", "route", "status"),
     SECONDS_BOUNDS,
 )
-BATCH_ITEMS: Final = Measure(
+BATCH_ITEMS: Final = MetricSpec(
     "penstock_batch_items", "Items in one call of a model.", ("pipeline", "lane"), _POWERS[:11]
 )
-BATCH_TOKENS: Final = Measure(
+BATCH_TOKENS: Final = MetricSpec(
     "penstock_batch_tokens",
     "Tokens in one call of a model, with padding: its items times the longest.",
     ("pipeline", "lane"),
     _POWERS,
 )
-PADDING: Final = Measure(
+PADDING: Final = MetricSpec(
     "penstock_batch_padding_ratio",
     "Share of those tokens that is padding.",
     ("pipeline", "lane"),
     (0.0, 0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9),
 )
-CLAIM: Final = Measure(
+CLAIM: Final = MetricSpec(
     "penstock_claim_duration_seconds", "What a claim of units from Redis took.", ("lane",), _QUICK
 )
-COMMIT: Final = Measure(
+COMMIT: Final = MetricSpec(
     "penstock_commit_duration_seconds", "What a commit of a batch to Redis took.", ("lane",), _QUICK
 )
-LOAD: Final = Measure(
+LOAD: Final = MetricSpec(
     "penstock_model_load_seconds",
     "What loading and warming the models of a pipeline took: the slowest living child.",
     ("pipeline", "lane"),
 )
-BUDGET: Final = Measure(
+BUDGET: Final = MetricSpec(
     "penstock_batch_budget_tokens",
     "Tokens, with padding, that one call of a model may have: the most of any living child.",
     ("pipeline", "lane"),
 )
-UTILIZATION: Final = Measure(
+UTILIZATION: Final = MetricSpec(
     "penstock_device_utilization_ratio",
     "Share of the last seconds in which a device was busy, as NVML has it; without a GPU, in "
     "which a worker's child ran a pipeline's code.",
     ("lane", "device"),
 )
 
-WEB: Final[Sequence[Measure]] = (HTTP,)
-WORKER: Final[Sequence[Measure]] = (
+WEB_METRICS: Final[Sequence[MetricSpec]] = (HTTP,)
+WORKER_METRICS: Final[Sequence[MetricSpec]] = (
     *(BATCH_ITEMS, BATCH_TOKENS, PADDING, CLAIM, COMMIT, LOAD, BUDGET, UTILIZATION),
 )
 
@@ -116,17 +116,17 @@ class ProcessMetrics:
             self._tokens.labels(pipeline, lane).observe(tokens)
             self._padding.labels(pipeline, lane).observe(1 - sum(costs) / tokens if tokens else 0)
 
-    def collector(self, measures: Sequence[Measure]) -> Collector:
+    def collector(self, measures: Sequence[MetricSpec]) -> Collector:
         """What the processes of this one's group have counted; this one alone if it has none."""
-        if folder := os.environ.get(VARIABLE):
+        if folder := os.environ.get(FOLDER_VARIABLE):
             return collector_of(Path(folder), measures)
         return _Chosen(self._registry, measures)
 
-    def _histogram(self, measure: Measure) -> Histogram:
+    def _histogram(self, measure: MetricSpec) -> Histogram:
         name, text, labels = measure.name, measure.text, measure.labels
         return Histogram(name, text, labels, buckets=measure.bounds, registry=self._registry)
 
-    def _gauge(self, measure: Measure) -> Gauge:
+    def _gauge(self, measure: MetricSpec) -> Gauge:
         name, text, labels = measure.name, measure.text, measure.labels
         return Gauge(name, text, labels, registry=self._registry, multiprocess_mode="livemax")
 
@@ -135,14 +135,14 @@ class ProcessMetrics:
 def process_metrics() -> ProcessMetrics:
     """This process's; to be called after the fork, as it takes a place in the group's folder."""
     disable_created_metrics()
-    if folder := os.environ.get(VARIABLE):
-        place = take_place(Path(folder))
+    if folder := os.environ.get(FOLDER_VARIABLE):
+        place = take_slot(Path(folder))
         # What prometheus_client chose when it was imported, too early, from the same variable.
         values.ValueClass = values.MultiProcessValue(lambda: place)
     return ProcessMetrics()
 
 
-def collector_of(folder: Path, measures: Sequence[Measure]) -> FolderCollector:
+def collector_of(folder: Path, measures: Sequence[MetricSpec]) -> FolderCollector:
     """What all processes of a group have counted, for a process that counts nothing itself."""
     return FolderCollector(folder, [measure.family for measure in measures])
 
@@ -150,7 +150,7 @@ def collector_of(folder: Path, measures: Sequence[Measure]) -> FolderCollector:
 class _Chosen(Collector):
     """Some families of a registry."""
 
-    def __init__(self, registry: CollectorRegistry, measures: Sequence[Measure]) -> None:
+    def __init__(self, registry: CollectorRegistry, measures: Sequence[MetricSpec]) -> None:
         self._registry = registry
         self._names = {measure.name for measure in measures}
 
@@ -158,4 +158,4 @@ class _Chosen(Collector):
         return (metric for metric in self._registry.collect() if metric.name in self._names)
 
 
-ALL: Final[Sequence[Measure]] = tuple(chain(WEB, WORKER))
+ALL_METRICS: Final[Sequence[MetricSpec]] = tuple(chain(WEB_METRICS, WORKER_METRICS))

@@ -22,8 +22,8 @@ from tasks.telemetry.logs import get_logger
 
 log = get_logger(__name__)
 
-AGAIN_S: Final = 5.0
-SILENCE_S: Final = 10.0  # after which a client that sends or takes nothing is left
+RETRY_S: Final = 5.0
+CLIENT_TIMEOUT_S: Final = 10.0  # after which a client that sends or takes nothing is left
 
 OFFSETS: Final = {Lane.GPU: 0, Lane.CPU: 1, Lane.WEBHOOKS: 2}
 
@@ -55,7 +55,7 @@ class MetricsServer(threading.Thread):
                 if not complained:
                     self._complain(error)
                 complained = True
-                self._stopping.wait(AGAIN_S)
+                self._stopping.wait(RETRY_S)
                 continue
             with self._server as server:
                 self.ready.set()
@@ -101,7 +101,7 @@ class _Server(ThreadingMixIn, TCPServer):
 
 class _Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.0"
-    timeout = SILENCE_S
+    timeout = CLIENT_TIMEOUT_S
     server: _Server
 
     def do_GET(self) -> None:

@@ -31,7 +31,7 @@ from tasks.config.settings import Settings
 from tasks.config.version import RELEASE
 from tasks.telemetry.logs import get_logger
 from tasks.telemetry.sentry.scrubber import Scrubber
-from tasks.telemetry.sentry.throttle import Allowance
+from tasks.telemetry.sentry.throttle import Throttle
 
 log = get_logger(__name__)
 
@@ -43,11 +43,11 @@ _OURS = ("app.", "tasks.", "ml.")
 _COUNTED = "penstock_counted"  # in a hint: the allowance was asked before the event was built
 _INPUTS = "penstock_inputs"
 
-_allowance = Allowance()
+_throttle = Throttle()
 
 
 @dataclass(frozen=True, slots=True)
-class About:
+class EventDetails:
     """What is known of a failure.
 
     inputs: as for `tasks.telemetry.sentry.scrubber.Scrubber.event`; none if no client's words can
@@ -63,7 +63,7 @@ class About:
 def install(
     settings: Settings, component: str, *more: Integration, lane: str | None = None
 ) -> None:
-    """Send what `capture` and the integrations find; nothing without SENTRY_DSN.
+    """Send what `capture_error` and the integrations find; nothing without SENTRY_DSN.
 
     component: which program this is. more: integrations beside those that every program has.
     """
@@ -117,10 +117,12 @@ def _everywhere() -> list[Integration]:
     ]
 
 
-def capture(error: BaseException, kind: Sequence[str], about: About, lasting: bool = False) -> None:
+def capture_error(
+    error: BaseException, kind: Sequence[str], about: EventDetails, lasting: bool = False
+) -> None:
     """Tell of an error, once a minute for each `kind`. Never raises, never waits.
 
-    lasting: as for `tasks.telemetry.sentry.throttle.Allowance.take`.
+    lasting: as for `tasks.telemetry.sentry.throttle.Throttle.take`.
     """
     if (held_back := _ask(kind, lasting)) is not None:
         try:
@@ -132,8 +134,10 @@ def capture(error: BaseException, kind: Sequence[str], about: About, lasting: bo
             log.warning("an error was not reported", error=repr(problem))
 
 
-def tell(title: str, text: str, kind: Sequence[str], about: About, stacks: bool = False) -> None:
-    """Tell of something that no exception stands for, as `capture` does.
+def capture_message(
+    title: str, text: str, kind: Sequence[str], about: EventDetails, stacks: bool = False
+) -> None:
+    """Tell of something that no exception stands for, as `capture_error` does.
 
     stacks: show where every thread of this process is.
     """
@@ -154,11 +158,11 @@ def flush() -> None:
 
 
 def _ask(kind: Sequence[str], lasting: bool) -> int | None:
-    return _allowance.take(tuple(kind), lasting) if sentry_sdk.is_initialized() else None
+    return _throttle.take(tuple(kind), lasting) if sentry_sdk.is_initialized() else None
 
 
 def _send(
-    event: Any, hint: dict[str, Any], kind: Sequence[str], about: About, held_back: int
+    event: Any, hint: dict[str, Any], kind: Sequence[str], about: EventDetails, held_back: int
 ) -> None:
     event |= about.parts
     event["fingerprint"] = ["penstock", *kind]
@@ -172,8 +176,8 @@ def _may_tell(event: Any, error: BaseException | None) -> bool:
     if isinstance(error, ConnectionError):  # a client that broke off; Redis's are no subclass
         return False
     if isinstance(error, RedisError):
-        return _allowance.take(("redis", type(error).__name__), lasting=True) is not None
-    return _allowance.take(_place_of(event)) is not None
+        return _throttle.take(("redis", type(error).__name__), lasting=True) is not None
+    return _throttle.take(_place_of(event)) is not None
 
 
 def _place_of(event: Any) -> tuple[str, ...]:

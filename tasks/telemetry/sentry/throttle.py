@@ -17,7 +17,7 @@ class _Told:
     held_back: int = 0
 
 
-class Allowance:
+class Throttle:
     """Counts for one process, whatever its threads."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from tasks.jobs.finished import Ended
+from tasks.jobs.finished import FinishedJob
 from tasks.telemetry.tracing.context import Kind
 
 if TYPE_CHECKING:
@@ -21,12 +21,12 @@ class QueueSpans:
     def __init__(self, tracer: Tracer) -> None:
         self._tracer = tracer
 
-    def __call__(self, jobs: Sequence[Ended]) -> None:
+    def __call__(self, jobs: Sequence[FinishedJob]) -> None:
         for job in jobs:
             if job.finished > job.created:
                 self._tell(job)
 
-    def _tell(self, job: Ended) -> None:
+    def _tell(self, job: FinishedJob) -> None:
         spec = job.spec
         about = {
             "penstock.job": job.job,

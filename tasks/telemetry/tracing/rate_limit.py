@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable
 
 
-class TraceRate:
+class TokenBucket:
     """A token bucket that holds one second's worth, for all threads of a process."""
 
     def __init__(self, per_s: int, clock: Callable[[], float] = time.monotonic) -> None:

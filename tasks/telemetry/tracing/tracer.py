@@ -28,7 +28,7 @@ from opentelemetry.trace import SpanContext, SpanKind, Status, StatusCode, Trace
 
 from tasks.telemetry.logs import get_logger
 from tasks.telemetry.tracing.context import Attributes, Kind, is_sampled
-from tasks.telemetry.tracing.rate_limit import TraceRate
+from tasks.telemetry.tracing.rate_limit import TokenBucket
 
 log = get_logger(__name__)
 
@@ -72,7 +72,7 @@ class Tracer:
         self._provider = TracerProvider(resource=who, shutdown_on_exit=False)
         self._provider.add_span_processor(BatchSpanProcessor(_Exporter(endpoint)))
         self._tracer = self._provider.get_tracer("penstock")
-        self._rate = None if os.environ.get("OTEL_TRACES_SAMPLER") else TraceRate(per_s)
+        self._rate = None if os.environ.get("OTEL_TRACES_SAMPLER") else TokenBucket(per_s)
 
     def begin(
         self,

@@ -12,7 +12,7 @@ from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.parser import text_string_to_metric_families
 
 from app.metrics.counters import FAMILIES
-from tasks.telemetry.metrics.process import ALL, WORKER, process_metrics
+from tasks.telemetry.metrics.process import ALL_METRICS, WORKER_METRICS, process_metrics
 
 PAGE = (Path(__file__).parents[3] / "docs/metrics.md").read_text()
 LATER = ("penstock_drift_", "penstock_cost_")  # shown once there is something to show
@@ -35,7 +35,7 @@ def documented() -> dict[str, Row]:
 
 def shown_by_workers() -> str:
     registry = CollectorRegistry()
-    registry.register(process_metrics().collector(WORKER))
+    registry.register(process_metrics().collector(WORKER_METRICS))
     return generate_latest(registry).decode()
 
 
@@ -57,7 +57,7 @@ def test_the_page_has_the_labels_of_the_code() -> None:
     for family in FAMILIES.values():
         name = family.name if family.bounds else f"{family.name}_total"
         assert page[name].labels == set(family.labels), name
-    for measure in ALL:
+    for measure in ALL_METRICS:
         assert page[measure.name].labels == set(measure.labels), measure.name
 
 

@@ -16,7 +16,7 @@ from app.api_keys.principal import Scope
 from app.factory import create_app
 from app.openapi.document import document
 from tasks.config.settings import Settings
-from tasks.drift.sampler import window_at
+from tasks.drift.sampler import current_window
 from tasks.store import keys
 from tasks.store.client import Store
 from tests.app.answers import problem_in
@@ -39,7 +39,7 @@ def app(settings: Settings) -> Flask:
 def sampled(app: Flask, store: Store) -> Store:
     """A store whose current sample has texts twice as long as the reference's."""
     here: Store = app.extensions["penstock"].store
-    key = keys.drift_sample(watched.name, watched.version, window_at(here))
+    key = keys.drift_sample(watched.name, watched.version, current_window(here))
     rows = enumerate(traffic(7, 600, longer=2))
     store.redis.zadd(key, {orjson.dumps([n / 600, row]).decode(): n / 600 for n, row in rows})
     return store

@@ -10,8 +10,8 @@ import pytest
 
 from tasks.config.settings import Settings
 from tasks.drift import monitor
-from tasks.drift.monitor import DriftWatch
-from tasks.drift.reports import latest
+from tasks.drift.monitor import DriftMonitor
+from tasks.drift.reports import latest_report
 from tasks.drift.sampler import Sampler
 from tasks.jobs.lanes import Lane
 from tasks.queue.consumer import Consumer
@@ -37,13 +37,13 @@ def test_what_was_sampled_is_compared_and_webhooks_are_woken(
     sampler, wakes = Sampler([watched], 2_000), Wakes()
     sampler.see("watched", *asked(watched, ["x" * n for n in lengths(1, 600, longer=2)]))
     worker = Consumer(store, Lane.CPU)
-    watch = DriftWatch(worker, wakes, sampler, [watched])  # type: ignore[arg-type]
+    watch = DriftMonitor(worker, wakes, sampler, [watched])  # type: ignore[arg-type]
     watch.start()
-    eventually(lambda: latest(store, watched)["alarm"], "the alarm trips")
+    eventually(lambda: latest_report(store, watched)["alarm"], "the alarm trips")
     watch.stop()
     watch.join()
     assert wakes.sent == ["penstock.webhooks"]
-    assert latest(store, watched)["samples"] == 600
+    assert latest_report(store, watched)["samples"] == 600
 
 
 def test_it_goes_on_after_a_comparison_that_failed(
@@ -56,9 +56,9 @@ def test_it_goes_on_after_a_comparison_that_failed(
         raise OSError("the reference cannot be read")
 
     monkeypatch.setattr(monitor, "SEND_S", 0.01)
-    monkeypatch.setattr(monitor, "LOOKS", 1e12)
-    monkeypatch.setattr(monitor, "take_turns", broken)
-    watch = DriftWatch(Consumer(store, Lane.CPU), Wakes(), Sampler([], 0), [watched])  # type: ignore[arg-type]
+    monkeypatch.setattr(monitor, "CHECKS_PER_INTERVAL", 1e12)
+    monkeypatch.setattr(monitor, "compare_if_due", broken)
+    watch = DriftMonitor(Consumer(store, Lane.CPU), Wakes(), Sampler([], 0), [watched])  # type: ignore[arg-type]
     watch.start()
     eventually(lambda: len(looks) > 1, "another look")
     watch.stop()

@@ -15,8 +15,8 @@ from structlog.testing import capture_logs
 from ml.pipeline import Pipeline
 from tasks.config.settings import Settings
 from tasks.drift import reports
-from tasks.drift.reports import latest, refresh, take_turns
-from tasks.drift.sampler import window_at
+from tasks.drift.reports import compare_and_save, compare_if_due, latest_report
+from tasks.drift.sampler import current_window
 from tasks.jobs.lanes import Lane, Priority
 from tasks.store import keys
 from tasks.store.client import Store, connect
@@ -37,7 +37,7 @@ def sampled(
     store: Store, longer: float = 1.0, size: int = 600, pipeline: Pipeline = watched
 ) -> None:
     """Make the current sample that of such traffic."""
-    key = keys.drift_sample(pipeline.name, pipeline.version, window_at(store))
+    key = keys.drift_sample(pipeline.name, pipeline.version, current_window(store))
     store.redis.delete(key)
     rows = enumerate(traffic(7, size, longer))
     store.redis.zadd(key, {orjson.dumps([n / size, row]).decode(): n / size for n, row in rows})
@@ -60,24 +60,24 @@ def test_an_alarm_trips_and_clears_and_each_is_told_once_to_who_asked(store: Sto
     endpoints.create(store, "operator", URL, EVENTS)
     other = endpoints.create(store, "another", URL, ["job.failed", DRIFT_EVENT])
     sampled(store)
-    assert not refresh(store, watched)
+    assert not compare_and_save(store, watched)
     assert told(store) == []
     sampled(store, longer=2)
-    assert refresh(store, watched)
-    refresh(store, watched)
+    assert compare_and_save(store, watched)
+    compare_and_save(store, watched)
     first = told(store)
     assert {event["endpoint"] for event in first} == {mine.id, other.id}
     assert [event["data"]["alarm"] for event in first] == ["tripped"] * 2
     sampled(store)
-    refresh(store, watched)
-    refresh(store, watched)
+    compare_and_save(store, watched)
+    compare_and_save(store, watched)
     assert [event["data"]["alarm"] for event in told(store)] == ["tripped"] * 2 + ["cleared"] * 2
 
 
 def test_what_is_told_names_the_features_in_words_and_no_histograms(store: Store) -> None:
     endpoints.create(store, "operator", URL, [DRIFT_EVENT])
     sampled(store, longer=2)
-    refresh(store, watched)
+    compare_and_save(store, watched)
     (event,) = told(store)
     assert event["type"] == "pipeline.drift"
     data = event["data"]
@@ -95,7 +95,7 @@ def test_an_endpoint_that_changes_its_mind_is_told_no_more(store: Store) -> None
     endpoints.delete(store, "o", gone.id)
     assert store.redis.hgetall(keys.DRIFT_HOOKS) == {}
     sampled(store, longer=2)
-    refresh(store, watched)
+    compare_and_save(store, watched)
     assert told(store) == []
     endpoints.update(store, "o", off.id, enabled=True)
     assert store.redis.hgetall(keys.DRIFT_HOOKS) == {off.id: "o"}
@@ -103,71 +103,71 @@ def test_an_endpoint_that_changes_its_mind_is_told_no_more(store: Store) -> None
 
 def test_too_few_samples_leave_the_alarm_as_it_is(store: Store) -> None:
     sampled(store, longer=2)
-    refresh(store, watched)
+    compare_and_save(store, watched)
     sampled(store, size=499)
-    refresh(store, watched)
-    report = latest(store, watched)
+    compare_and_save(store, watched)
+    report = latest_report(store, watched)
     assert (report["verdict"], report["alarm"]) == ("not_enough_data", True)
     sampled(store)
-    refresh(store, watched)
-    report = latest(store, watched)
+    compare_and_save(store, watched)
+    report = latest_report(store, watched)
     assert (report["verdict"], report["alarm"]) == ("ok", False)
     assert report["since"] is not None
 
 
 def test_before_the_first_report_it_is_said_how_much_there_is(store: Store) -> None:
     sampled(store, size=12)
-    report = latest(store, watched)
+    report = latest_report(store, watched)
     assert (report["verdict"], report["samples"], report["alarm"]) == ("not_enough_data", 12, False)
     assert "12 answers are sampled, at least 500 are needed" in report["text"]
     assert report["computed_at"] is None
 
 
 def test_a_pipeline_without_a_reference_says_so(store: Store) -> None:
-    assert latest(store, unwatched)["verdict"] == "no_reference"
-    refresh(store, unwatched)
-    assert latest(store, unwatched)["verdict"] == "no_reference"
-    take_turns(store, [unwatched], "w")
+    assert latest_report(store, unwatched)["verdict"] == "no_reference"
+    compare_and_save(store, unwatched)
+    assert latest_report(store, unwatched)["verdict"] == "no_reference"
+    compare_if_due(store, [unwatched], "w")
     assert store.redis.keys("*:turn") == []
 
 
 def test_in_each_window_one_worker_compares(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     sampled(store)
     made: list[int | None] = []
-    compare = reports.refresh
+    compare = reports.compare_and_save
 
     def counted(store: Store, pipeline: Pipeline, window: int | None = None) -> bool:
         made.append(window)
         return compare(store, pipeline, window)
 
-    monkeypatch.setattr(reports, "refresh", counted)
+    monkeypatch.setattr(reports, "compare_and_save", counted)
     with ThreadPoolExecutor(4) as pool:
-        list(pool.map(lambda n: take_turns(store, [watched], f"w{n}"), range(12)))
-    assert made == [window_at(store)]
-    turn = keys.drift_turn(watched.name, watched.version, window_at(store))
+        list(pool.map(lambda n: compare_if_due(store, [watched], f"w{n}"), range(12)))
+    assert made == [current_window(store)]
+    turn = keys.drift_lock(watched.name, watched.version, current_window(store))
     assert 0 < store.redis.pttl(turn) <= reports.LOCK_MS
     store.redis.delete(turn)
-    take_turns(store, [watched], "late")
+    compare_if_due(store, [watched], "late")
     assert len(made) == 1
-    assert latest(store, watched)["verdict"] == "ok"
+    assert latest_report(store, watched)["verdict"] == "ok"
 
 
 def test_a_comparison_whose_worker_died_is_taken_up_by_another(store: Store) -> None:
     sampled(store)
-    turn = keys.drift_turn(watched.name, watched.version, window_at(store))
+    turn = keys.drift_lock(watched.name, watched.version, current_window(store))
     store.redis.set(turn, "dead", px=reports.LOCK_MS)
-    take_turns(store, [watched], "w")
-    assert latest(store, watched)["computed_at"] is None
+    compare_if_due(store, [watched], "w")
+    assert latest_report(store, watched)["computed_at"] is None
     store.redis.delete(turn)  # as its time runs out
-    take_turns(store, [watched], "w")
-    assert latest(store, watched)["computed_at"] is not None
+    compare_if_due(store, [watched], "w")
+    assert latest_report(store, watched)["computed_at"] is not None
 
 
 def _refresh_often(settings: Settings, times: int, ready: Any) -> None:
     store = Store(connect(settings), settings)
     ready.wait()
     for _ in range(times):
-        refresh(store, watched)
+        compare_and_save(store, watched)
 
 
 def test_two_processes_that_find_the_same_tell_it_once(store: Store) -> None:
@@ -190,7 +190,9 @@ def test_two_processes_that_find_the_same_tell_it_once(store: Store) -> None:
 def messages(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, list[str]]]:
     found: list[tuple[str, list[str]]] = []
     monkeypatch.setattr(
-        sentry, "tell", lambda title, _text, kind, _about: found.append((title, list(kind)))
+        sentry,
+        "capture_message",
+        lambda title, _text, kind, _about: found.append((title, list(kind))),
     )
     return found
 
@@ -201,7 +203,7 @@ def test_the_log_and_sentry_are_told_of_changes_alone(
     with capture_logs() as logged:
         for longer in (1, 2, 2, 1, 1):
             sampled(store, longer=longer)
-            refresh(store, watched)
+            compare_and_save(store, watched)
     assert [(line["log_level"], line["event"]) for line in logged] == [
         ("warning", "drift alarm tripped"),
         ("info", "drift alarm cleared"),
@@ -214,7 +216,7 @@ def test_the_log_and_sentry_are_told_of_changes_alone(
 
 def test_a_report_that_is_kept_is_json_and_expires(store: Store) -> None:
     sampled(store)
-    refresh(store, watched)
+    compare_and_save(store, watched)
     key = keys.drift(watched.name, watched.version)
     kept = json.loads(store.redis.hget(key, "report") or "")
     assert kept["features"][0]["histogram"]["production"]

@@ -12,7 +12,7 @@ from ml.pipeline import Features, Item, Options, Pipeline
 from ml.serving.outcomes import ItemError, Outcome
 from ml.serving.runtime import Runtime
 from tasks.config.settings import Settings
-from tasks.drift.sampler import Sampler, recent, window_at
+from tasks.drift.sampler import Sampler, current_window, recent_rows
 from tasks.inference.executor import InferenceExecutor
 from tasks.jobs.lanes import Lane
 from tasks.queue.consumer import Consumer
@@ -36,7 +36,7 @@ def see(sampler: Sampler, texts: Sequence[str], pipeline: Pipeline = watched) ->
 
 
 def kept(store: Store) -> list[float]:
-    return [row["length"] for row in recent(store, watched)]
+    return [row["length"] for row in recent_rows(store, watched)]
 
 
 def test_figures_of_what_was_answered_arrive_and_texts_do_not(store: Store) -> None:
@@ -44,7 +44,7 @@ def test_figures_of_what_was_answered_arrive_and_texts_do_not(store: Store) -> N
     see(sampler, ["secret", "secret word"])
     sampler.send(store)
     assert sorted(kept(store)) == [6, 11]
-    assert recent(store, watched)[0].keys() == {"length", "confidence", "class", "tier"}
+    assert recent_rows(store, watched)[0].keys() == {"length", "confidence", "class", "tier"}
     for key in store.redis.keys("ps:drift:*"):
         assert "secret" not in str(store.redis.zrange(key, 0, -1))
 
@@ -59,7 +59,7 @@ def test_the_sample_is_bounded_and_every_item_has_the_same_chance(store: Store) 
             worker.send(store)
     found = kept(store)
     assert len(found) == len(set(found)) == MOST
-    key = keys.drift_sample(watched.name, watched.version, window_at(store))
+    key = keys.drift_sample(watched.name, watched.version, current_window(store))
     assert store.redis.zcard(key) == MOST
     even = stats.kstest([length / size for length in found], "uniform")
     assert even.pvalue > 1e-6
@@ -95,16 +95,16 @@ def test_old_traffic_fades(store: Store) -> None:
     sampler = Sampler([watched], MOST)
     see(sampler, ["old"])
     sampler.send(hourly)
-    window = window_at(hourly)
+    window = current_window(hourly)
     (key,) = store.redis.keys("ps:drift:*")
     assert 0 < store.redis.pttl(key) <= 3 * 3_600_000
     store.redis.rename(key, keys.drift_sample(watched.name, watched.version, window - 2))
     store.redis.persist(keys.drift_sample(watched.name, watched.version, window - 2))
-    assert recent(hourly, watched) == []
+    assert recent_rows(hourly, watched) == []
 
 
 def test_two_windows_make_one_sample(store: Store) -> None:
-    window = window_at(store)
+    window = current_window(store)
     for number, lengths in ((window - 1, range(150)), (window, range(150, 300))):
         key = keys.drift_sample(watched.name, watched.version, number)
         rows = {f'[{n / 300},{{"length":{n}}}]': n * 7 % 300 / 300 for n in lengths}
@@ -135,14 +135,14 @@ def test_a_confidence_at_another_temperature_is_left_out(store: Store) -> None:
     sampler = Sampler([watched], MOST)
     sampler.see("watched", *asked(watched, ["warm"], Options(temperature=2.0)))
     sampler.send(store)
-    assert recent(store, watched)[0].keys() == {"length", "class", "tier"}
+    assert recent_rows(store, watched)[0].keys() == {"length", "class", "tier"}
 
 
 def test_a_pipeline_that_cannot_tell_its_figures_fails_nothing(store: Store) -> None:
     sampler = Sampler([careless], MOST)
     see(sampler, ["a"], careless)
     sampler.send(store)
-    assert recent(store, careless) == []
+    assert recent_rows(store, careless) == []
 
 
 def test_a_worker_samples_what_its_models_answer_and_not_what_was_known(store: Store) -> None:

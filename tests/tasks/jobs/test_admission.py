@@ -12,7 +12,7 @@ from redis.exceptions import OutOfMemoryError
 from tasks.jobs.cancel import cancel_job
 from tasks.jobs.lanes import Lane
 from tasks.jobs.payload import Payload
-from tasks.jobs.staged_upload import Upload
+from tasks.jobs.staged_upload import StagedUpload
 from tasks.jobs.submit import Overloaded, new_job_id
 from tasks.queue.consumer import Consumer
 from tasks.queue.units import Unit
@@ -165,7 +165,7 @@ def test_uploads_that_never_end_leave_memory_to_submits(full: Store) -> None:
     full.redis.set("ballast", "x" * 2**24)
     used = int(full.redis.info("memory")["used_memory"])
     full.redis.config_set("maxmemory", int(used / 0.8))  # submits are let in to 90 percent
-    upload = Upload(full, new_job_id(), "flood", None)
+    upload = StagedUpload(full, new_job_id(), "flood", None)
     with pytest.raises(Overloaded, match="memory"):
         upload.add(Payload("null", {}, [{"text": "hello"}]))
     assert full.redis.keys("ps:inputs:*") == []

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from tasks.jobs.dead_letters import NotDead, dead_letters, requeue
+from tasks.jobs.dead_letters import NoDeadLetter, dead_letters, requeue
 from tasks.jobs.lanes import Lane
 from tasks.jobs.model import Status
 from tasks.jobs.read import read_job
@@ -44,5 +44,5 @@ def test_a_requeued_unit_runs_as_a_new_job_and_the_old_one_stays_failed(store: S
 
 def test_a_job_without_dead_units_cannot_be_requeued(store: Store) -> None:
     receipt = put(store)
-    with pytest.raises(NotDead, match=receipt.job_id):
+    with pytest.raises(NoDeadLetter, match=receipt.job_id):
         requeue(store, receipt.job_id)

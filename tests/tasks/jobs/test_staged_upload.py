@@ -11,7 +11,7 @@ import pytest
 from tasks.jobs.cancel import cancel_job
 from tasks.jobs.lanes import Lane
 from tasks.jobs.payload import Payload
-from tasks.jobs.staged_upload import TooLarge, Upload
+from tasks.jobs.staged_upload import StagedUpload, TooLarge
 from tasks.jobs.submit import (
     Idempotency,
     IdempotencyMismatch,
@@ -35,12 +35,12 @@ def part(*texts: str, rejected: dict[str, Any] | None = None) -> Payload:
     return Payload("null", {}, inputs, None, rejected or {})
 
 
-def started(store: Store, key: Idempotency | None = None) -> tuple[str, Upload]:
+def started(store: Store, key: Idempotency | None = None) -> tuple[str, StagedUpload]:
     job_id = new_job_id()
-    return job_id, Upload(store, job_id, "o", key.key if key else None)
+    return job_id, StagedUpload(store, job_id, "o", key.key if key else None)
 
 
-def whole(upload: Upload, key: Idempotency | None = None) -> Submission:
+def whole(upload: StagedUpload, key: Idempotency | None = None) -> Submission:
     return replace(bulk(0), staged=upload.entries, idempotency=key)
 
 

@@ -89,7 +89,9 @@ class Snapshot:
         pipe: Any = store.redis.pipeline(transaction=False)
         streams = {priority: keys.stream("gpu", priority) for priority in Priority}
         places = {(p, ""): stream for p, stream in streams.items()}
-        places |= {(p, owner): keys.line("gpu", p, owner) for p in Priority for owner in OWNERS}
+        places |= {
+            (p, owner): keys.owner_queue("gpu", p, owner) for p in Priority for owner in OWNERS
+        }
         lists = [(owner, state) for owner in OWNERS for state in STATES]
         for stream in places.values():
             pipe.xrange(stream)

@@ -8,7 +8,7 @@ import pytest
 
 from app.metrics.cost import cost_metrics
 from tasks.status.cost import Prices, cost, lanes_of, per_1000, sum_known, tiers_of
-from tasks.store.series import named
+from tasks.store.series import select_series
 
 PRICES: Prices = {"gpu": 3.6, "cpu": 0.36}
 UNSET: Prices = {"gpu": None, "cpu": None}
@@ -54,13 +54,13 @@ def test_a_sum_of_which_a_part_is_not_known_is_not_known() -> None:
 
 
 def test_series_of_a_name_are_found_by_their_labels() -> None:
-    assert named(SERIES, "worker") == {
+    assert select_series(SERIES, "worker") == {
         ("gpu", "busy"): 15_000_000,
         ("gpu", "idle"): 45_000_000,
         ("cpu", "busy"): 4_000_000,
         ("cpu", "idle"): 0,
     }
-    assert named(SERIES, "work") == {}
+    assert select_series(SERIES, "work") == {}
 
 
 def test_a_tier_costs_the_time_that_it_ran() -> None:

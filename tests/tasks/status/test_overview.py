@@ -8,7 +8,7 @@ from tasks.jobs.listing import newest_jobs
 from tasks.jobs.model import Status
 from tasks.queue.circuit_breakers import BreakerState
 from tasks.status import overview
-from tasks.status.overview import look
+from tasks.status.overview import read_overview
 from tasks.store.client import Store
 from tests.listed import add, id_at
 
@@ -16,9 +16,9 @@ PIPELINES = load_pipelines(("ml.null:pipeline",)).values()
 
 
 def test_of_an_empty_redis_it_tells_that_there_is_nothing(store: Store) -> None:
-    seen = look(store, PIPELINES)
+    seen = read_overview(store, PIPELINES)
     assert seen.now > 0
-    assert seen.ages_s == dict.fromkeys(Lane, 0)
+    assert seen.oldest_waiting_s == dict.fromkeys(Lane, 0)
     assert (seen.series, seen.attempts, seen.jobs) == ({}, {}, [])
     assert set(seen.breakers.values()) == {BreakerState.CLOSED}
     assert not seen.health.could_finish
@@ -39,4 +39,4 @@ def test_only_the_busiest_owners_are_looked_through(
     for number, owner in enumerate(("idle", "busy", "busier")):
         add(store, [number], Status.QUEUED, owner)
         store.redis.hset("ps:unfinished", owner, str(number))
-    assert [job.spec.owner for job in look(store, PIPELINES).jobs] == ["busier", "busy"]
+    assert [job.spec.owner for job in read_overview(store, PIPELINES).jobs] == ["busier", "busy"]

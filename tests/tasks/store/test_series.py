@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from ml.serving.outcomes import Verdict
-from tasks.jobs.finished import Ended
+from tasks.jobs.finished import FinishedJob
 from tasks.jobs.lanes import Lane
 from tasks.jobs.model import Status
 from tasks.queue.consumer import Consumer
@@ -19,8 +19,8 @@ from tasks.queue.units import SettledUnit, Unit
 from tasks.store import keys
 from tasks.store.client import Store
 from tasks.store.scripts import LUA
-from tasks.store.series import SECONDS_BOUNDS, join
-from tasks.telemetry.sinks import Reporter
+from tasks.store.series import SECONDS_BOUNDS, series_key
+from tasks.telemetry.sinks import JobSinks
 from tests.tasks.lanes import SINGLE, bulk, claim, claim_until, put, with_lease
 
 
@@ -170,7 +170,7 @@ def test_series_are_bounded(store: Store, worker: Consumer) -> None:
 
 
 def test_labels_cannot_break_a_series() -> None:
-    assert join("a|b", "c\nd", "e f") == "a_b|c_d|e f"
+    assert series_key("a|b", "c\nd", "e f") == "a_b|c_d|e f"
     assert lines({"x|e f": 3, "none": 0}) == "x|e f 3"
 
 
@@ -186,9 +186,9 @@ def test_a_sink_that_fails_keeps_no_other_from_its_news() -> None:
     def broken(_: object) -> None:
         raise ValueError("no")
 
-    reporter = Reporter([broken, lambda jobs: told.extend(job.job for job in jobs)])
-    job = Ended("j", SINGLE.spec, Status.FAILED, "gpu", 1, None, 2, 1)
-    reporter.ended([job])
-    reporter.ended([job])
-    reporter.ended([])
+    job_sinks = JobSinks([broken, lambda jobs: told.extend(job.job for job in jobs)])
+    job = FinishedJob("j", SINGLE.spec, Status.FAILED, "gpu", 1, None, 2, 1)
+    job_sinks.report([job])
+    job_sinks.report([job])
+    job_sinks.report([])
     assert told == ["j", "j"]

@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 from structlog.testing import capture_logs
 
-from tasks.jobs.finished import Ended
+from tasks.jobs.finished import FinishedJob
 from tasks.jobs.lanes import Lane
 from tasks.jobs.model import Spec, Status
 from tasks.queue.consumer import Consumer
@@ -19,10 +19,10 @@ from tests.tasks.lanes import SINGLE, claim, put
 
 TRACE = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
 SPEC = Spec("null", "o", request_id="r", traceparent=TRACE, metadata={"secret": 1})
-JOB = Ended("job_1", SPEC, Status.SUCCEEDED, "gpu", 1_000, 2_500, 6_000, 1, attempts=1)
+JOB = FinishedJob("job_1", SPEC, Status.SUCCEEDED, "gpu", 1_000, 2_500, 6_000, 1, attempts=1)
 
 
-def line_of(job: Ended) -> dict[str, object]:
+def line_of(job: FinishedJob) -> dict[str, object]:
     with capture_logs() as logs:
         JobLog("host-1-ab")([job])
     (line,) = logs

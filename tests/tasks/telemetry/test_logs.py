@@ -12,15 +12,15 @@ import pytest
 
 SAYS = """
 import logging
-from tasks.telemetry.logs import ACCESS, configure_logs, get_logger
+from tasks.telemetry.logs import ACCESS_LOG, configure_logs, get_logger
 from tasks.config.settings import Settings
 
 four = dict.fromkeys(("redis_password", "api_key", "key_pepper", "webhook_key"), "x" * 16)
 configure_logs(Settings(**four, log_format="{form}", log_level="{level}"))
-get_logger(ACCESS).info("request", request_id="r", status=200, odd=10**30, text="\\udcff")
+get_logger(ACCESS_LOG).info("request", request_id="r", status=200, odd=10**30, text="\\udcff")
 get_logger("tasks.x").info("worker ready", lane="gpu")
 logging.getLogger("library").warning("of a %s", "library")
-get_logger(ACCESS).debug("request", request_id="quiet")
+get_logger(ACCESS_LOG).debug("request", request_id="quiet")
 print("went on")
 """
 

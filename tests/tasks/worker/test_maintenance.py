@@ -8,7 +8,7 @@ from typing import Any
 from tasks.jobs.lanes import Lane
 from tasks.queue.consumer import Consumer
 from tasks.store.client import Store
-from tasks.telemetry.sinks import Reporter
+from tasks.telemetry.sinks import JobSinks
 from tasks.worker.maintenance import Maintenance
 from tests.tasks.lanes import claim, put
 
@@ -29,7 +29,7 @@ def test_a_housekeeper_beats_renews_and_wakes_lanes_that_wait(store: Store) -> N
     put(store)
     claim(worker)
     put(store)
-    keeper = Maintenance(worker, wakes, os.getppid(), Reporter(()))  # type: ignore[arg-type]
+    keeper = Maintenance(worker, wakes, os.getppid(), JobSinks(()))  # type: ignore[arg-type]
     keeper.start()
     assert wakes.seen.wait(30)
     keeper.stop()

@@ -9,7 +9,7 @@ import pytest
 from flask.testing import FlaskClient
 
 from app.routes.jobs import views
-from tasks.jobs.hashing import new_digest
+from tasks.jobs.hashing import digest_of
 from tasks.store import keys
 from tasks.store.client import Store
 from tests.app.answers import job_in, problem_in
@@ -68,7 +68,7 @@ def test_a_refused_upload_leaves_the_key_free(client: FlaskClient) -> None:
 
 
 def test_while_an_upload_is_under_way_its_key_is_taken(client: FlaskClient, store: Store) -> None:
-    record = keys.idempotency("default", new_digest(b"POST /v1/jobs", b"the-upload"))
+    record = keys.idempotency("default", digest_of(b"POST /v1/jobs", b"the-upload"))
 
     class Interrupted(io.BytesIO):
         """A body in whose middle somebody else sends the same."""

@@ -15,21 +15,21 @@ from structlog.testing import capture_logs
 
 from tasks.celery import make_celery
 from tasks.config.settings import Settings
-from tasks.jobs.finished import Ended
+from tasks.jobs.finished import FinishedJob
 from tasks.jobs.lanes import Lane
 from tasks.jobs.model import Spec, Status
 from tasks.queue.consumer import Consumer
 from tasks.store.client import Store
 from tasks.telemetry.flower import job_events
 from tasks.telemetry.flower.job_events import FlowerJobs, fields_of, flower_sinks, publish
-from tasks.threads import ThreadOnUse
+from tasks.threads import LazyThread
 from tests.eventually import eventually
 from tests.ports import free_port
 from tests.tasks.lanes import ERROR, bulk, claim, done, put
 
 SECOND = 1_000_000
 SECRET = "what the client asked"
-JOB = Ended(
+JOB = FinishedJob(
     job="job_1",
     spec=Spec(
         "moderation",
@@ -171,7 +171,7 @@ def test_the_sink_publishes_from_a_thread_of_its_own(celery: Celery, listener: P
 def test_of_more_jobs_than_may_be_shown_so_many_are_and_the_others_counted(
     monkeypatch: pytest.MonkeyPatch, celery: Celery, listener: PubSub
 ) -> None:
-    monkeypatch.setattr(ThreadOnUse, "begin", lambda _: None)
+    monkeypatch.setattr(LazyThread, "start", lambda _: None)
     sink = FlowerJobs(celery, "gpu@here", 10)
     sink([replace(JOB, job=f"job_{n}") for n in range(25)])
     with capture_logs() as logs:
@@ -184,7 +184,7 @@ def test_of_more_jobs_than_may_be_shown_so_many_are_and_the_others_counted(
 def test_jobs_are_lost_while_redis_is_away_and_that_is_said_once_a_minute(
     monkeypatch: pytest.MonkeyPatch, settings: Settings
 ) -> None:
-    monkeypatch.setattr(ThreadOnUse, "begin", lambda _: None)
+    monkeypatch.setattr(LazyThread, "start", lambda _: None)
     celery = make_celery(replace(settings, redis_port=free_port()))
     celery.conf.broker_transport_options["max_retries"] = 0  # else it takes 6 s, in its thread
     sink = FlowerJobs(celery, "gpu@here", 10)

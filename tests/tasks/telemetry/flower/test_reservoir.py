@@ -1,17 +1,17 @@
 from __future__ import annotations
 
-from tasks.telemetry.flower.reservoir import Reservoir
+from tasks.telemetry.flower.reservoir import ReservoirSample
 
 
 def test_few_are_all_kept_in_their_order() -> None:
-    reservoir: Reservoir[int] = Reservoir(5)
+    reservoir: ReservoirSample[int] = ReservoirSample(5)
     reservoir.offer([1, 2])
     reservoir.offer([3])
     assert reservoir.take() == ([1, 2, 3], 0)
 
 
 def test_of_more_as_many_as_fit_are_kept_and_the_others_counted() -> None:
-    reservoir: Reservoir[int] = Reservoir(5)
+    reservoir: ReservoirSample[int] = ReservoirSample(5)
     reservoir.offer(range(1_000))
     kept, left_out = reservoir.take()
     assert (len(set(kept)), left_out) == (5, 995)
@@ -19,7 +19,7 @@ def test_of_more_as_many_as_fit_are_kept_and_the_others_counted() -> None:
 
 
 def test_it_is_empty_once_it_was_taken() -> None:
-    reservoir: Reservoir[int] = Reservoir(1)
+    reservoir: ReservoirSample[int] = ReservoirSample(1)
     reservoir.offer([1, 2])
     reservoir.take()
     assert reservoir.take() == ([], 0)
@@ -31,7 +31,7 @@ def test_the_last_is_as_likely_to_be_kept_as_the_first() -> None:
     rounds = 4_000
     seen = [0] * 20
     for _ in range(rounds):
-        reservoir: Reservoir[int] = Reservoir(5)
+        reservoir: ReservoirSample[int] = ReservoirSample(5)
         reservoir.offer(range(20))
         for number in reservoir.take()[0]:
             seen[number] += 1

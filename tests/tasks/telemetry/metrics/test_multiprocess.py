@@ -15,8 +15,8 @@ import pytest
 from prometheus_client import CollectorRegistry
 
 from tasks.config.settings import Settings, SettingsError
-from tasks.telemetry.metrics.multiprocess import VARIABLE, open_folder
-from tasks.telemetry.metrics.process import BATCH_ITEMS, CLAIM, LOAD, WORKER, collector_of
+from tasks.telemetry.metrics.multiprocess import FOLDER_VARIABLE, open_metrics_folder
+from tasks.telemetry.metrics.process import BATCH_ITEMS, CLAIM, LOAD, WORKER_METRICS, collector_of
 
 COUNTS = """
 import sys
@@ -31,7 +31,7 @@ sys.stdin.read()
 
 @pytest.fixture(autouse=True)
 def _environment(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv(VARIABLE, "")  # so that what a test sets there is unset behind it
+    monkeypatch.setenv(FOLDER_VARIABLE, "")  # so that what a test sets there is unset behind it
 
 
 @contextmanager
@@ -39,7 +39,7 @@ def counting(folder: Path, *loads: str) -> Iterator[subprocess.Popen[str]]:
     """A process that has counted a claim per load, and lives until the block ends."""
     with subprocess.Popen(
         [sys.executable, "-c", COUNTS, *loads],
-        env=os.environ | {VARIABLE: str(folder)},
+        env=os.environ | {FOLDER_VARIABLE: str(folder)},
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,
@@ -54,7 +54,7 @@ def counting(folder: Path, *loads: str) -> Iterator[subprocess.Popen[str]]:
 
 def shown(folder: Path, name: str, **labels: str) -> float | None:
     registry = CollectorRegistry()
-    registry.register(collector_of(folder, WORKER))
+    registry.register(collector_of(folder, WORKER_METRICS))
     return registry.get_sample_value(name, labels)
 
 
@@ -101,8 +101,8 @@ def test_a_file_that_is_just_being_made_is_passed_over(tmp_path: Path) -> None:
 
 
 def test_a_family_is_shown_before_anything_was_counted(tmp_path: Path) -> None:
-    found = {metric.name: metric for metric in collector_of(tmp_path, WORKER).collect()}
-    assert list(found) == [measure.name for measure in WORKER]
+    found = {metric.name: metric for metric in collector_of(tmp_path, WORKER_METRICS).collect()}
+    assert list(found) == [measure.name for measure in WORKER_METRICS]
     assert found[BATCH_ITEMS.name].type == "histogram"
     assert found[BATCH_ITEMS.name].documentation == BATCH_ITEMS.text
 
@@ -112,18 +112,18 @@ def test_a_group_begins_with_an_empty_folder_of_its_own(tmp_path: Path, settings
     left = tmp_path / "metrics" / "web" / "histogram_0.db"
     left.parent.mkdir(parents=True)
     left.write_bytes(b"of the last run")
-    assert open_folder(here, "web") == left.parent
+    assert open_metrics_folder(here, "web") == left.parent
     assert not left.exists()
-    assert os.environ[VARIABLE] == str(left.parent)
+    assert os.environ[FOLDER_VARIABLE] == str(left.parent)
 
 
 def test_a_second_worker_of_a_lane_takes_nothing_from_the_first(
     tmp_path: Path, settings: Settings
 ) -> None:
     here = dataclasses.replace(settings, metrics_dir=str(tmp_path))
-    first = open_folder(here, "gpu")
+    first = open_metrics_folder(here, "gpu")
     (first / "histogram_0.db").write_bytes(b"counts")
-    assert open_folder(here, "gpu") == tmp_path / "gpu-2"
+    assert open_metrics_folder(here, "gpu") == tmp_path / "gpu-2"
     assert (first / "histogram_0.db").exists()
 
 
@@ -131,4 +131,4 @@ def test_a_folder_that_cannot_be_had_is_named(tmp_path: Path, settings: Settings
     (tmp_path / "a file").touch()
     here = dataclasses.replace(settings, metrics_dir=str(tmp_path / "a file"))
     with pytest.raises(SettingsError, match=r"PENSTOCK_METRICS_DIR=.* must be a folder"):
-        open_folder(here, "web")
+        open_metrics_folder(here, "web")

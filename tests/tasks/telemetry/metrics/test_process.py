@@ -18,7 +18,7 @@ from tasks.telemetry.metrics.process import (
     BATCH_TOKENS,
     BUDGET,
     PADDING,
-    WORKER,
+    WORKER_METRICS,
     ProcessMetrics,
 )
 from tasks.worker import child, devices
@@ -39,7 +39,7 @@ def test_each_call_of_a_model_counts_with_its_items_tokens_and_padding() -> None
     metrics = ProcessMetrics()
     metrics.batches("echo", "cpu", prepared)
     registry = CollectorRegistry()
-    registry.register(metrics.collector(WORKER))
+    registry.register(metrics.collector(WORKER_METRICS))
 
     def shown(name: str, **le: str) -> float | None:
         return registry.get_sample_value(name, {"pipeline": "echo", "lane": "cpu", **le})
@@ -63,6 +63,6 @@ def test_a_worker_shows_the_batch_budget_that_its_device_has(
     runtimes = child.load_runtimes(serves_null, Lane.CPU, "cpu")
     assert runtimes["null"].batch_tokens == 12_345
     registry = CollectorRegistry()
-    registry.register(metrics.collector(WORKER))
+    registry.register(metrics.collector(WORKER_METRICS))
     labels = {"pipeline": "null", "lane": "cpu"}
     assert registry.get_sample_value(BUDGET.name, labels) == 12_345

@@ -72,7 +72,7 @@ def test_the_key_opens_the_metrics_and_nothing_else_does(here: Settings) -> None
 def test_a_taken_port_is_named_and_taken_once_it_is_free(
     here: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(metrics_server, "AGAIN_S", 0.01)
+    monkeypatch.setattr(metrics_server, "RETRY_S", 0.01)
     taken = socket.create_server(("127.0.0.1", here.metrics_port))
     with capture_logs() as logs, taken, served(here) as server:
         while not logs:

@@ -26,7 +26,7 @@ from tasks.inference.failures import models_failed, tags_of
 from tasks.jobs.payload import Payload
 from tasks.queue.units import Unit
 from tasks.telemetry.sentry import client as sentry
-from tasks.telemetry.sentry.client import About
+from tasks.telemetry.sentry.client import EventDetails
 from tasks.telemetry.sentry.failures import redis_failed, unexpected
 from tasks.telemetry.sentry.scrubber import WITHHELD
 from tasks.worker.failures import cannot_start, crashed, device_lost, hung, no_pulse
@@ -77,8 +77,8 @@ def test_without_a_dsn_nothing_is_installed_and_nothing_fails(
 ) -> None:
     monkeypatch.setenv("SENTRY_DSN", "http://public@127.0.0.1:9/1")
     sentry.install(SETTINGS, "test")
-    sentry.capture(ValueError(), ("a",), About())
-    sentry.tell("Title", "text", ("a",), About())
+    sentry.capture_error(ValueError(), ("a",), EventDetails())
+    sentry.capture_message("Title", "text", ("a",), EventDetails())
     sentry.flush()
     assert not sentry_sdk.is_initialized()
 
@@ -86,7 +86,7 @@ def test_without_a_dsn_nothing_is_installed_and_nothing_fails(
 def test_an_event_says_what_and_where_and_keeps_variables_to_itself(receiver: Envelopes) -> None:
     hidden = "hidden"
     error = raised(ValueError(f"no {hidden} shape"))
-    sentry.capture(error, ("a", "b"), About({"job": "j1"}, ["hidden"], {"items": 3}))
+    sentry.capture_error(error, ("a", "b"), EventDetails({"job": "j1"}, ["hidden"], {"items": 3}))
     (event,) = arrived(receiver)
     assert event["tags"] == {"failure": "a", "job": "j1", "component": "test", "lane": "gpu"}
     assert event["fingerprint"] == ["penstock", "a", "b"]
@@ -100,8 +100,8 @@ def test_an_event_says_what_and_where_and_keeps_variables_to_itself(receiver: En
 
 def test_the_same_failure_is_one_event(receiver: Envelopes) -> None:
     for _ in range(64):
-        sentry.capture(raised(ValueError()), ("a",), About())
-        sentry.tell("Title", "text", ("b",), About())
+        sentry.capture_error(raised(ValueError()), ("a",), EventDetails())
+        sentry.capture_message("Title", "text", ("b",), EventDetails())
     assert [event["tags"]["failure"] for event in arrived(receiver)] == ["a", "b"]
 
 
@@ -109,8 +109,8 @@ def test_a_failure_that_cannot_be_told_fails_nothing_else(
     receiver: Envelopes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(sentry_sdk, "capture_event", lambda *_, **__: 1 / 0)
-    sentry.capture(raised(ValueError()), ("a",), About())
-    sentry.tell("Title", "text", ("b",), About())
+    sentry.capture_error(raised(ValueError()), ("a",), EventDetails())
+    sentry.capture_message("Title", "text", ("b",), EventDetails())
     assert arrived(receiver) == []
 
 
@@ -138,7 +138,7 @@ def test_breadcrumbs_are_our_own_words_without_their_fields(receiver: Envelopes)
     sentry_sdk.add_breadcrumb(
         category="redis", message="SET hidden", data={"redis.command": "SET", "key": "hidden"}
     )
-    sentry.capture(raised(ValueError()), ("a",), About())
+    sentry.capture_error(raised(ValueError()), ("a",), EventDetails())
     (event,) = arrived(receiver)
     crumbs = event["breadcrumbs"]["values"]
     assert [crumb["message"] for crumb in crumbs] == ["leases lost", "tier %s failed: %s", "SET"]
@@ -214,7 +214,7 @@ def test_a_receiver_that_never_answers_holds_nothing_up_and_fills_no_memory(forg
         sentry.install(replace(SETTINGS, sentry_dsn=f"http://a@127.0.0.1:{port}/1"), "test")
         began = time.monotonic()
         for n in range(sentry.MOST_QUEUED * 3):
-            sentry.tell("Title", "text", (str(n),), About())
+            sentry.capture_message("Title", "text", (str(n),), EventDetails())
         sentry.flush()
         took = time.monotonic() - began
         transport: Any = sentry_sdk.get_client().transport

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tasks.telemetry.sentry.throttle import AGAIN_S, MOST_KINDS, Allowance
+from tasks.telemetry.sentry.throttle import AGAIN_S, MOST_KINDS, Throttle
 
 
 class Clock:
@@ -15,29 +15,29 @@ class Clock:
 
 def test_the_first_of_a_kind_is_told_and_the_others_of_its_minute_are_counted() -> None:
     clock = Clock()
-    allowance = Allowance(clock)
-    assert allowance.take("a") == 0
-    assert [allowance.take("a") for _ in range(63)] == [None] * 63
-    assert allowance.take("b") == 0
+    throttle = Throttle(clock)
+    assert throttle.take("a") == 0
+    assert [throttle.take("a") for _ in range(63)] == [None] * 63
+    assert throttle.take("b") == 0
     clock.now += AGAIN_S
-    assert allowance.take("a") == 63
-    assert allowance.take("a") is None
+    assert throttle.take("a") == 63
+    assert throttle.take("a") is None
 
 
 def test_an_outage_is_told_again_only_after_a_minute_without_it() -> None:
     clock = Clock()
-    allowance = Allowance(clock)
-    assert allowance.take("redis", lasting=True) == 0
+    throttle = Throttle(clock)
+    assert throttle.take("redis", lasting=True) == 0
     for _ in range(100):
         clock.now += AGAIN_S / 2
-        assert allowance.take("redis", lasting=True) is None
+        assert throttle.take("redis", lasting=True) is None
     clock.now += AGAIN_S
-    assert allowance.take("redis", lasting=True) == 100
+    assert throttle.take("redis", lasting=True) == 100
 
 
 def test_only_so_many_kinds_are_remembered() -> None:
-    allowance = Allowance()
+    throttle = Throttle()
     for n in range(MOST_KINDS + 1):
-        assert allowance.take(n) == 0
-    assert allowance.take(MOST_KINDS) is None
-    assert allowance.take(0) == 0
+        assert throttle.take(n) == 0
+    assert throttle.take(MOST_KINDS) is None
+    assert throttle.take(0) == 0

@@ -12,7 +12,7 @@ from structlog.testing import capture_logs
 from ml.serving.outcomes import Verdict
 from tasks.config.settings import Settings
 from tasks.inference.batch_report import BatchReporter, BatchTimeline
-from tasks.jobs.finished import Ended
+from tasks.jobs.finished import FinishedJob
 from tasks.jobs.lanes import Lane
 from tasks.jobs.model import Spec, Status
 from tasks.queue.consumer import Consumer
@@ -20,7 +20,7 @@ from tasks.store.client import Store
 from tasks.telemetry.tracing import tracer as spans
 from tasks.telemetry.tracing.context import Kind, trace_id
 from tasks.telemetry.tracing.job_spans import QueueSpans
-from tasks.telemetry.tracing.rate_limit import TraceRate
+from tasks.telemetry.tracing.rate_limit import TokenBucket
 from tasks.telemetry.tracing.setup import start_tracing
 from tasks.telemetry.tracing.tracer import Tracer
 from tests.collector import Collector
@@ -94,7 +94,7 @@ def test_a_process_begins_so_many_traces_a_second_and_what_others_began_goes_on(
     collector: Collector, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     now = [0.0]
-    monkeypatch.setattr(spans, "TraceRate", lambda per_s: TraceRate(per_s, lambda: now[0]))
+    monkeypatch.setattr(spans, "TokenBucket", lambda per_s: TokenBucket(per_s, lambda: now[0]))
     tracer = Tracer(collector.url, "web", "host-1", 2)
     for second in range(3):
         now[0] = float(second)
@@ -169,7 +169,7 @@ def test_a_batch_has_a_line_for_who_debugs_and_none_else(store: Store) -> None:
 
 def test_a_jobs_wait_is_a_span_by_the_clock_of_redis(collector: Collector, tracer: Tracer) -> None:
     spec = Spec("null", "o", request_id="r", traceparent=TRACE)
-    ran = Ended("job_1", spec, Status.SUCCEEDED, "gpu", 1_000, 2_500, 6_000, 1)
+    ran = FinishedJob("job_1", spec, Status.SUCCEEDED, "gpu", 1_000, 2_500, 6_000, 1)
     never_ran = replace(ran, job="job_2", status=Status.CANCELLED, started=None)
     from_cache = replace(ran, job="job_3", started=1_000, finished=1_000)
     QueueSpans(tracer)([ran, never_ran, from_cache])
