@@ -6,14 +6,14 @@ else it is made again. Hence a change whose reply was lost may be repeated: it f
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from app.api_keys.key_format import ApiKey, digest, new_key
 from app.api_keys.principal import Scope
 from app.api_keys.records import PLACES, KeyRecord, StoredKeys, read_keys
 from tasks.store.client import Store
-from tasks.store.scripts import WRITE_API_KEYS
+from tasks.store.scripts.api_keys import WRITE_API_KEYS, ApiKeyRecord, WriteApiKeysArgs
 
 US_PER_S = 1_000_000
 
@@ -125,12 +125,9 @@ def _change(store: Store, of: Callable[[StoredKeys], list[KeyRecord]]) -> list[K
     while True:
         now = read_keys(store)
         records = of(now)
-        if store.run(WRITE_API_KEYS, [now.version, *_flat(records)], PLACES):
+        rows = (ApiKeyRecord(record.id, record.dump()) for record in records)
+        if store.run(WRITE_API_KEYS, WriteApiKeysArgs(now.version), rows, keys=PLACES):
             return records
-
-
-def _flat(records: Iterable[KeyRecord]) -> list[str | bytes]:
-    return [part for record in records for part in (record.id, record.dump())]
 
 
 def _found(now: StoredKeys, key_id: str) -> KeyRecord:

@@ -11,7 +11,7 @@ import orjson
 from app.api_keys.principal import Scope
 from tasks.store import keys
 from tasks.store.client import Store
-from tasks.store.scripts import READ_API_KEYS
+from tasks.store.scripts.api_keys import READ_API_KEYS, ReadApiKeysArgs
 
 NEVER_READ = "none"  # no version of anything
 PLACES = (keys.API_KEYS, keys.API_KEYS_VERSION)
@@ -76,7 +76,7 @@ def read_keys(store: Store, known: str = NEVER_READ) -> StoredKeys:
     Raises:
         redis.RedisError: Redis is out of reach.
     """
-    now, version, *rest = store.run(READ_API_KEYS, [known], PLACES)
+    now, version, *rest = store.run(READ_API_KEYS, ReadApiKeysArgs(known), keys=PLACES)
     if not rest:
         return StoredKeys(int(now), version, None)
     (flat,) = rest

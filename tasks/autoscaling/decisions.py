@@ -19,7 +19,7 @@ from tasks.jobs.lanes import Lane
 from tasks.status.health import oldest_waiting_s, read_health
 from tasks.store import keys
 from tasks.store.client import Store
-from tasks.store.scripts import SAVE_DECISION, Arg
+from tasks.store.scripts.autoscaling import SAVE_DECISION, SaveDecisionArgs
 from tasks.telemetry.logs import get_logger
 
 log = get_logger(__name__)
@@ -85,7 +85,14 @@ def decide(store: Store) -> None:
 def _keep(store: Store, lane: Lane, before: Decision, after: Decision) -> bool:
     """False if another was kept meanwhile."""
     memory, drain = orjson.dumps(asdict(after.memory)), f"{after.drain_per_s:.6f}"
-    args: list[Arg] = [lane, before.decided, memory, after.desired, after.settled, drain]
+    args = SaveDecisionArgs(
+        lane=lane,
+        previous_us=before.decided,
+        memory=memory,
+        desired=after.desired,
+        settled=after.settled,
+        drain_per_s=drain,
+    )
     return bool(store.run(SAVE_DECISION, args))
 
 

@@ -22,7 +22,7 @@ from tasks.drift.sampler import current_window, recent_rows
 from tasks.jobs.model import timestamp
 from tasks.store import keys
 from tasks.store.client import Store
-from tasks.store.scripts import SAVE_REPORT, Arg
+from tasks.store.scripts.drift import SAVE_REPORT, SaveReportArgs
 from tasks.telemetry.logs import get_logger
 from tasks.telemetry.sentry import client as sentry
 from tasks.webhooks.endpoints import DRIFT_EVENT
@@ -170,10 +170,16 @@ def _keep(store: Store, report: Report, window: int | None) -> bool:
     known = report["verdict"] in ("drift", "ok")
     alarm = str(int(report["verdict"] == "drift")) if known else ""
     event = event_of(report)
-    args: list[Arg] = [
-        *(report["pipeline"], report["model_version"], orjson.dumps(report), alarm),
-        *(orjson.dumps(event), f"msg_{ULID()}", KEEP_MS, "" if window is None else window),
-    ]
+    args = SaveReportArgs(
+        pipeline=report["pipeline"],
+        model_version=report["model_version"],
+        report=orjson.dumps(report),
+        alarm=alarm,
+        event_body=orjson.dumps(event),
+        event_id=f"msg_{ULID()}",
+        report_ttl_ms=KEEP_MS,
+        window="" if window is None else window,
+    )
     changed, wake = store.run(SAVE_REPORT, args)
     if changed:
         _tell(event["data"])

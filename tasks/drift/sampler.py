@@ -28,7 +28,7 @@ from ml.serving.outcomes import Outcome
 from ml.serving.runtime import Prepared
 from tasks.store import keys
 from tasks.store.client import Store
-from tasks.store.scripts import ADD_SAMPLES, Arg
+from tasks.store.scripts.drift import ADD_SAMPLES, AddSamplesArgs, SampledRow
 from tasks.telemetry.logs import get_logger
 
 log = get_logger(__name__)
@@ -77,11 +77,14 @@ class DriftReservoir:
         if not rows:
             return
         settings, pipeline = store.settings, self._pipeline
-        args: list[Arg] = [pipeline.name, pipeline.version, settings.drift_interval_s * 1000]
-        args.append(settings.drift_samples)
-        for draw, text in rows:
-            args += (repr(-draw), text)
-        limit, left_ms = store.run(ADD_SAMPLES, args)
+        args = AddSamplesArgs(
+            pipeline=pipeline.name,
+            model_version=pipeline.version,
+            interval_ms=settings.drift_interval_s * 1000,
+            most_rows=settings.drift_samples,
+        )
+        sampled = (SampledRow(repr(-draw), text) for draw, text in rows)
+        limit, left_ms = store.run(ADD_SAMPLES, args, sampled)
         self._limit, self._until = float(limit), time.monotonic() + left_ms / 1000
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from tasks.jobs.model import Status
 from tasks.store import keys
 from tasks.store.client import Store
-from tasks.store.scripts import CANCEL
+from tasks.store.scripts.jobs import CANCEL, CancelArgs
 
 
 def cancel_job(store: Store, job_id: str) -> Status | None:
@@ -15,5 +15,5 @@ def cancel_job(store: Store, job_id: str) -> Status | None:
         redis.RedisError: Redis is out of reach.
     """
     ttl_ms = store.settings.result_ttl_s * 1000
-    before = store.run(CANCEL, [job_id, ttl_ms], [keys.job(job_id)])
+    before = store.run(CANCEL, CancelArgs(job_id, ttl_ms), keys=[keys.job(job_id)])
     return None if before is None else Status(before)

@@ -15,7 +15,7 @@ from ulid import ULID
 from tasks.jobs.model import Job, Status
 from tasks.store import keys
 from tasks.store.client import Store
-from tasks.store.scripts import LIST_JOBS, Arg
+from tasks.store.scripts.jobs import LIST_JOBS, ListJobsArgs
 
 OPEN = "open"  # the index of jobs that have not ended; each terminal status has its own
 MOST_LOOKED_AT = (
@@ -54,9 +54,10 @@ def list_jobs(
     Raises:
         redis.RedisError: Redis is out of reach.
     """
-    args = [*_range(wanted, position), limit, MOST_LOOKED_AT, wanted.status or "", *Job.FIELDS]
+    newest, oldest = _range(wanted, position)
+    args = ListJobsArgs(newest, oldest, limit, MOST_LOOKED_AT, wanted.status or "")
     indexes = [keys.jobs(owner, state) for state in _states(wanted.status)]
-    last, *found = store.run(LIST_JOBS, args, indexes)
+    last, *found = store.run(LIST_JOBS, args, [Job.FIELDS], keys=indexes)
     jobs = [Job.read(job_id, values) for job_id, values in found]
     return Page([job for job in jobs if job], last or None)
 
@@ -69,8 +70,10 @@ def newest_jobs(store: Store, owners: Sequence[str], limit: int) -> list[Job]:
     """
     indexes = [keys.jobs(owner, state) for owner in owners for state in _states(None)]
     newest, oldest = _range(Filter(), None)
-    args: list[Arg] = [newest, oldest, limit, MOST_LOOKED_AT, "", *Job.FIELDS]
-    _, *found = store.run(LIST_JOBS, args, indexes) if indexes else ("",)
+    if not indexes:
+        return []
+    args = ListJobsArgs(newest, oldest, limit, MOST_LOOKED_AT, "")
+    _, *found = store.run(LIST_JOBS, args, [Job.FIELDS], keys=indexes)
     jobs = [Job.read(job_id, values) for job_id, values in found]
     return [job for job in jobs if job]
 

@@ -8,6 +8,8 @@ from typing import Any
 
 import orjson
 
+from tasks.store.scripts.jobs import SubmitUnit
+
 
 @dataclass(frozen=True, slots=True)
 class Payload:
@@ -47,19 +49,7 @@ def split_into_units(payload: Payload, unit_items: int) -> Iterator[Payload]:
         yield replace(payload, inputs=payload.inputs[start : start + unit_items])
 
 
-@dataclass(frozen=True, slots=True)
-class Entry:
-    """A unit as submit.lua takes it. payload: JSON, empty if it was staged. size: its bytes."""
-
-    items: int
-    size: int
-    payload: bytes
-
-    @classmethod
-    def of(cls, payload: Payload) -> Entry:
-        text = payload.dump()
-        return cls(len(payload.inputs) + len(payload.rejected), len(text), text)
-
-    @property
-    def args(self) -> tuple[int, int, bytes]:
-        return (self.items, self.size, self.payload)
+def submit_unit(payload: Payload) -> SubmitUnit:
+    """The unit as submit.lua takes it, with its payload as JSON."""
+    text = payload.dump()
+    return SubmitUnit(len(payload.inputs) + len(payload.rejected), len(text), text)

@@ -10,7 +10,7 @@ import orjson
 from tasks.jobs.model import Job
 from tasks.store import keys
 from tasks.store.client import Store
-from tasks.store.scripts import READ_JOBS
+from tasks.store.scripts.jobs import READ_JOBS, ReadJobsArgs
 
 UNITS_AT_ONCE = 16
 
@@ -20,7 +20,7 @@ def read_job(store: Store, job_id: str) -> Job | None:
 
 
 def read_jobs(store: Store, job_ids: Sequence[str]) -> list[Job | None]:
-    found = store.run(READ_JOBS, [len(Job.FIELDS), *Job.FIELDS, *job_ids])
+    found = store.run(READ_JOBS, ReadJobsArgs(len(Job.FIELDS)), [Job.FIELDS, job_ids])
     return [Job.read(job_id, values) for job_id, values in zip(job_ids, found, strict=True)]
 
 

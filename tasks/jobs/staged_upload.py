@@ -12,11 +12,11 @@ from typing import Self
 from redis import RedisError
 
 from tasks.jobs.hashing import InputHash
-from tasks.jobs.payload import Entry, Payload
+from tasks.jobs.payload import Payload, submit_unit
 from tasks.jobs.submit import RETRY_UNKNOWN_S, InFlight, Overloaded
 from tasks.store import keys
 from tasks.store.client import Store
-from tasks.store.scripts import DISCARD, STAGE
+from tasks.store.scripts.jobs import DISCARD, STAGE, DiscardArgs, StageArgs, StagedUnit, SubmitUnit
 
 STAGING_OVERHEAD = (
     2  # bytes staged for each that may be sent: some JSON grows when it is written anew
@@ -32,7 +32,7 @@ class TooLarge(Exception):  # an answer to the client, not a fault
 
 
 class StagedUpload:
-    """The staged units of one job. entries: what a `Submission` needs to know of them.
+    """The staged units of one job. units: what a `Submission` needs to know of them.
 
     hash: of the inputs that were added, if it is wanted.
 
@@ -40,7 +40,7 @@ class StagedUpload:
     """
 
     def __init__(self, store: Store, job_id: str, owner: str, idempotency_key: str | None) -> None:
-        self.entries: list[Entry] = []
+        self.units: list[SubmitUnit] = []
         settings = store.settings
         self.hash = InputHash(settings.key_pepper) if settings.log_input_hash else None
         self._store = store
@@ -66,25 +66,25 @@ class StagedUpload:
             TooLarge: this upload has too much.
             redis.RedisError: Redis is out of reach.
         """
-        entry = Entry.of(payload)
+        unit = submit_unit(payload)
         if self.hash:
             self.hash.add(payload.inputs)
         if self._kept:
-            self._kept = self._stage(first_number + len(self.entries), entry.payload)
-        self.entries.append(Entry(entry.items, entry.size, b""))
+            self._kept = self._stage(first_number + len(self.units), unit.payload)
+        self.units.append(unit._replace(payload=b""))
         return self._kept
 
     def _stage(self, number: int, payload: bytes) -> bool:
         settings = self._store.settings
         most = STAGING_OVERHEAD * settings.max_upload_bytes
-        (kind, *_) = self._store.run(
-            STAGE,
-            [
-                *(self._job_id, settings.upload_patience_ms, settings.redis_headroom_percent),
-                *(most, number, payload),
-            ],
-            [self._record],
+        args = StageArgs(
+            job=self._job_id,
+            patience_ms=settings.upload_patience_ms,
+            headroom_percent=settings.redis_headroom_percent,
+            most_bytes=most,
         )
+        unit = StagedUnit(number, payload)
+        (kind, *_) = self._store.run(STAGE, args, [unit], keys=[self._record])
         if kind == "in_flight":
             raise InFlight
         if kind == "memory":
@@ -96,6 +96,6 @@ class StagedUpload:
     def _discard(self) -> None:
         """Forget what was staged, and that the idempotency key is taken (discard.lua)."""
         try:
-            self._store.run(DISCARD, [self._job_id], [self._record])
+            self._store.run(DISCARD, DiscardArgs(self._job_id), keys=[self._record])
         except RedisError:
             return  # it goes by itself

@@ -14,10 +14,10 @@ from ulid import ULID
 
 from tasks.jobs.lanes import Lane, Priority
 from tasks.jobs.model import Job, Spec, Status
-from tasks.jobs.payload import Entry, Payload, split_into_units
+from tasks.jobs.payload import Payload, split_into_units, submit_unit
 from tasks.store import keys
 from tasks.store.client import Store
-from tasks.store.scripts import SUBMIT, Arg
+from tasks.store.scripts.jobs import SUBMIT, SubmitArgs, SubmitUnit
 
 RETRY_UNKNOWN_S = 5  # before any drain rate was measured
 RETRY_MOST_S = 300
@@ -90,13 +90,13 @@ class Submission:
     idempotency: Idempotency | None = None
     cache_key: str | None = None
     cpu_may_serve: bool = False
-    staged: Sequence[Entry] = ()
+    staged: Sequence[SubmitUnit] = ()
 
     @property
     def total(self) -> int:
-        return len(self.inputs) + sum(entry.items for entry in self.staged)
+        return len(self.inputs) + sum(unit.items for unit in self.staged)
 
-    def entries(self) -> Iterator[Entry]:
+    def units(self) -> Iterator[SubmitUnit]:
         yield from self.staged
         if self.inputs:
             spec = self.spec
@@ -107,7 +107,7 @@ class Submission:
                 spec.request_id,
                 traceparent=spec.traceparent,
             )
-            yield from map(Entry.of, split_into_units(payload, spec.unit_items))
+            yield from map(submit_unit, split_into_units(payload, spec.unit_items))
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,7 +143,12 @@ def submit(store: Store, submission: Submission, job_id: str) -> Receipt:
         Overloaded: the lane holds too much; nothing was accepted.
         redis.RedisError: Redis cannot be reached, or its memory is full; nothing was accepted.
     """
-    kind, *rest = store.run(SUBMIT, _args(store, submission, job_id), _keys(submission, job_id))
+    kind, *rest = store.run(
+        SUBMIT,
+        _args(store, submission, job_id),
+        submission.units(),
+        keys=_keys(submission, job_id),
+    )
     if kind == "replay":
         return Receipt(rest[0], None)
     if kind == "mismatch":
@@ -175,32 +180,32 @@ def _keys(submission: Submission, job_id: str) -> list[str]:
     ]
 
 
-def _args(store: Store, submission: Submission, job_id: str) -> list[Arg]:
+def _args(store: Store, submission: Submission, job_id: str) -> SubmitArgs:
     spec, settings = submission.spec, store.settings
-    return [
-        job_id,
-        submission.lane,
-        spec.dump(),
-        submission.total,
-        submission.deadline_ms or 0,
-        1 if spec.bulk else submission.batch_items,
-        submission.idempotency.body if submission.idempotency else "",
-        settings.idempotency_ttl_s * 1000,
-        settings.result_ttl_s * 1000,
-        1 if spec.bulk else 0,
-        settings.max_lane_units,
-        int(submission.cpu_may_serve),
-        submission.priority,
-        settings.lease_ms,
-        submission.breaker,
-        settings.max_lane_bytes,
-        settings.redis_headroom_percent,
-        ANSWER_BYTES,
-        spec.owner,
-        submission.most_unfinished,
-        submission.spec.hook,
-        *(arg for entry in submission.entries() for arg in entry.args),
-    ]
+    return SubmitArgs(
+        job=job_id,
+        asked_lane=submission.lane,
+        spec=spec.dump(),
+        total=submission.total,
+        deadline_ms=submission.deadline_ms or 0,
+        batch_items=1 if spec.bulk else submission.batch_items,
+        body_digest=submission.idempotency.body if submission.idempotency else "",
+        idempotency_ttl_ms=settings.idempotency_ttl_s * 1000,
+        result_ttl_ms=settings.result_ttl_s * 1000,
+        first_unit=1 if spec.bulk else 0,
+        most_lane_units=settings.max_lane_units,
+        cpu_may_serve=int(submission.cpu_may_serve),
+        priority=submission.priority,
+        lease_ms=settings.lease_ms,
+        breaker_name=submission.breaker,
+        most_lane_bytes=settings.max_lane_bytes,
+        headroom_percent=settings.redis_headroom_percent,
+        answer_bytes=ANSWER_BYTES,
+        owner=spec.owner,
+        most_unfinished=submission.most_unfinished,
+        hook=spec.hook,
+        staged=int(bool(submission.staged)),
+    )
 
 
 def _retry_after_s(waiting: int, units_per_s: float) -> int:

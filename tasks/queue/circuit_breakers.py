@@ -22,7 +22,12 @@ from ml.pipeline import Pipeline
 from ml.serving.outcomes import Verdict
 from tasks.store import keys
 from tasks.store.client import Store
-from tasks.store.scripts import BREAKER_PROBE, BREAKER_RECORD
+from tasks.store.scripts.queue import (
+    BREAKER_PROBE,
+    BREAKER_RECORD,
+    BreakerProbeArgs,
+    BreakerRecordArgs,
+)
 from tasks.telemetry.logs import get_logger
 
 log = get_logger(__name__)
@@ -99,9 +104,14 @@ class CircuitBreakers:
 
     def _count(self, name: str, answered: bool) -> None:
         settings = self._store.settings
-        limits = (settings.breaker_failures, settings.breaker_cool_down_ms)
+        args = BreakerRecordArgs(
+            name=name,
+            answered=int(answered),
+            threshold=settings.breaker_failures,
+            cool_down_ms=settings.breaker_cool_down_ms,
+        )
         try:
-            changed = self._store.run(BREAKER_RECORD, [name, int(answered), *limits])
+            changed = self._store.run(BREAKER_RECORD, args)
         except RedisError as error:
             log.warning("breaker not told", breaker=name, error=str(error))
             return
@@ -111,7 +121,7 @@ class CircuitBreakers:
     def _may_probe(self, pipeline: str, tier: str) -> bool:
         name, cool_down_ms = breaker_name(pipeline, tier), self._store.settings.breaker_cool_down_ms
         try:
-            return bool(self._store.run(BREAKER_PROBE, [name, cool_down_ms]))
+            return bool(self._store.run(BREAKER_PROBE, BreakerProbeArgs(name, cool_down_ms)))
         except RedisError as error:
             log.warning("breaker not asked", breaker=name, error=str(error))
             return False

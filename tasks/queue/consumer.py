@@ -8,6 +8,7 @@ import socket
 import threading
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import chain
 
 import orjson
 
@@ -17,7 +18,22 @@ from tasks.queue.counters import UnitCounters, lines
 from tasks.queue.units import SettledUnit, Unit
 from tasks.store import keys
 from tasks.store.client import Store
-from tasks.store.scripts import CLAIM, COMMIT, DEREGISTER, RELEASE, RENEW, Arg
+from tasks.store.scripts.queue import (
+    CLAIM,
+    COMMIT,
+    DEREGISTER,
+    RELEASE,
+    RENEW,
+    CachedAnswer,
+    ClaimArgs,
+    CommitArgs,
+    CommitUnit,
+    DeregisterArgs,
+    ReleaseArgs,
+    ReleasedUnit,
+    RenewArgs,
+    RenewedUnit,
+)
 from tasks.store.series import NONE, series_key
 from tasks.telemetry.metrics.process import process_metrics
 
@@ -64,10 +80,17 @@ class Consumer:
         awake_ms: how soon this worker claims again; 0: it sleeps.
         """
         settings = self.store.settings
-        args: list[Arg] = [
-            *(self.lane, self.name, most_items, settings.lease_ms, settings.max_attempts),
-            *(settings.result_ttl_s * 1000, awake_ms, settings.max_dead, int(suspects)),
-        ]
+        args = ClaimArgs(
+            lane=self.lane,
+            consumer=self.name,
+            most_items=most_items,
+            lease_ms=settings.lease_ms,
+            most_attempts=settings.max_attempts,
+            result_ttl_ms=settings.result_ttl_s * 1000,
+            awake_ms=awake_ms,
+            most_dead=settings.max_dead,
+            suspects=int(suspects),
+        )
         with self._claim_s.time():
             raw, waiting, breakers, more, ended = self.store.run(CLAIM, args)
         while more and not raw:  # so far it met only units to be dropped
@@ -89,22 +112,29 @@ class Consumer:
     ) -> CommitResult:
         """Store outcomes. spent: microseconds devices ran for them, see `tasks.queue.counters`."""
         settings = self.store.settings
-        args: list[Arg] = [
-            *(self.lane, self.name, settings.lease_ms, settings.result_ttl_s * 1000),
-            *(settings.cache_ttl_s * 1000, len(batch), lines(spent or {})),
-            *(arg for settled in batch for arg in _commit_args(settled)),
-            *(arg for settled in batch for arg in _cache_args(settled)),
+        args = CommitArgs(
+            lane=self.lane,
+            consumer=self.name,
+            lease_ms=settings.lease_ms,
+            result_ttl_ms=settings.result_ttl_s * 1000,
+            cache_ttl_ms=settings.cache_ttl_s * 1000,
+            unit_count=len(batch),
+            device_counts=lines(spent or {}),
+        )
+        rows: list[CommitUnit | CachedAnswer] = [
+            *map(_commit_unit, batch),
+            *chain.from_iterable(map(_cached_answers, batch)),
         ]
         with self._commit_s.time():
-            stale, wake, ended = self.store.run(COMMIT, args)
+            stale, wake, ended = self.store.run(COMMIT, args, rows)
         self.forget(settled.unit for settled in batch)
         return CommitResult(stale, [Lane(lane) for lane in wake], _read_ended(ended, batch))
 
     def release(self, units: Sequence[Unit]) -> None:
         """Hand units back unrun, so that another worker takes them at once."""
-        places = [arg for u in units for arg in u.place]
-        lease_ms = self.store.settings.lease_ms
-        self.store.run(RELEASE, [self.lane, self.name, lease_ms, *places])
+        args = ReleaseArgs(self.lane, self.name, self.store.settings.lease_ms)
+        rows = (ReleasedUnit(u.stream, u.entry, u.job, u.number, u.attempt) for u in units)
+        self.store.run(RELEASE, args, rows)
         self.forget(units)
 
     def drop_leases(self) -> int:
@@ -118,15 +148,14 @@ class Consumer:
         """Say that this worker lives and keeps what it holds; returns the entries it has lost."""
         with self._lock:
             held = list(self._held.values())
-        places = [arg for unit in held for arg in (unit.stream, unit.entry)]
-        member = f"{self.lane}/{self.name}"
-        lease_ms = self.store.settings.lease_ms
-        lost: list[str] = self.store.run(RENEW, [member, self.name, lease_ms, *places])
+        args = RenewArgs(self.lane, self.name, self.store.settings.lease_ms)
+        rows = (RenewedUnit(unit.stream, unit.entry) for unit in held)
+        lost: list[str] = self.store.run(RENEW, args, rows)
         return lost
 
     def deregister(self) -> None:
         """Take this worker off the lists, at the end of a process in good order."""
-        self.store.run(DEREGISTER, [self.lane, self.name])
+        self.store.run(DEREGISTER, DeregisterArgs(self.lane, self.name))
 
     def forget(self, units: Iterable[Unit]) -> None:
         """Renew them no more: they have been settled, or handed back."""
@@ -142,18 +171,30 @@ def _read_ended(
     return [FinishedJob.read(raw, alone) for raw in ended]
 
 
-def _commit_args(settled: SettledUnit) -> Iterator[Arg]:
-    unit = settled.unit
-    yield from (*unit.place, unit.items, unit.bytes)
-    yield from (settled.failed, orjson.dumps(settled.outcomes), int(settled.cached))
+def _commit_unit(settled: SettledUnit) -> CommitUnit:
+    unit, escalation = settled.unit, settled.escalation
     counters = settled.counters or UnitCounters(series_key(unit.payload.pipeline, NONE, NONE))
-    yield from (counters.from_cache, counters.device_us, counters.answered, counters.counts)
-    if escalation := settled.escalation:
-        yield from (escalation.payload.dump(), escalation.left, escalation.breaker)
-    else:
-        yield from (b"", 0, "")
+    return CommitUnit(
+        stream=unit.stream,
+        entry=unit.entry,
+        job=unit.job,
+        unit=unit.number,
+        attempt=unit.attempt,
+        items=unit.items,
+        payload_bytes=unit.bytes,
+        failed=settled.failed,
+        outcomes=orjson.dumps(settled.outcomes),
+        cached=int(settled.cached),
+        from_cache=counters.from_cache,
+        device_us=counters.device_us,
+        answered=counters.answered,
+        counts=counters.counts,
+        gpu_payload=escalation.payload.dump() if escalation else b"",
+        gpu_items=escalation.left if escalation else 0,
+        gpu_breaker=escalation.breaker if escalation else "",
+    )
 
 
-def _cache_args(settled: SettledUnit) -> Iterator[str | bytes]:
+def _cached_answers(settled: SettledUnit) -> Iterator[CachedAnswer]:
     for key, outcome in settled.answers.items():
-        yield from (key, orjson.dumps([outcome]))
+        yield CachedAnswer(key, orjson.dumps([outcome]))

@@ -25,11 +25,6 @@ class Unit:
     reason: str | None = None  # why another lane did not serve it
 
     @property
-    def place(self) -> tuple[str, str, str, int, int]:
-        """Where a script finds the unit and its fence."""
-        return (self.stream, self.entry, self.job, self.number, self.attempt)
-
-    @property
     def suspect(self) -> bool:
         """Whether a worker fell silent while it held the unit; it may be the unit's fault."""
         return self.attempt > 1

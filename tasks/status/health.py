@@ -12,7 +12,7 @@ from redis.client import Pipeline
 from tasks.jobs.lanes import Lane, Priority
 from tasks.store import keys
 from tasks.store.client import Store
-from tasks.store.scripts import OLDEST_WAITING
+from tasks.store.scripts.status import OLDEST_WAITING, OldestWaitingArgs
 
 _INFERENCE = (Lane.GPU, Lane.CPU)
 _PLACES = [(lane.value, priority.value) for lane in Lane for priority in Priority]
@@ -102,7 +102,7 @@ def oldest_waiting_s(store: Store) -> dict[str, float]:
     Raises:
         redis.RedisError: Redis cannot be reached.
     """
-    ages: list[int] = store.run(OLDEST_WAITING, list(Lane))
+    ages: list[int] = store.run(OLDEST_WAITING, OldestWaitingArgs(), [list(Lane)])
     return {lane.value: ms / 1000 for lane, ms in zip(Lane, ages, strict=True)}
 
 

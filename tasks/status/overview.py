@@ -14,7 +14,7 @@ from tasks.queue.circuit_breakers import BreakerState, states_of
 from tasks.status.health import Health, add_health_commands, parse_health
 from tasks.store import keys
 from tasks.store.client import Store
-from tasks.store.scripts import OLDEST_WAITING
+from tasks.store.scripts.status import OLDEST_WAITING
 
 MOST_OWNERS: Final = 50  # whose jobs are looked through; those with the most unfinished items first
 MOST_JOBS: Final = 40

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from itertools import chain
 from typing import Any
 
 from redis import BlockingConnectionPool, Redis
@@ -13,7 +14,7 @@ from redis.retry import Retry
 
 from tasks.config.settings import Settings
 from tasks.store.multiplexer import Multiplexer
-from tasks.store.scripts import Arg, Script
+from tasks.store.scripts.script import Arg, Args, Row, Script
 
 
 def connect(settings: Settings, max_connections: int = 16) -> Redis:
@@ -62,13 +63,20 @@ class Store:
         seconds, micros = self.execute("TIME")
         return int(seconds) * 1_000_000 + int(micros)
 
-    def run(self, script: Script, args: Sequence[Arg], keys: Sequence[str] = ()) -> Any:
-        """The script's result.
+    def run(
+        self,
+        script: Script[Args, Row],
+        args: Args,
+        rows: Iterable[Row] = (),
+        *,
+        keys: Sequence[str] = (),
+    ) -> Any:
+        """The script's result. rows: what may repeat behind the arguments that stand once.
 
         Raises:
             redis.RedisError: Redis is out of reach, or its memory is full.
         """
-        command = ("EVALSHA", script.sha, len(keys), *keys, *args)
+        command = ("EVALSHA", script.sha, len(keys), *keys, *args, *chain.from_iterable(rows))
         try:
             return self.execute(*command)
         except NoScriptError:  # a new or flushed Redis

@@ -21,7 +21,12 @@ from ulid import ULID
 from tasks.jobs.model import timestamp
 from tasks.store import keys
 from tasks.store.client import Store
-from tasks.store.scripts import ENQUEUE_DELIVERY, REDELIVER
+from tasks.store.scripts.webhooks import (
+    ENQUEUE_DELIVERY,
+    REDELIVER,
+    EnqueueDeliveryArgs,
+    RedeliverArgs,
+)
 
 OF_JOB = "job"  # stands for an endpoint's id where the webhook is the job's own
 A_PING = "ping"  # the event of a delivery that is of no job; it is tried once
@@ -111,7 +116,7 @@ def given_up(store: Store) -> Iterator[Delivery]:
 
 def redeliver(store: Store, delivery_id: str, owner: str) -> bool:
     """Try an ended or waiting delivery again now; False if the owner has no such delivery."""
-    return store.run(REDELIVER, [delivery_id, owner]) is not None
+    return store.run(REDELIVER, RedeliverArgs(delivery_id, owner)) is not None
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,5 +150,6 @@ def tell_disabled(store: Store, owner: str, endpoint_id: str, disabled: Mapping[
 def _queue(store: Store, owner: str, endpoint_id: str, event: str, data: Mapping[str, Any]) -> Ping:
     delivery_id = f"msg_{ULID()}_{endpoint_id}"
     body = {"type": event, "timestamp": timestamp(store.now_us()), "data": data}
-    wake = store.run(ENQUEUE_DELIVERY, [delivery_id, owner, endpoint_id, orjson.dumps(body), event])
+    args = EnqueueDeliveryArgs(delivery_id, owner, endpoint_id, orjson.dumps(body), event)
+    wake = store.run(ENQUEUE_DELIVERY, args)
     return Ping(delivery_id, bool(wake))

@@ -17,7 +17,7 @@ from tasks.config.settings import Settings
 from tasks.jobs.model import Status
 from tasks.store import keys
 from tasks.store.client import Store
-from tasks.store.scripts import PUT_ENDPOINT, Arg
+from tasks.store.scripts.webhooks import PUT_ENDPOINT, PutEndpointArgs
 from tasks.webhooks.signing_secrets import SealedSecret, opened, rotated
 
 EVENTS = tuple(f"job.{status}" for status in Status if status.is_terminal)
@@ -159,7 +159,16 @@ def disable(store: Store, owner: str, endpoint_id: str, reason: str) -> Endpoint
 def delete(store: Store, owner: str, endpoint_id: str) -> bool:
     """Take it away; False if the owner has no such endpoint."""
     while text := store.execute("HGET", keys.endpoints(owner), endpoint_id):
-        if store.run(PUT_ENDPOINT, [owner, endpoint_id, text, "", "", 0, 1]) == "done":
+        args = PutEndpointArgs(
+            owner=owner,
+            endpoint=endpoint_id,
+            known=text,
+            wanted="",
+            events="",
+            most_endpoints=0,
+            forget_failures=1,
+        )
+        if store.run(PUT_ENDPOINT, args) == "done":
             return True
     return False
 
@@ -183,17 +192,15 @@ def _change(
 
 
 def _put(store: Store, endpoint: Endpoint, known: str, fresh: bool = False) -> str:
-    events = " ".join(endpoint.events) if endpoint.enabled else ""
-    most = store.settings.max_webhook_endpoints
-    args: list[Arg] = [
-        endpoint.owner,
-        endpoint.id,
-        known,
-        endpoint.dump(),
-        events,
-        most,
-        int(fresh),
-    ]
+    args = PutEndpointArgs(
+        owner=endpoint.owner,
+        endpoint=endpoint.id,
+        known=known,
+        wanted=endpoint.dump(),
+        events=" ".join(endpoint.events) if endpoint.enabled else "",
+        most_endpoints=store.settings.max_webhook_endpoints,
+        forget_failures=int(fresh),
+    )
     answer: str = store.run(PUT_ENDPOINT, args)
     return answer
 

@@ -17,7 +17,7 @@ from tasks.jobs.lanes import Lane
 from tasks.queue.consumer import Consumer
 from tasks.queue.wakeups import wake
 from tasks.store import keys
-from tasks.store.scripts import SWEEP, Arg
+from tasks.store.scripts.queue import SWEEP, SweepArgs
 from tasks.store.series import series_key
 from tasks.telemetry.logs import get_logger
 from tasks.telemetry.sentry import failures
@@ -89,9 +89,14 @@ class Maintenance(threading.Thread):
 
     def sweep(self) -> None:
         settings = self._worker.store.settings
-        times: list[Arg] = [settings.sweep_ms, settings.lease_ms, settings.result_ttl_s * 1000]
-        patience = settings.gpu_patience_ms
-        swept = self._worker.store.run(SWEEP, [self._worker.name, *times, patience, *Lane])
+        args = SweepArgs(
+            caller=self._worker.name,
+            interval_ms=settings.sweep_ms,
+            lease_ms=settings.lease_ms,
+            result_ttl_ms=settings.result_ttl_s * 1000,
+            gpu_patience_ms=settings.gpu_patience_ms,
+        )
+        swept = self._worker.store.run(SWEEP, args, [list(Lane)])
         lanes, ended = swept or ((), ())
         self._job_sinks.report([FinishedJob.read(raw) for raw in ended])
         for lane in lanes:

@@ -40,7 +40,7 @@ def build_submission(
         idempotency=idempotency,
         cache_key=answer_key(pipeline, item) if item else None,
         cpu_may_serve=pipeline.cpu_may_serve(options),
-        staged=upload.entries if upload else (),
+        staged=upload.units if upload else (),
     )
 
 

@@ -1,11 +1,13 @@
--- The API keys, if they are not those that the caller has read already.
+-- Read the API keys, unless the caller has read this version of them already. Writes nothing.
 --
 -- KEYS  1 keys  2 their version
--- ARGV  1 version that the caller has
--- Returns Redis's time (us), the version, and, if it is another one, id and record of every key.
+-- Returns {Redis's time (us), the version, and, if it is another one, id and record of every key}.
 
-local version = redis.call('GET', KEYS[2]) or ''
-if version == ARGV[1] then
+local records, version_record = KEYS[1], KEYS[2]
+local known_version = ARGV[1]
+
+local version = redis.call('GET', version_record) or ''
+if version == known_version then
     return { STAMP, version }
 end
-return { STAMP, version, redis.call('HGETALL', KEYS[1]) }
+return { STAMP, version, redis.call('HGETALL', records) }

@@ -1,17 +1,22 @@
--- Add rows to the sample of what is answered now: of each window the rows with the lowest draws stay.
+-- Add rows to the sample of current answers; of each window the rows with the lowest draws stay.
+-- Touches ps:drift:{pipeline}:{version}:{window}.
 --
--- ARGV  1 pipeline  2 model version  3 length of a window, ms  4 rows kept of a window
---       then for each row: its draw, 0..1, and its JSON
 -- Returns {draw below which a row would stay now, ms left of the window}.
 
-local interval, most = tonumber(ARGV[3]), tonumber(ARGV[4])
-local window = math.floor(NOW / interval)
-local key = string.format('ps:drift:%s:%s:%.0f', ARGV[1], ARGV[2], window)
+local pipeline = ARGV[1]
+local model_version = ARGV[2]
+local interval_ms = tonumber(ARGV[3]) -- length of a window
+local most_rows = tonumber(ARGV[4]) -- kept of a window
+local FIRST_ROW, ROW_FIELDS = 5, 2
 
-for i = 5, #ARGV, 2 do
-    redis.call('ZADD', key, ARGV[i], ARGV[i + 1])
+local window = math.floor(NOW / interval_ms)
+local key = string.format('ps:drift:%s:%s:%.0f', pipeline, model_version, window)
+
+for i = FIRST_ROW, #ARGV, ROW_FIELDS do
+    local draw, row = unpack(ARGV, i, i + 1) -- 0..1; JSON
+    redis.call('ZADD', key, draw, row)
 end
-redis.call('ZREMRANGEBYRANK', key, most, -1)
-redis.call('PEXPIRE', key, 3 * interval)
-local last = redis.call('ZRANGE', key, most - 1, most - 1, 'WITHSCORES')
-return { last[2] or '1', (window + 1) * interval - NOW }
+redis.call('ZREMRANGEBYRANK', key, most_rows, -1)
+redis.call('PEXPIRE', key, 3 * interval_ms)
+local last = redis.call('ZRANGE', key, most_rows - 1, most_rows - 1, 'WITHSCORES')
+return { last[2] or '1', (window + 1) * interval_ms - NOW }

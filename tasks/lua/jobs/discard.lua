@@ -1,15 +1,17 @@
--- Forget an upload that comes to nothing. One whose job was accepted after all stays: the submit's
--- answer may have been lost.
+-- Delete what was staged for an upload that failed, and release its idempotency key. If the job was
+-- accepted after all (the reply to its submit may have been lost), nothing is deleted.
 --
 -- KEYS  1 idempotency record or ''
--- ARGV  1 job id
+-- Touches ps:job:{id} and ps:inputs:{id} too. Returns nothing.
+
+local idempotency_record = KEYS[1]
+local job = ARGV[1]
 
 write_even_when_full()
-local job = ARGV[1]
-if redis.call('EXISTS', 'ps:job:' .. job) == 1 then
+if redis.call('EXISTS', job_key(job)) == 1 then
     return
 end
 redis.call('DEL', 'ps:inputs:' .. job)
-if KEYS[1] ~= '' and redis.call('GET', KEYS[1]) == 'pending ' .. job then
-    redis.call('DEL', KEYS[1])
+if idempotency_record ~= '' and redis.call('GET', idempotency_record) == 'pending ' .. job then
+    redis.call('DEL', idempotency_record)
 end

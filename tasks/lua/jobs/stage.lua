@@ -1,51 +1,64 @@
--- Keep a part of an upload whose job is not submitted yet. It goes by itself if no more of it comes.
+-- Store some units of an upload whose job is not submitted yet, and reserve its idempotency key. Both
+-- expire by themselves if no more of the upload comes.
 --
 -- KEYS  1 idempotency record or ''
--- ARGV  1 job id  2 how long to wait for more, ms  3 share of Redis's memory kept free, percent
---       4 most staged bytes of this job  then per unit: number, payload
--- Returns {'staged'} | {'seen', job id}: the key belongs to an earlier request, nothing is kept
---       | {'in_flight', job id}: to one that has not come to its end
---       | {'memory'} | {'full'}: no room, what was staged so far is gone
+-- Touches ps:inputs:{id} too.
+-- Returns {'staged'}
+--       | {'seen', job id}: the key belongs to an earlier request, nothing is stored
+--       | {'in_flight', job id}: the key belongs to an upload that has not ended
+--       | {'memory'} | {'full'}: no room, what was staged so far is deleted
 
--- What is staged counts against no quota yet. Of the memory that submits may fill it takes no more than
--- this share, so that uploads that never end keep nobody from submitting.
-local SHARE = 0.8
-local job, patience = ARGV[1], ARGV[2]
+local idempotency_record = KEYS[1]
+local job = ARGV[1]
+local patience_ms = ARGV[2] -- how long to wait for more
+local headroom_percent = ARGV[3] -- share of Redis's memory that is kept free
+local most_bytes = tonumber(ARGV[4]) -- staged for this job
+local FIRST_UNIT, UNIT_FIELDS = 5, 2
+
+-- What is staged counts against no quota yet. It takes at most this share of the memory that submits
+-- may fill, so that uploads that never end do not keep others from submitting.
+local STAGED_SHARE = 0.8
 local inputs = 'ps:inputs:' .. job
-
-if KEYS[1] ~= '' then
-    local seen = redis.call('GET', KEYS[1])
-    local digest, first = (seen or ''):match('^(%S+) (%S+)$')
-    if first and first ~= job then
-        return { digest == 'pending' and 'in_flight' or 'seen', first }
-    end
-end
 
 local function refuse(why)
     redis.call('DEL', inputs)
-    if KEYS[1] ~= '' then
-        redis.call('DEL', KEYS[1])
+    if idempotency_record ~= '' then
+        redis.call('DEL', idempotency_record)
     end
     return { why }
 end
 
-local bytes = 0
-for i = 6, #ARGV, 2 do
-    bytes = bytes + #ARGV[i]
+if idempotency_record ~= '' then
+    local seen = redis.call('GET', idempotency_record) or ''
+    local digest, first_job = seen:match('^(%S+) (%S+)$')
+    if first_job and first_job ~= job then
+        return { digest == 'pending' and 'in_flight' or 'seen', first_job }
+    end
 end
-local info = redis.call('INFO', 'memory')
-local most = tonumber(info:match('maxmemory:(%d+)'))
-if most > 0 and info:match('used_memory:(%d+)') + 2 * bytes > most * (100 - ARGV[3]) / 100 * SHARE then
+
+local units, bytes = {}, 0 -- units: number, payload, number, payload, ...
+for i = FIRST_UNIT, #ARGV, UNIT_FIELDS do
+    local number, payload = unpack(ARGV, i, i + 1)
+    units[#units + 1] = number
+    units[#units + 1] = payload
+    bytes = bytes + #payload
+end
+
+local memory = redis.call('INFO', 'memory')
+local used_memory = memory:match('used_memory:(%d+)')
+local max_memory = tonumber(memory:match('maxmemory:(%d+)')) -- 0: no limit
+local most_memory = max_memory * (100 - headroom_percent) / 100 * STAGED_SHARE
+if max_memory > 0 and used_memory + 2 * bytes > most_memory then
     return refuse('memory')
 end
-if redis.call('HINCRBY', inputs, 'bytes', bytes) > tonumber(ARGV[4]) then
+if redis.call('HINCRBY', inputs, 'bytes', bytes) > most_bytes then
     return refuse('full')
 end
-for i = 5, #ARGV, 2 do
-    redis.call('HSET', inputs, ARGV[i], ARGV[i + 1])
+for i = 1, #units, 2 do
+    redis.call('HSET', inputs, units[i], units[i + 1])
 end
-redis.call('PEXPIRE', inputs, patience)
-if KEYS[1] ~= '' then
-    redis.call('SET', KEYS[1], 'pending ' .. job, 'PX', patience)
+redis.call('PEXPIRE', inputs, patience_ms)
+if idempotency_record ~= '' then
+    redis.call('SET', idempotency_record, 'pending ' .. job, 'PX', patience_ms)
 end
 return { 'staged' }

@@ -1,110 +1,137 @@
--- Accept a job: its record, its idempotency record and its units, all or nothing.
+-- Accept a job: choose its lane and write its record, its idempotency record and its units, all or
+-- nothing. A cached answer ends the job at once.
 --
 -- KEYS  1 job  2 idempotency record or ''  3 cached answer or ''
--- ARGV  1 job id  2 lane  3 spec  4 total items  5 deadline, ms from now, or 0  6 units per batch
---       7 body digest  8 idempotency TTL, ms  9 record TTL, ms  10 first unit number
---       11 most units waiting in a lane  12 '1' if the cpu lane may serve it when the gpu lane cannot
---       13 priority  14 lease, ms  15 breaker of its best tier  16 most bytes in a lane
---       17 share of Redis's memory kept free, percent  18 bytes to set aside for an item's answer
---       19 owner  20 most unfinished items of the owner  21 its webhook, see `notify`, or ''
---       then per unit: items, bytes, payload ('' if it was staged, see stage.lua)
--- Returns {'accepted', created, wake-ups to publish, lane} | {'hit', created, outcomes}
---       | {'replay' | 'mismatch' | 'in_flight', job id}
---       | {'full' | 'late' | 'memory', units waiting, units drained per 1,000 s}: refused, nothing
---         is written
---       | {'quota', unfinished items, units drained per 1,000 s} | {'unstaged'}: likewise
+-- Touches ps:unfinished, ps:jobs:{owner}:{state}, ps:deadlines, ps:inputs:{id} and the lane's keys too.
+-- Returns {'accepted', created, wake-up messages to send, lane}
+--       | {'hit', created, outcomes}: answered from the cache
+--       | {'replay' | 'mismatch' | 'in_flight', job id}: the idempotency key is taken
+--       | {'full' | 'late' | 'memory', units waiting, units drained per 1,000 s}: no lane can take it
+--       | {'quota', unfinished items, units drained per 1,000 s}
+--       | {'unstaged'}: what was staged has expired
+-- After any of the last four groups nothing is written.
 --
 -- A repeated call for the same job id (a retry after a lost reply) changes nothing.
 
-local FIRST_UNIT = 22
-local job, asked, total, deadline = ARGV[1], ARGV[2], tonumber(ARGV[4]), tonumber(ARGV[5])
-local batch, answer_bytes = tonumber(ARGV[6]), tonumber(ARGV[18])
-local owner, added = ARGV[19], (#ARGV - FIRST_UNIT + 1) / 3
-local staged = added > 0 and ARGV[FIRST_UNIT + 2] == ''
+local job_record, idempotency_record, cache_record = KEYS[1], KEYS[2], KEYS[3]
+local job = ARGV[1]
+local asked_lane = ARGV[2]
+local spec = ARGV[3] -- JSON
+local total = tonumber(ARGV[4]) -- items
+local deadline_ms = tonumber(ARGV[5]) -- from now; 0: none
+local batch_items = tonumber(ARGV[6]) -- units that a worker claims at once
+local body_digest = ARGV[7]
+local idempotency_ttl_ms = ARGV[8]
+local result_ttl_ms = ARGV[9] -- of the job's record, from its end
+local first_unit = tonumber(ARGV[10]) -- number of the first unit
+local most_lane_units = tonumber(ARGV[11]) -- units waiting in a lane
+local cpu_may_serve = ARGV[12] -- '1' if the cpu lane may serve it when the gpu lane cannot
+local priority = ARGV[13]
+local lease_ms = tonumber(ARGV[14])
+local breaker_name = ARGV[15] -- of the best tier
+local most_lane_bytes = tonumber(ARGV[16]) -- payloads in a lane
+local headroom_percent = ARGV[17] -- share of Redis's memory that is kept free
+local answer_bytes = tonumber(ARGV[18]) -- set aside for the answer of an item
+local owner = ARGV[19]
+local most_unfinished = tonumber(ARGV[20]) -- items of the owner
+local hook = ARGV[21] -- its webhook, see `create_job_deliveries`, or ''
+local staged = ARGV[22] == '1' -- whether the payloads are in ps:inputs:{id}, see stage.lua
+local FIRST_UNIT, UNIT_FIELDS = 23, 3
 
--- What was staged for a job that is not accepted is of no use to anybody.
+local unit_count = (#ARGV - FIRST_UNIT + 1) / UNIT_FIELDS
+
+-- Refuse the job; what was staged for it is deleted.
 local function refuse(...)
     if staged then
         redis.call('DEL', 'ps:inputs:' .. job)
-        if KEYS[2] ~= '' and redis.call('GET', KEYS[2]) == 'pending ' .. job then
-            redis.call('DEL', KEYS[2])
+        if idempotency_record ~= '' and redis.call('GET', idempotency_record) == 'pending ' .. job then
+            redis.call('DEL', idempotency_record)
         end
     end
     return { ... }
 end
 
-if KEYS[2] ~= '' then
-    local seen = redis.call('GET', KEYS[2])
+-- Units that the lane drains in 1,000 s, for the time after which to try again.
+local function drained_per_1000_s()
+    return math.floor((drain_rate(asked_lane) or 0) * 1000)
+end
+
+if idempotency_record ~= '' then
+    local seen = redis.call('GET', idempotency_record)
     if seen then
-        local digest, first = seen:match('^(%S+) (%S+)$')
-        if digest == 'pending' and first ~= job then
-            return refuse('in_flight', first)
-        elseif first ~= job then
-            return refuse(digest == ARGV[7] and 'replay' or 'mismatch', first)
+        local digest, first_job = seen:match('^(%S+) (%S+)$')
+        if digest == 'pending' and first_job ~= job then
+            return refuse('in_flight', first_job)
+        elseif first_job ~= job then
+            return refuse(digest == body_digest and 'replay' or 'mismatch', first_job)
         end
     end
 end
-local known = redis.call('HMGET', KEYS[1], 'created', 'lane')
-if known[1] then
-    return { 'accepted', known[1], 1, known[2] }
+local known_created, known_lane = unpack(redis.call('HMGET', job_record, 'created', 'lane'))
+if known_created then
+    return { 'accepted', known_created, 1, known_lane }
 end
-if staged and redis.call('HLEN', 'ps:inputs:' .. job) ~= added + 1 then -- they have a count beside them
+if staged and redis.call('HLEN', 'ps:inputs:' .. job) ~= unit_count + 1 then -- one field is their size
     return refuse('unstaged')
 end
-local answer = KEYS[3] ~= '' and redis.call('GET', KEYS[3])
+local answer = cache_record ~= '' and redis.call('GET', cache_record)
 
 local unfinished = tonumber(redis.call('HGET', 'ps:unfinished', owner) or 0)
-if not answer and unfinished + total > tonumber(ARGV[20]) then
-    return refuse('quota', unfinished, math.floor((drain_rate(asked) or 0) * 1000))
+if not answer and unfinished + total > most_unfinished then
+    return refuse('quota', unfinished, drained_per_1000_s())
 end
 
-local bytes = 0
-for i = FIRST_UNIT + 1, #ARGV, 3 do
-    bytes = bytes + ARGV[i]
+local units, bytes = {}, 0
+for i = FIRST_UNIT, #ARGV, UNIT_FIELDS do
+    local items, payload_bytes, payload = unpack(ARGV, i, i + 2)
+    units[#units + 1] = { job = job, unit = first_unit + #units, items = items, owner = owner,
+        cpu = cpu_may_serve, bytes = payload_bytes, payload = payload, reason = '' }
+    bytes = bytes + payload_bytes
 end
 
--- Units that will have had their turn before this job's: owners take turns, so at most as many of each
--- other owner as this one has itself, and what stands in the lane's streams already.
-local function before(lane, waiting)
-    local most = 0
+-- How many of a lane's waiting units will be claimed before this job's. Owners take turns, so these are
+-- what stands in the lane's streams already, and of each other owner's queue at most as many units as
+-- this owner has in its own.
+local function units_before(lane, waiting)
+    local from_queues = 0
     for _, priority in ipairs(PRIORITIES) do
         local stream = stream_of(lane, priority)
-        local lines = redis.call('SCARD', stream .. ':lines')
-        if lines > 0 then
-            most = most + lines * redis.call('XLEN', line_of(stream, owner))
+        local queues = redis.call('SCARD', stream .. ':lines')
+        if queues > 0 then
+            from_queues = from_queues + queues * redis.call('XLEN', owner_queue(stream, owner))
         end
     end
-    return math.min(waiting, most + waiting - parked_units(lane))
+    return math.min(waiting, from_queues + waiting - parked_units(lane))
 end
 
 -- Why a lane cannot take the job, or nil; and how many units wait there.
-local function refusal(lane)
-    local ahead = waiting_units(lane)
-    local rate = deadline > 0 and drain_rate(lane)
-    if rate and before(lane, ahead) / rate * 1000 > deadline then
-        return 'late', ahead
+local function lane_refusal(lane)
+    local waiting = waiting_units(lane)
+    local rate = deadline_ms > 0 and drain_rate(lane)
+    if rate and units_before(lane, waiting) / rate * 1000 > deadline_ms then
+        return 'late', waiting
     end
-    local held = tonumber(redis.call('HGET', load_of(lane), 'bytes') or 0)
-    if ahead + added > tonumber(ARGV[11]) or held + bytes > tonumber(ARGV[16]) then
-        return 'full', ahead
+    local lane_bytes = tonumber(redis.call('HGET', load_key(lane), 'bytes') or 0)
+    if waiting + unit_count > most_lane_units or lane_bytes + bytes > most_lane_bytes then
+        return 'full', waiting
     end
-    return nil, ahead
+    return nil, waiting
 end
 
--- Lanes that may take the job, best first, and why an answer from there would be a lesser one.
-local function candidates()
-    local first = { asked, '' }
-    if asked == 'gpu' and ARGV[12] ~= '1' then
+-- Lanes that may take the job, best first, and why an answer from there would be a degraded one.
+local function candidate_lanes()
+    local first = { asked_lane, '' }
+    if asked_lane == 'gpu' and cpu_may_serve ~= '1' then
         return { first }
     end
-    local alive = lanes_alive(tonumber(ARGV[14]))
-    if asked == 'cpu' and alive['gpu'] and not alive['cpu'] then
+    local live = live_lanes(lease_ms)
+    if asked_lane == 'cpu' and live['gpu'] and not live['cpu'] then
         return { { 'gpu', '' }, first }
     end
-    if asked == 'cpu' or not alive['cpu'] then
+    if asked_lane == 'cpu' or not live['cpu'] then
         return { first }
     end
-    local _, open_until = breaker(ARGV[15])
+    local _, open_until = breaker_state(breaker_name)
     if NOW < open_until then
         return { { 'cpu', 'breaker_open' }, first }
     end
@@ -112,98 +139,120 @@ local function candidates()
 end
 
 -- Whether Redis has memory for the job, beside the head-room and the answers of all that waits. It
--- needs twice its bytes, stored in parts as it is.
+-- needs twice its bytes, because it is stored in parts.
 local function fits_in_memory()
     local info = redis.call('INFO', 'memory')
-    local most = tonumber(info:match('maxmemory:(%d+)'))
-    if most == 0 then
+    local max_memory = tonumber(info:match('maxmemory:(%d+)'))
+    if max_memory == 0 then
         return true
     end
     local items = total
     for _, lane in ipairs({ 'gpu', 'cpu' }) do
-        items = items + (redis.call('HGET', load_of(lane), 'items') or 0)
+        items = items + (redis.call('HGET', load_key(lane), 'items') or 0)
     end
-    local need = 2 * (bytes + #ARGV[3]) + items * answer_bytes
-    return info:match('used_memory:(%d+)') + need <= most * (100 - ARGV[17]) / 100
+    local need = 2 * (bytes + #spec) + items * answer_bytes
+    return info:match('used_memory:(%d+)') + need <= max_memory * (100 - headroom_percent) / 100
 end
 
--- The first lane that can take the job: {lane, reason, units waiting}; or why none can.
-local function choose()
-    local first_why, first_ahead
-    for _, candidate in ipairs(candidates()) do
-        local why, ahead = refusal(candidate[1])
+-- The first lane that can take the job: {lane, reason, units waiting}; or nil, why the best lane cannot
+-- take it, and the units waiting there.
+local function choose_lane()
+    local first_why, first_waiting
+    for _, candidate in ipairs(candidate_lanes()) do
+        local lane, reason = candidate[1], candidate[2]
+        local why, waiting = lane_refusal(lane)
         if not why and fits_in_memory() then
-            return { candidate[1], candidate[2], ahead }
+            return { lane, reason, waiting }
         end
-        first_why, first_ahead = first_why or why or 'memory', first_ahead or ahead
+        first_why, first_waiting = first_why or why or 'memory', first_waiting or waiting
     end
-    return nil, first_why, first_ahead
+    return nil, first_why, first_waiting
 end
 
-local lane, reason, ahead = asked, '', 0
-if not answer then
-    local chosen, why, waiting = choose()
-    if not chosen then
-        return refuse(why, waiting, math.floor((drain_rate(asked) or 0) * 1000))
+local function save_idempotency()
+    if idempotency_record ~= '' then
+        redis.call('SET', idempotency_record, body_digest .. ' ' .. job, 'PX', idempotency_ttl_ms)
     end
-    lane, reason, ahead = unpack(chosen)
 end
 
-if KEYS[2] ~= '' then
-    redis.call('SET', KEYS[2], ARGV[7] .. ' ' .. job, 'PX', ARGV[8])
-end
-local function keep_hook()
-    if ARGV[21] ~= '' then
-        redis.call('HSET', KEYS[1], 'hook', ARGV[21])
+local function save_hook()
+    if hook ~= '' then
+        redis.call('HSET', job_record, 'hook', hook)
     end
+end
+
+-- pipeline|tier|model version of the cached answer, and its pipeline.
+local function describe_answer()
+    local pipeline, output = cjson.decode(spec).pipeline, cjson.decode(answer)[1].output
+    output = type(output) == 'table' and output or {}
+    local version = output.model_version or 'none'
+    return table.concat({ pipeline, output.tier or 'none', version }, '|'), pipeline
+end
+
+-- Accept the job and end it with the cached answer.
+local function accept_answered()
+    redis.call('HINCRBY', 'ps:unfinished', owner, 0) -- the sweep finds owners there
+    redis.call('HSET', job_record, 'spec', spec, 'owner', owner, 'lane', asked_lane, 'created', STAMP,
+        'started', STAMP, 'total', total, 'done', total, 'cached', 1, 'attempts', 0, 'r:0', answer)
+    save_hook()
+    local answered, pipeline = describe_answer()
+    count('predictions|' .. answered .. '|cached', 1)
+    count('cache_hits|' .. pipeline, 1)
+    add_usage(owner, asked_lane .. '|' .. pipeline .. '|items', 1)
+    add_usage(owner, asked_lane .. '|' .. pipeline .. '|cached', 1)
+    finish_job(job, 'succeeded', result_ttl_ms, answered)
+    publish_changes()
+end
+
+local function write_record(lane)
+    redis.call('HSET', job_record, 'spec', spec, 'owner', owner, 'status', 'queued', 'lane', lane,
+        'created', STAMP, 'total', total)
+    save_hook()
+    redis.call('ZADD', job_index(owner, 'open'), 0, job)
+    redis.call('HINCRBY', 'ps:unfinished', owner, total)
+    if deadline_ms > 0 then
+        redis.call('HSET', job_record, 'deadline', NOW + deadline_ms)
+        redis.call('ZADD', 'ps:deadlines', NOW + deadline_ms, job)
+    end
+end
+
+local function write_units(lane, reason)
+    local stream = stream_of(lane, priority)
+    for _, unit in ipairs(units) do
+        unit.reason = reason
+        enqueue(stream, unit)
+    end
+    if staged then
+        redis.call('HSET', job_record, 'staged', 1)
+        redis.call('PERSIST', 'ps:inputs:' .. job)
+    end
+    if redis.call('XLEN', stream) <= unit_count then
+        ensure_group(stream) -- the stream may be new
+    end
+end
+
+-- One wake-up message for each batch that the new units begin. The first batch needs none while a worker
+-- is awake: it claims again before it sleeps, and is woken from its wait for new units.
+local function wake_workers(lane, waiting)
+    local messages = math.ceil((waiting + unit_count) / batch_items) - math.ceil(waiting / batch_items)
+    if waiting == 0 and is_awake(lane) then
+        wake_listener(lane)
+        messages = messages - 1
+    end
+    return messages
 end
 
 if answer then
-    redis.call('HINCRBY', 'ps:unfinished', owner, 0) -- the sweep finds owners there
-    redis.call('HSET', KEYS[1], 'spec', ARGV[3], 'owner', owner, 'lane', lane, 'created', STAMP,
-        'started', STAMP, 'total', total, 'done', total, 'cached', 1, 'attempts', 0, 'r:0', answer)
-    keep_hook()
-    local spec, output = cjson.decode(ARGV[3]), cjson.decode(answer)[1].output
-    output = type(output) == 'table' and output or {}
-    local answered =
-        table.concat({ spec.pipeline, output.tier or 'none', output.model_version or 'none' }, '|')
-    count('predictions|' .. answered .. '|cached', 1)
-    count('cache_hits|' .. spec.pipeline, 1)
-    use(owner, lane .. '|' .. spec.pipeline .. '|items', 1)
-    use(owner, lane .. '|' .. spec.pipeline .. '|cached', 1)
-    finish(job, 'succeeded', ARGV[9], answered)
-    announce()
+    save_idempotency()
+    accept_answered()
     return { 'hit', STAMP, answer }
 end
-
-redis.call('HSET', KEYS[1], 'spec', ARGV[3], 'owner', owner, 'status', 'queued', 'lane', lane,
-    'created', STAMP, 'total', total)
-keep_hook()
-redis.call('ZADD', jobs_of(owner, 'open'), 0, job)
-redis.call('HINCRBY', 'ps:unfinished', owner, total)
-if deadline > 0 then
-    redis.call('HSET', KEYS[1], 'deadline', NOW + deadline)
-    redis.call('ZADD', 'ps:deadlines', NOW + deadline, job)
+local chosen, why, refused_waiting = choose_lane()
+if not chosen then
+    return refuse(why, refused_waiting, drained_per_1000_s())
 end
-local stream, number = stream_of(lane, ARGV[13]), tonumber(ARGV[10])
-for i = FIRST_UNIT, #ARGV, 3 do
-    append(stream, { job = job, unit = number, items = ARGV[i], owner = owner, cpu = ARGV[12],
-        bytes = ARGV[i + 1], payload = ARGV[i + 2], reason = reason })
-    number = number + 1
-end
-if staged then
-    redis.call('HSET', KEYS[1], 'staged', 1)
-    redis.call('PERSIST', 'ps:inputs:' .. job)
-end
-if redis.call('XLEN', stream) <= added then
-    redis.pcall('XGROUP', 'CREATE', stream, GROUP, '0') -- the stream may be new
-end
-
--- One wake-up per batch boundary that the waiting units cross. The first batch needs none while a
--- worker is awake: it claims again before it sleeps, and the bell cuts its pause short.
-local wake = math.ceil((ahead + added) / batch) - math.ceil(ahead / batch)
-if ahead == 0 and redis.call('EXISTS', 'ps:lane:' .. lane .. ':awake') == 1 then
-    ring(lane)
-    wake = wake - 1
-end
-return { 'accepted', STAMP, wake, lane }
+local lane, reason, waiting = unpack(chosen)
+save_idempotency()
+write_record(lane)
+write_units(lane, reason)
+return { 'accepted', STAMP, wake_workers(lane, waiting), lane }

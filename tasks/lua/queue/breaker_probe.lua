@@ -1,16 +1,17 @@
--- Whether a tier whose breaker has opened may be called: by one caller per cool-down, to probe it.
+-- Ask whether a tier whose breaker has opened may be called. One caller per cool-down may, as a probe.
+-- Touches ps:breakers.
 --
--- ARGV  1 breaker  2 cool-down, ms
--- Returns 1 if the caller may.
+-- Returns 1 if the caller may, else 0.
+
+local name = ARGV[1]
+local cool_down_ms = ARGV[2]
 
 write_even_when_full()
-local name = ARGV[1]
-local failures, open_until = breaker(name)
+local failures, open_until = breaker_state(name)
 if NOW < open_until then
     return 0
 end
 if open_until > 0 then
-    local next_probe = string.format('%.0f', NOW + ARGV[2])
-    redis.call('HSET', 'ps:breakers', name, failures .. ' ' .. next_probe)
+    save_breaker(name, failures, NOW + cool_down_ms)
 end
 return 1

@@ -1,113 +1,144 @@
--- Store the outcomes of a batch, for each unit only if its lease and attempt are still ours.
+-- Store the outcomes of a batch, for each unit only if the worker still holds its lease and attempt.
 --
--- ARGV  1 lane  2 consumer  3 lease, ms  4 record TTL, ms  5 cache TTL, ms  6 number of units
---       7 what the device did, counts a line each; it counts whatever becomes of the units
---       then per unit: stream, entry, job, unit, attempt, items, bytes of its payload, failed items,
---       outcomes, cached 0/1, items answered from the cache, device time, us,
---       pipeline|tier|model version, counts a line each, payload for the gpu lane or '', items
---       that are asked there, breaker of the tier that answers there
---       then per cacheable answer: cache key, outcomes
--- Returns {stale, wake, ended}: units that another worker holds or has answered; the lanes that must be
--- woken; the jobs that ended, see tasks/jobs/finished.py.
+-- Touches ps:job:{id}, ps:cache:{digest}, the streams and queues of the lane and of the gpu lane, and
+-- what finish.lua touches.
+-- Returns {stale, wake, finished}: how many units another worker holds or has answered; the lanes that
+-- need a wake-up message; the jobs that ended, see tasks/jobs/finished.py.
 --
--- A unit with a payload for the gpu lane goes on to that lane, if it has a worker and the breaker is
--- not open: the cpu lane was not sure of its answer. Half-open will do, as only that worker can probe.
--- It is the same unit of the same job. The attempt that ended well does not count as one, so the next
--- worker does not take it for a suspect; its deadline is the record's.
+-- If the cpu lane is not sure of a unit's answer, it gives a payload for the gpu lane. The unit then
+-- moves there, if that lane has a live worker and the breaker is not open (half-open will do, as only
+-- that worker can probe). It stays the same unit of the same job, with the job's deadline. The attempt
+-- that ended well is uncounted, so that the next worker does not take the unit for a suspect.
 
-local lane, consumer, lease = ARGV[1], ARGV[2], tonumber(ARGV[3])
-local ttl, cache_ttl, units = ARGV[4], tonumber(ARGV[5]), tonumber(ARGV[6])
+local lane = ARGV[1]
+local consumer = ARGV[2]
+local lease_ms = tonumber(ARGV[3])
+local result_ttl_ms = ARGV[4] -- of a job's record, from its end
+local cache_ttl_ms = tonumber(ARGV[5]) -- 0: nothing is cached
+local unit_count = tonumber(ARGV[6])
+local device_counts = ARGV[7] -- device time, counts a line each; counted for stale units as well
+local FIRST_UNIT, UNIT_FIELDS = 8, 17
+local FIRST_ANSWER, ANSWER_FIELDS = FIRST_UNIT + unit_count * UNIT_FIELDS, 2
+
 local stale = 0
-local FIRST_UNIT, FIELDS = 8, 17
-local wake_gpu = false
+local gpu_needs_wake = false
 
-write_even_when_full()
-
--- What an owner has had of a lane, by pipeline.
+-- Add to what an owner has used of the lane.
 local function charge(owner, pipeline, items, from_cache, device_us)
     local field = lane .. '|' .. pipeline .. '|'
     if items ~= 0 then
-        use(owner, field .. 'items', items)
+        add_usage(owner, field .. 'items', items)
     end
     if from_cache ~= '0' then
-        use(owner, field .. 'cached', from_cache)
+        add_usage(owner, field .. 'cached', from_cache)
     end
     if device_us ~= '0' then
-        use(owner, field .. 'device_us', device_us)
+        add_usage(owner, field .. 'device_us', device_us)
     end
 end
 
-local gpu_alive
-local function may_go_on(name)
-    if gpu_alive == nil then
-        gpu_alive = lanes_alive(lease)['gpu'] or false
-    end
-    local _, open_until = breaker(name)
-    return gpu_alive and NOW >= open_until
+local function pipeline_of(answered)
+    return answered:match('^[^|]*')
 end
 
-local function go_on(source, entry, job, unit, items, bytes, payload, left)
-    local key = 'ps:job:' .. job
-    local stream = stream_of('gpu', source:match('[^:]+$'))
-    local owner = redis.call('HGET', key, 'owner')
-    drop(source, entry, items, bytes)
-    redis.call('HINCRBY', key, 'a:' .. unit, -1)
-    redis.call('HSET', key, 'lane', 'gpu')
-    append(stream, { job = job, unit = unit, items = items, owner = owner, cpu = '1',
+local gpu_is_live
+local function may_escalate(breaker_name)
+    if gpu_is_live == nil then
+        gpu_is_live = live_lanes(lease_ms)['gpu'] or false
+    end
+    local _, open_until = breaker_state(breaker_name)
+    return gpu_is_live and NOW >= open_until
+end
+
+-- Move a unit to the gpu lane. Returns the job's owner.
+local function escalate(source, entry, job, unit, items, bytes, payload, left)
+    local record = job_key(job)
+    local priority = source:match('[^:]+$')
+    local target = stream_of('gpu', priority)
+    local owner = redis.call('HGET', record, 'owner')
+    delete_unit(source, entry, items, bytes)
+    redis.call('HINCRBY', record, 'a:' .. unit, -1)
+    redis.call('HSET', record, 'lane', 'gpu')
+    enqueue(target, { job = job, unit = unit, items = items, owner = owner, cpu = '1',
         bytes = #payload, payload = payload, reason = '', left = left })
-    redis.pcall('XGROUP', 'CREATE', stream, GROUP, '0')
-    wake_gpu = true
+    ensure_group(target)
+    gpu_needs_wake = true
     return owner
 end
 
-count_lines(ARGV[7])
-local first_answer = FIRST_UNIT + units * FIELDS
-for i = FIRST_UNIT, first_answer - 1, FIELDS do
-    local stream, entry, job, unit, attempt = unpack(ARGV, i, i + 4)
-    local items, bytes, failed, outcomes, cached = unpack(ARGV, i + 5, i + 9)
-    local from_cache, device_us, answered, counts = unpack(ARGV, i + 10, i + 13)
-    local onward, left, best = unpack(ARGV, i + 14, i + 16)
-    local key = 'ps:job:' .. job
-    if not holds(stream, entry, consumer, lease) then
+-- Commit the unit whose fields begin at position i.
+local function commit_unit(i)
+    local stream, entry, job, unit, attempt, items, payload_bytes,
+        failed, -- items
+        outcomes, -- JSON
+        cached, -- '1' if an answer came from the cache
+        from_cache, -- items answered from the cache
+        device_us, -- its share of the device time
+        answered, -- pipeline|tier|model version
+        counts, -- a line each
+        gpu_payload, -- for the gpu lane, or ''
+        gpu_items, -- items without an answer
+        gpu_breaker -- of the tier that answers there
+        = unpack(ARGV, i, i + 16)
+    if not holds_lease(stream, entry, consumer, lease_ms) then
         stale = stale + 1
+        return
+    end
+    local record = job_key(job)
+    local status, current_attempt = unpack(redis.call('HMGET', record, 'status', 'a:' .. unit))
+    if current_attempt ~= attempt then
+        stale = stale + 1
+    elseif status ~= 'running' then
+        delete_unit(stream, entry, items, payload_bytes) -- cancelled or expired meanwhile
+    elseif gpu_payload ~= '' and may_escalate(gpu_breaker) then
+        local pipeline = pipeline_of(answered)
+        local owner = escalate(stream, entry, job, unit, items, payload_bytes, gpu_payload,
+            gpu_items)
+        count('escalations|' .. pipeline, 1)
+        charge(owner, pipeline, 0, '0', device_us)
     else
-        local record = redis.call('HMGET', key, 'status', 'a:' .. unit)
-        if record[2] ~= attempt then
-            stale = stale + 1
-        elseif record[1] ~= 'running' then
-            drop(stream, entry, items, bytes) -- cancelled or expired meanwhile
-        elseif onward ~= '' and may_go_on(best) then
-            local pipeline = answered:match('^[^|]*')
-            local owner = go_on(stream, entry, job, unit, items, bytes, onward, left)
-            count('escalations|' .. pipeline, 1)
-            charge(owner, pipeline, 0, '0', device_us)
-        else
-            if cached == '1' then
-                redis.call('HSET', key, 'cached', 1)
-            end
-            count_lines(counts)
-            local owner = settle(stream, entry, job, unit, items, bytes, failed, outcomes, ttl, answered)
-            charge(owner, answered:match('^[^|]*'), items, from_cache, device_us)
+        if cached == '1' then
+            redis.call('HSET', record, 'cached', 1)
+        end
+        count_lines(counts)
+        local owner = settle_unit(stream, entry, job, unit, items, payload_bytes, failed, outcomes,
+            result_ttl_ms, answered)
+        charge(owner, pipeline_of(answered), items, from_cache, device_us)
+    end
+end
+
+local function cache_answers()
+    for i = FIRST_ANSWER, #ARGV, ANSWER_FIELDS do
+        local cache_key, outcomes = unpack(ARGV, i, i + 1)
+        redis.call('SET', cache_key, outcomes, 'PX', cache_ttl_ms)
+    end
+end
+
+-- The lanes that need a wake-up message, after all changes have been published.
+local function lanes_to_wake()
+    local lanes = {}
+    if publish_changes() == 1 then
+        lanes[1] = 'webhooks'
+    end
+    if gpu_needs_wake then
+        wake_listener('gpu')
+        if not is_awake('gpu') then
+            lanes[#lanes + 1] = 'gpu'
         end
     end
+    return lanes
 end
-if cache_ttl > 0 then
-    for i = first_answer, #ARGV, 2 do
-        redis.call('SET', ARGV[i], ARGV[i + 1], 'PX', cache_ttl)
-    end
+
+write_even_when_full()
+count_lines(device_counts)
+for i = FIRST_UNIT, FIRST_ANSWER - 1, UNIT_FIELDS do
+    commit_unit(i)
 end
-redis.call('INCRBY', 'ps:lane:' .. lane .. ':settled', units - stale)
+if cache_ttl_ms > 0 then
+    cache_answers()
+end
+redis.call('INCRBY', 'ps:lane:' .. lane .. ':settled', unit_count - stale)
 if stale > 0 then
     count('stale_units|' .. lane, stale)
 end
-local lanes = {}
-if announce() == 1 then
-    lanes[1] = 'webhooks'
-end
-if wake_gpu then
-    ring('gpu')
-    if redis.call('EXISTS', 'ps:lane:gpu:awake') == 0 then
-        lanes[#lanes + 1] = 'gpu'
-    end
-end
-return { stale, lanes, facts }
+return { stale, lanes_to_wake(), finished_jobs }

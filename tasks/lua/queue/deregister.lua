@@ -1,8 +1,10 @@
--- A worker that stops in good order takes itself off the lists.
---
--- ARGV  1 lane  2 consumer
+-- Remove a worker that stops in good order from ps:workers and from the consumer groups of its lane.
+-- Returns nothing.
 
-redis.call('ZREM', 'ps:workers', ARGV[1] .. '/' .. ARGV[2])
+local lane = ARGV[1]
+local consumer = ARGV[2]
+
+redis.call('ZREM', 'ps:workers', lane .. '/' .. consumer)
 for _, priority in ipairs(PRIORITIES) do
-    forget(stream_of(ARGV[1], priority), ARGV[2])
+    delete_idle_consumer(stream_of(lane, priority), consumer)
 end

@@ -1,15 +1,19 @@
--- Heartbeat: the worker is alive, and the leases it still holds start anew.
+-- Record a heartbeat of a worker, and renew the leases that it still holds.
+-- Touches ps:workers and the lane's streams.
 --
--- ARGV  1 lane/consumer  2 consumer  3 lease, ms   then per unit: stream, entry
 -- Returns the entries whose lease was lost.
 
-local consumer, lease = ARGV[2], tonumber(ARGV[3])
+local lane = ARGV[1]
+local consumer = ARGV[2]
+local lease_ms = tonumber(ARGV[3])
+local FIRST_UNIT, UNIT_FIELDS = 4, 2
+
 write_even_when_full()
-redis.call('ZADD', 'ps:workers', NOW, ARGV[1])
+redis.call('ZADD', 'ps:workers', NOW, lane .. '/' .. consumer)
 local lost = {}
-for i = 4, #ARGV, 2 do
-    local stream, entry = ARGV[i], ARGV[i + 1]
-    if holds(stream, entry, consumer, lease) then
+for i = FIRST_UNIT, #ARGV, UNIT_FIELDS do
+    local stream, entry = unpack(ARGV, i, i + 1)
+    if holds_lease(stream, entry, consumer, lease_ms) then
         redis.call('XCLAIM', stream, GROUP, consumer, 0, entry, 'JUSTID')
     else
         lost[#lost + 1] = entry

@@ -1,168 +1,153 @@
--- Repair, once per interval whoever calls: expire deadlines, forget dead workers, learn how fast lanes
--- drain, and name those that wait for a wake-up which was lost or never sent.
+-- Repair what no other script does, once per interval whoever calls: expire jobs, queue due retries of
+-- webhooks, remove dead workers, move units from an overloaded gpu lane, drop ids of expired records,
+-- measure drain rates, and find the lanes whose wake-up was lost or never sent.
 --
--- ARGV  1 caller  2 interval, ms  3 lease, ms  4 record TTL, ms  5 patience of the gpu lane, ms
---       then the lanes
--- Returns nil if another worker swept within the interval, else {lanes to wake, jobs that ended}, the
+-- Touches ps:sweep, ps:deadlines, ps:webhooks:due, ps:workers, ps:jobs:{owner}:{state}, ps:unfinished,
+-- the lanes' streams, queues, load and rate, and what finish.lua touches.
+-- Returns nil if another worker swept within the interval, else {lanes to wake, finished jobs}, the
 -- latter as tasks/jobs/finished.py reads them.
 
-local interval, lease, ttl = tonumber(ARGV[2]), tonumber(ARGV[3]), ARGV[4]
-local patience = tonumber(ARGV[5])
-write_even_when_full()
-if not redis.call('SET', 'ps:sweep', ARGV[1], 'NX', 'PX', interval) then
-    return nil
-end
+local caller = ARGV[1]
+local interval_ms = tonumber(ARGV[2])
+local lease_ms = tonumber(ARGV[3])
+local result_ttl_ms = ARGV[4] -- of a job's record, from its end
+local gpu_patience_ms = tonumber(ARGV[5]) -- after so long in the gpu lane a unit goes to the cpu lane
+local lanes = arguments(6)
 
-local due = redis.call('ZRANGEBYSCORE', 'ps:deadlines', '-inf', NOW, 'LIMIT', 0, 1000)
-for _, job in ipairs(due) do
-    local status = redis.call('HGET', 'ps:job:' .. job, 'status')
-    if status and not terminal(status) then
-        finish(job, 'expired', ttl)
-    end
-    redis.call('ZREM', 'ps:deadlines', job)
-end
+local MOST_AT_ONCE = 1000 -- jobs that expire, or webhooks that are due
+local MOST_MOVES, MOST_MOVES_OF_ONE = 512, 128 -- units that change lane, and those of one owner
+local MOST_LATE = 64 -- units of a dead worker that change lane
+local MOST_OWNERS = 16 -- whose indexes are trimmed
+local MOST_LOOKS_AT_ONCE = 500 -- ids of an index
+local looks_left = 5000
 
--- Webhooks whose next attempt has come.
-local again = redis.call('ZRANGEBYSCORE', 'ps:webhooks:due', '-inf', NOW, 'LIMIT', 0, 1000)
-for _, id in ipairs(again) do
-    redis.call('ZREM', 'ps:webhooks:due', id)
-    local line = redis.call('HGET', 'ps:delivery:' .. id, 'line')
-    if line then
-        queue_delivery(id, line, 'low')
-    end
-end
-local wake_webhooks = announce() == 1
-
--- A worker silent for two leases holds nothing that others may not take; its group entries go.
-local dead = redis.call('ZRANGEBYSCORE', 'ps:workers', '-inf', NOW - 2 * lease)
-for _, member in ipairs(dead) do
-    redis.call('ZREM', 'ps:workers', member)
-    local lane, consumer = member:match('^([^/]+)/(.+)$')
-    for _, priority in ipairs(PRIORITIES) do
-        forget(stream_of(lane, priority), consumer)
+local function expire_jobs()
+    local due = redis.call('ZRANGEBYSCORE', 'ps:deadlines', '-inf', NOW, 'LIMIT', 0, MOST_AT_ONCE)
+    for _, job in ipairs(due) do
+        local status = redis.call('HGET', job_key(job), 'status')
+        if status and not is_terminal(status) then
+            finish_job(job, 'expired', result_ttl_ms)
+        end
+        redis.call('ZREM', 'ps:deadlines', job)
     end
 end
 
-local alive = lanes_alive(lease)
+-- Queue the deliveries whose next attempt is due.
+local function queue_due_deliveries()
+    local due = redis.call('ZRANGEBYSCORE', 'ps:webhooks:due', '-inf', NOW, 'LIMIT', 0, MOST_AT_ONCE)
+    for _, delivery in ipairs(due) do
+        redis.call('ZREM', 'ps:webhooks:due', delivery)
+        local concurrency_key = redis.call('HGET', delivery_key(delivery), 'line')
+        if concurrency_key then
+            queue_delivery(delivery, concurrency_key, 'low')
+        end
+    end
+end
 
--- Units of the gpu lane that nobody will take in time go to the cpu lane, where the cascade answers
--- from a lower tier and says why. Attempts stay with the job's record.
-local MOST_MOVES, MOST_MOVES_OF_ONE = 512, 128
+-- Forget workers that were silent for two leases; others may take all that they held.
+local function remove_dead_workers()
+    local dead = redis.call('ZRANGEBYSCORE', 'ps:workers', '-inf', NOW - 2 * lease_ms)
+    for _, member in ipairs(dead) do
+        redis.call('ZREM', 'ps:workers', member)
+        local lane, consumer = member:match('^([^/]+)/(.+)$')
+        for _, priority in ipairs(PRIORITIES) do
+            delete_idle_consumer(stream_of(lane, priority), consumer)
+        end
+    end
+end
+
+-- Moving units of the gpu lane that will not be claimed in time to the cpu lane, where a lower tier
+-- answers and says why. Attempts stay with the job's record.
 local moved = 0
 
--- Whether the entry was moved. where: its stream, or the line of its owner behind it.
-local function move(priority, where, entry, reason)
-    local unit = unit_of(entry[2])
+local function waited_since(entry, oldest_ms)
+    return tonumber(added_ms(entry[1])) <= oldest_ms
+end
+
+-- Move a unit to the cpu lane, if it may be served there. source: its stream, or its owner's queue.
+-- Returns whether it was moved.
+local function move_to_cpu(priority, source, entry, reason)
+    local unit = parse_unit(entry[2])
     if unit.cpu ~= '1' then
         return false
     end
-    local stream = stream_of('cpu', priority)
-    drop(where, entry[1], unit.items, unit.bytes)
+    local target = stream_of('cpu', priority)
+    delete_unit(source, entry[1], unit.items, unit.bytes)
     unit.reason = reason
-    append(stream, unit)
-    redis.pcall('XGROUP', 'CREATE', stream, GROUP, '0')
-    redis.call('HSET', 'ps:job:' .. unit.job, 'lane', 'cpu')
+    enqueue(target, unit)
+    ensure_group(target)
+    redis.call('HSET', job_key(unit.job), 'lane', 'cpu')
     moved = moved + 1
     return true
 end
 
-local function waited_since(entry, oldest)
-    return tonumber(entry[1]:match('^%d+')) <= oldest
-end
-
--- Those that stand in line first: they have waited longest, and would only take the places of others.
-local function relieve_lines(priority, oldest, reason)
-    local stream = stream_of('gpu', priority)
-    for _, owner in ipairs(redis.call('SMEMBERS', stream .. ':lines')) do
-        local line, gone = line_of(stream, owner), 0
-        local most = math.min(MOST_MOVES_OF_ONE, MOST_MOVES - moved)
-        for _, entry in ipairs(redis.call('XRANGE', line, '-', '+', 'COUNT', math.max(0, most))) do
-            if waited_since(entry, oldest) and move(priority, line, entry, reason) then
-                gone = gone + 1
-            end
+local function relieve_queue(priority, stream, owner, oldest_ms, reason)
+    local queue, gone = owner_queue(stream, owner), 0
+    local most = math.max(0, math.min(MOST_MOVES_OF_ONE, MOST_MOVES - moved))
+    for _, entry in ipairs(redis.call('XRANGE', queue, '-', '+', 'COUNT', most)) do
+        if waited_since(entry, oldest_ms) and move_to_cpu(priority, queue, entry, reason) then
+            gone = gone + 1
         end
-        if gone > 0 then -- Lua writes -0 as '-0', which is no number to Redis
-            count_parked(stream, -gone)
-        end
-        if gone > 0 and redis.call('XLEN', line) == 0 then
-            redis.call('DEL', line)
-            redis.call('SREM', stream .. ':lines', owner)
+    end
+    if gone > 0 then -- Lua writes -0 as '-0', which is no number to Redis
+        change_parked(stream, -gone)
+        if redis.call('XLEN', queue) == 0 then
+            delete_queue(stream, owner)
         end
     end
 end
 
-local function relieve(priority)
+local function relieve_stream(priority, stream, oldest_ms, reason)
+    local from = '(' .. last_claimed_id(stream)
+    for _, entry in ipairs(redis.call('XRANGE', stream, from, '+', 'COUNT', MOST_MOVES)) do
+        if waited_since(entry, oldest_ms) and move_to_cpu(priority, stream, entry, reason) then
+            local unit = parse_unit(entry[2])
+            refill_stream(stream, unit.owner, unit.items)
+        end
+    end
+end
+
+-- Move what the last worker of the gpu lane held when it died.
+local function relieve_dead_worker(priority, stream, reason)
+    local late = redis.pcall('XPENDING', stream, GROUP, 'IDLE', lease_ms, '-', '+', MOST_LATE)
+    for _, held in ipairs(late) do
+        local entry = redis.call('XRANGE', stream, held[1], held[1])[1]
+        if entry then
+            move_to_cpu(priority, stream, entry, reason)
+        end
+    end
+end
+
+-- Owners' queues come first: their units have waited longest, and if they moved later they would fill
+-- the stream that is being relieved.
+local function relieve(priority, gpu_is_live)
     local stream = stream_of('gpu', priority)
     if redis.call('XLEN', stream) == 0 then
         return
     end
-    local reason = alive['gpu'] and 'gpu_backlog' or 'no_gpu_worker'
-    local oldest = NOW - (alive['gpu'] and patience or 0)
-    relieve_lines(priority, oldest, reason)
-    local from = '(' .. delivered(stream)
-    local entries = redis.call('XRANGE', stream, from, '+', 'COUNT', MOST_MOVES)
-    for _, entry in ipairs(entries) do
-        local unit = unit_of(entry[2])
-        if waited_since(entry, oldest) and move(priority, stream, entry, reason) then
-            depart(stream, unit.owner, unit.items)
-        end
+    local reason = gpu_is_live and 'gpu_backlog' or 'no_gpu_worker'
+    local oldest_ms = NOW - (gpu_is_live and gpu_patience_ms or 0)
+    for _, owner in ipairs(redis.call('SMEMBERS', stream .. ':lines')) do
+        relieve_queue(priority, stream, owner, oldest_ms, reason)
     end
-    if not alive['gpu'] then -- what its last worker held when it died
-        local late = redis.pcall('XPENDING', stream, GROUP, 'IDLE', lease, '-', '+', 64)
-        for _, held in ipairs(late) do
-            local entry = redis.call('XRANGE', stream, held[1], held[1])[1]
-            if entry then
-                move(priority, stream, entry, reason)
-            end
-        end
+    relieve_stream(priority, stream, oldest_ms, reason)
+    if not gpu_is_live then
+        relieve_dead_worker(priority, stream, reason)
     end
 end
 
-if alive['cpu'] then
+local function relieve_gpu_lane()
+    local live = live_lanes(lease_ms)
     for _, priority in ipairs(PRIORITIES) do
-        if moved < MOST_MOVES then
-            relieve(priority)
+        if live['cpu'] and moved < MOST_MOVES then
+            relieve(priority, live['gpu'])
         end
     end
 end
 
--- Milliseconds that the oldest unclaimed unit of a stream has waited; nil if there is none.
-local function oldest_wait(stream)
-    local entry = redis.call('XRANGE', stream, '(' .. delivered(stream), '+', 'COUNT', 1)[1]
-    return entry and NOW - tonumber(entry[1]:match('^%d+'))
-end
-
-local function needs_wake(stream)
-    if redis.call('XLEN', stream) == 0 then
-        return false
-    end
-    local wait = oldest_wait(stream)
-    if wait and wait >= interval then
-        return true
-    end
-    local late = redis.pcall('XPENDING', stream, GROUP, 'IDLE', lease, '-', '+', 1)
-    return #late > 0
-end
-
--- How fast a lane drains, smoothed over some seconds and learnt only while units wait: an idle lane
--- says nothing of what it could do.
-local function learn_rate(lane)
-    local key = 'ps:lane:' .. lane .. ':rate'
-    local settled = tonumber(redis.call('GET', 'ps:lane:' .. lane .. ':settled') or 0)
-    local last = redis.call('HMGET', key, 'at', 'settled', 'busy', 'per_s')
-    local busy = waiting_units(lane) > 0
-    if last[1] and last[3] == '1' and busy then
-        local seen = (settled - last[2]) / math.max(1, NOW - last[1]) * 1000
-        local rate = last[4] and 0.7 * last[4] + 0.3 * seen or seen
-        redis.call('HSET', key, 'per_s', string.format('%.3f', rate))
-    end
-    redis.call('HSET', key, 'at', NOW, 'settled', settled, 'busy', busy and 1 or 0)
-end
-
--- Jobs whose records have gone leave the lists of their owners. Ids are ULIDs and sort by their time,
--- so those to look at come first.
+-- Trimming owners' indexes of jobs whose records have expired. Ids are ULIDs and sort by time, so the
+-- ones that may have expired come first.
 local CROCKFORD = '0123456789ABCDEFGHJKMNPQRSTVWXYZ'
-local MOST_OWNERS, LOOKS_AT_ONCE, looks_left = 16, 500, 5000
 
 local function first_id_at(ms)
     local text = ''
@@ -174,52 +159,100 @@ local function first_id_at(ms)
     return 'job_' .. text
 end
 
-local UPTO = '(' .. first_id_at(NOW - ttl)
+local OLD_ENOUGH = '(' .. first_id_at(NOW - result_ttl_ms)
 
--- Returns whether more of the list may have gone: all that were looked at had.
-local function trim_some(list)
-    local jobs = redis.call('ZRANGEBYLEX', list, '-', UPTO, 'LIMIT', 0, LOOKS_AT_ONCE)
-    local gone = {}
+-- Remove some expired ids. Returns whether there may be more: all that were looked at had expired.
+local function trim_some(index)
+    local jobs = redis.call('ZRANGEBYLEX', index, '-', OLD_ENOUGH, 'LIMIT', 0, MOST_LOOKS_AT_ONCE)
+    local expired = {}
     for _, job in ipairs(jobs) do
-        if redis.call('EXISTS', 'ps:job:' .. job) == 0 then
-            gone[#gone + 1] = job
+        if redis.call('EXISTS', job_key(job)) == 0 then
+            expired[#expired + 1] = job
         end
     end
     looks_left = looks_left - #jobs
-    if #gone > 0 then
-        redis.call('ZREM', list, unpack(gone))
+    if #expired > 0 then
+        redis.call('ZREM', index, unpack(expired))
     end
-    return #gone == LOOKS_AT_ONCE
+    return #expired == MOST_LOOKS_AT_ONCE
 end
 
+-- Trim an owner's indexes; an owner without jobs leaves ps:unfinished.
 local function trim(owner)
-    local left = redis.call('ZCARD', jobs_of(owner, 'open'))
+    local left = redis.call('ZCARD', job_index(owner, 'open'))
     for _, status in ipairs({ 'succeeded', 'failed', 'cancelled', 'expired' }) do
-        local list = jobs_of(owner, status)
-        while looks_left > 0 and trim_some(list) do
+        local index = job_index(owner, status)
+        while looks_left > 0 and trim_some(index) do
         end
-        left = left + redis.call('ZCARD', list)
+        left = left + redis.call('ZCARD', index)
     end
     if left == 0 then
         redis.call('HDEL', 'ps:unfinished', owner)
     end
 end
 
-for _, owner in ipairs(redis.call('HRANDFIELD', 'ps:unfinished', MOST_OWNERS)) do
-    trim(owner)
-end
-
-local lanes = moved > 0 and { 'cpu' } or {}
-if wake_webhooks then
-    lanes[#lanes + 1] = 'webhooks'
-end
-for i = 6, #ARGV do
-    learn_rate(ARGV[i])
-    for _, priority in ipairs(PRIORITIES) do
-        if needs_wake(stream_of(ARGV[i], priority)) then
-            lanes[#lanes + 1] = ARGV[i]
-            break
-        end
+local function trim_some_owners()
+    for _, owner in ipairs(redis.call('HRANDFIELD', 'ps:unfinished', MOST_OWNERS)) do
+        trim(owner)
     end
 end
-return { lanes, facts }
+
+-- Measure how fast a lane drains, smoothed over some seconds and only while units wait: an idle lane
+-- does not show what it could do.
+local function measure_drain_rate(lane)
+    local key = 'ps:lane:' .. lane .. ':rate'
+    local settled = tonumber(redis.call('GET', 'ps:lane:' .. lane .. ':settled') or 0)
+    local last = read_fields(key, { 'at', 'settled', 'busy', 'per_s' })
+    local busy = waiting_units(lane) > 0
+    if last.at and last.busy == '1' and busy then
+        local measured = (settled - last.settled) / math.max(1, NOW - last.at) * 1000
+        local rate = last.per_s and 0.7 * last.per_s + 0.3 * measured or measured
+        redis.call('HSET', key, 'per_s', string.format('%.3f', rate))
+    end
+    redis.call('HSET', key, 'at', NOW, 'settled', settled, 'busy', busy and 1 or 0)
+end
+
+-- Whether a stream has an unclaimed unit that has waited for an interval, or one whose lease ran out.
+local function has_stuck_units(stream)
+    if redis.call('XLEN', stream) == 0 then
+        return false
+    end
+    local first = first_unclaimed(stream)
+    if first and NOW - tonumber(added_ms(first[1])) >= interval_ms then
+        return true
+    end
+    local late = redis.pcall('XPENDING', stream, GROUP, 'IDLE', lease_ms, '-', '+', 1)
+    return #late > 0
+end
+
+local function needs_wake(lane)
+    for _, priority in ipairs(PRIORITIES) do
+        if has_stuck_units(stream_of(lane, priority)) then
+            return true
+        end
+    end
+    return false
+end
+
+write_even_when_full()
+if not redis.call('SET', 'ps:sweep', caller, 'NX', 'PX', interval_ms) then
+    return nil
+end
+expire_jobs()
+queue_due_deliveries()
+local wake_webhooks = publish_changes() == 1
+remove_dead_workers()
+relieve_gpu_lane()
+trim_some_owners()
+
+local lanes_to_wake = moved > 0 and { 'cpu' } or {}
+if wake_webhooks then
+    lanes_to_wake[#lanes_to_wake + 1] = 'webhooks'
+end
+for _, lane in ipairs(lanes) do
+    measure_drain_rate(lane)
+    if needs_wake(lane) then
+        lanes_to_wake[#lanes_to_wake + 1] = lane
+    end
+end
+return { lanes_to_wake, finished_jobs }

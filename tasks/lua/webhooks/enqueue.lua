@@ -1,14 +1,15 @@
--- Queue a delivery that is of no job.
+-- Create and queue a delivery that belongs to no job. Touches ps:delivery:{id} and the lane of webhooks.
 --
--- ARGV  1 delivery id  2 owner  3 endpoint  4 body  5 event
--- Returns 1 if the lane of webhooks must be woken.
+-- Returns 1 if the lane of webhooks needs a wake-up message, else 0.
 
-local id, owner, endpoint, event = ARGV[1], ARGV[2], ARGV[3], ARGV[5]
-local key = 'ps:delivery:' .. id
-redis.call('HSET', key, 'job', '', 'owner', owner, 'event', event, 'endpoint', endpoint,
-    'line', endpoint, 'status', 'queued', 'created', STAMP, 'body', ARGV[4])
+local delivery = ARGV[1]
+local owner = ARGV[2]
+local endpoint = ARGV[3]
+local body = ARGV[4]
+local event = ARGV[5]
+
+create_event_delivery(delivery, owner, event, endpoint, body)
 if event == 'ping' then
-    redis.call('HSET', key, 'trigger', 'test')
+    redis.call('HSET', delivery_key(delivery), 'trigger', 'test')
 end
-queue_delivery(id, endpoint, 'normal')
-return announce()
+return publish_changes()

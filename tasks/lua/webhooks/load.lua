@@ -1,16 +1,19 @@
--- Read all that attempts at claimed deliveries need, and ask the breakers of their lines.
+-- Read all that the attempts at claimed deliveries need, and ask the circuit breakers for permission.
 --
--- ARGV  1 cool-down of a breaker, ms  2 number of a job's fields  then those fields, then delivery ids
+-- Reads ps:delivery:{id}, ps:endpoints:{owner}, ps:job:{id} and ps:webhooks:secrets. Writes
+-- ps:webhooks:breaker:{line} when it permits a probe.
 -- Returns {now, ms, then per delivery {its fields, JSON of its endpoint or '', values of its job,
--- secrets of its owner's jobs or '', ms until its line may be tried}}.
+-- secrets of its owner's jobs or '', ms until it may be tried}}.
 
-local cool_down, count = tonumber(ARGV[1]), tonumber(ARGV[2])
-local fields = { unpack(ARGV, 3, 2 + count) }
-write_even_when_full()
+local cool_down_ms = tonumber(ARGV[1]) -- how long a breaker stays open after a probe
+local field_count = tonumber(ARGV[2])
+local job_fields = arguments(3, 2 + field_count)
+local deliveries = arguments(3 + field_count)
 
--- 0 if the line may be tried: its breaker is closed, or lets this one through to probe it.
-local function wait_of(line, trigger)
-    local key = 'ps:webhooks:breaker:' .. line
+-- How long to wait until the breaker permits an attempt, in ms. 0: it is closed, or permits this one as
+-- a probe, or the attempt was asked for by hand.
+local function breaker_wait_ms(concurrency_key, trigger)
+    local key = 'ps:webhooks:breaker:' .. concurrency_key
     local known = not trigger and redis.call('GET', key)
     if not known then
         return 0
@@ -20,31 +23,31 @@ local function wait_of(line, trigger)
         return open_until - NOW
     end
     if open_until ~= '0' then
-        local probed = string.format('%d %.0f %s', failures, NOW + cool_down, since)
+        local probed = string.format('%d %.0f %s', failures, NOW + cool_down_ms, since)
         redis.call('SET', key, probed, 'KEEPTTL')
     end
     return 0
 end
 
-local function read(id)
-    local key = 'ps:delivery:' .. id
-    local job, owner, endpoint, line, trigger =
-        unpack(redis.call('HMGET', key, 'job', 'owner', 'endpoint', 'line', 'trigger'))
-    if not job then
+local function load_delivery(delivery)
+    local key = delivery_key(delivery)
+    local record = read_fields(key, { 'job', 'owner', 'endpoint', 'line', 'trigger' })
+    if not record.job then
         return { {}, '', {}, '', 0 }
     end
-    local of_job = endpoint == 'job'
+    local of_job = record.endpoint == 'job'
     return {
         redis.call('HGETALL', key),
-        not of_job and redis.call('HGET', 'ps:endpoints:' .. owner, endpoint) or '',
-        redis.call('HMGET', 'ps:job:' .. job, unpack(fields)),
-        of_job and redis.call('HGET', 'ps:webhooks:secrets', owner) or '',
-        wait_of(line, trigger),
+        not of_job and redis.call('HGET', 'ps:endpoints:' .. record.owner, record.endpoint) or '',
+        redis.call('HMGET', job_key(record.job), unpack(job_fields)),
+        of_job and redis.call('HGET', 'ps:webhooks:secrets', record.owner) or '',
+        breaker_wait_ms(record.line, record.trigger),
     }
 end
 
+write_even_when_full()
 local answer = { NOW }
-for i = 3 + count, #ARGV do
-    answer[#answer + 1] = read(ARGV[i])
+for _, delivery in ipairs(deliveries) do
+    answer[#answer + 1] = load_delivery(delivery)
 end
 return answer

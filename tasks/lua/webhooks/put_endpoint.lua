@@ -1,39 +1,41 @@
--- Make an endpoint, change it or take it away, unless it has changed since the caller read it.
+-- Create, change or delete an endpoint, unless it has changed since the caller read it.
+-- Touches ps:endpoints:{owner}, ps:hooks:{owner}, ps:drift:hooks, ps:webhooks:failing and
+-- ps:webhooks:breaker:{endpoint}.
 --
--- ARGV  1 owner  2 endpoint  3 its JSON as read, '' if there was none  4 its JSON from now on, '' to
---       take it away  5 its events if it is enabled, else ''  6 most endpoints of an owner
---       7 '1' to forget that it failed
--- Returns done | changed | full.
+-- Returns done | changed (by somebody else) | full (the owner has as many as it may).
 
-local owner, id, known, wanted = ARGV[1], ARGV[2], ARGV[3], ARGV[4]
-local endpoints, hooks = 'ps:endpoints:' .. owner, 'ps:hooks:' .. owner
+local owner = ARGV[1]
+local endpoint = ARGV[2]
+local known = ARGV[3] -- its JSON as read; '' if there was none
+local wanted = ARGV[4] -- its JSON from now on; '' deletes it
+local events = ARGV[5] -- separated by blanks, if it is enabled, else ''
+local most_endpoints = tonumber(ARGV[6]) -- of an owner
+local forget_failures = ARGV[7] == '1'
 
-if (redis.call('HGET', endpoints, id) or '') ~= known then
+-- Set a field, or delete it if there is no value.
+local function put(key, field, value)
+    if value == '' then
+        redis.call('HDEL', key, field)
+    else
+        redis.call('HSET', key, field, value)
+    end
+end
+
+local endpoints = 'ps:endpoints:' .. owner
+if (redis.call('HGET', endpoints, endpoint) or '') ~= known then
     return 'changed'
 end
-if known == '' and redis.call('HLEN', endpoints) >= tonumber(ARGV[6]) then
+if known == '' and redis.call('HLEN', endpoints) >= most_endpoints then
     return 'full'
 end
 if known ~= '' then
     write_even_when_full()
 end
-if wanted == '' then
-    redis.call('HDEL', endpoints, id)
-else
-    redis.call('HSET', endpoints, id, wanted)
-end
-if ARGV[5] == '' then
-    redis.call('HDEL', hooks, id)
-else
-    redis.call('HSET', hooks, id, ARGV[5])
-end
-if ARGV[5]:find('pipeline.drift', 1, true) then
-    redis.call('HSET', 'ps:drift:hooks', id, owner)
-else
-    redis.call('HDEL', 'ps:drift:hooks', id)
-end
-if ARGV[7] == '1' then
-    redis.call('HDEL', 'ps:webhooks:failing', id)
-    redis.call('DEL', 'ps:webhooks:breaker:' .. id)
+put(endpoints, endpoint, wanted)
+put('ps:hooks:' .. owner, endpoint, events)
+put('ps:drift:hooks', endpoint, events:find('pipeline.drift', 1, true) and owner or '')
+if forget_failures then
+    redis.call('HDEL', 'ps:webhooks:failing', endpoint)
+    redis.call('DEL', 'ps:webhooks:breaker:' .. endpoint)
 end
 return 'done'

@@ -1,21 +1,23 @@
--- Try an ended delivery again now, or one that waits for its next attempt.
+-- Queue an ended delivery again now, or one that waits for its next attempt.
+-- Touches ps:delivery:{id}, ps:webhooks:due and the lane of webhooks.
 --
--- ARGV  1 delivery id  2 owner
 -- Returns its status before, or nil if the owner has no such delivery.
 
+local delivery = ARGV[1]
+local owner = ARGV[2]
+
 write_even_when_full()
-local id = ARGV[1]
-local key = 'ps:delivery:' .. id
-local status, owner = unpack(redis.call('HMGET', key, 'status', 'owner'))
-if not status or owner ~= ARGV[2] then
+local key = delivery_key(delivery)
+local status, owner_of = unpack(redis.call('HMGET', key, 'status', 'owner'))
+if not status or owner_of ~= owner then
     return nil
 end
-local waits = redis.call('ZREM', 'ps:webhooks:due', id) == 1
-if terminal(status) or waits then
+local was_waiting = redis.call('ZREM', 'ps:webhooks:due', delivery) == 1
+if is_terminal(status) or was_waiting then
     redis.call('HSET', key, 'status', 'queued', 'trigger', 'manual')
     redis.call('HDEL', key, 'finished', 'next')
     redis.call('PERSIST', key)
-    queue_delivery(id, redis.call('HGET', key, 'line'), 'normal')
-    announce()
+    queue_delivery(delivery, redis.call('HGET', key, 'line'), 'normal')
+    publish_changes()
 end
 return status

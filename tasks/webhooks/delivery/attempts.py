@@ -10,7 +10,7 @@ import orjson
 
 from tasks.queue.consumer import Consumer
 from tasks.queue.units import Unit
-from tasks.store.scripts import RECORD_ATTEMPTS, Arg
+from tasks.store.scripts.webhooks import RECORD_ATTEMPTS, RecordAttemptsArgs, RecordedAttempt
 from tasks.webhooks.deliveries import Result
 
 
@@ -31,12 +31,24 @@ class Attempt:
     origin: str = ""
     asked: bool = True
 
-    @property
-    def args(self) -> tuple[Arg, ...]:
-        entry = orjson.dumps(self.entry)
-        place = (*self.unit.place, self.unit.bytes)
-        kept = (self.body, self.url, self.origin)
-        return (*place, self.result, self.wait_ms, entry, *kept, int(self.asked))
+    def as_row(self) -> RecordedAttempt:
+        """The attempt as record.lua takes it."""
+        unit = self.unit
+        return RecordedAttempt(
+            stream=unit.stream,
+            entry=unit.entry,
+            delivery=unit.job,
+            unit=unit.number,
+            claim=unit.attempt,
+            payload_bytes=unit.bytes,
+            result=self.result,
+            wait_ms=self.wait_ms,
+            log_entry=orjson.dumps(self.entry),
+            body=self.body,
+            url=self.url,
+            origin=self.origin,
+            asked=int(self.asked),
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,13 +63,17 @@ class FailingEndpoint:
 def record(worker: Consumer, attempts: Sequence[Attempt]) -> tuple[int, list[FailingEndpoint]]:
     """Note attempts; how many were stale, and the endpoints among them that keep failing."""
     settings = worker.store.settings
-    args: list[Arg] = [
-        *(worker.lane, worker.name, settings.lease_ms),
-        *(settings.webhook_log_ttl_s * 1000, settings.max_dead),
-        *(settings.breaker_failures, settings.breaker_cool_down_ms),
-        *(arg for attempt in attempts for arg in attempt.args),
-    ]
-    stale, *failing = worker.store.run(RECORD_ATTEMPTS, args)
+    args = RecordAttemptsArgs(
+        lane=worker.lane,
+        consumer=worker.name,
+        lease_ms=settings.lease_ms,
+        log_ttl_ms=settings.webhook_log_ttl_s * 1000,
+        most_dead=settings.max_dead,
+        threshold=settings.breaker_failures,
+        cool_down_ms=settings.breaker_cool_down_ms,
+    )
+    rows = (attempt.as_row() for attempt in attempts)
+    stale, *failing = worker.store.run(RECORD_ATTEMPTS, args, rows)
     worker.forget(attempt.unit for attempt in attempts)
     found = zip(failing[::3], failing[1::3], failing[2::3], strict=True)
     return stale, [FailingEndpoint(endpoint, owner, int(ms)) for endpoint, owner, ms in found]

@@ -14,7 +14,7 @@ from tasks.jobs.model import Job, timestamp
 from tasks.queue.consumer import Consumer
 from tasks.queue.units import Unit
 from tasks.store.client import Store
-from tasks.store.scripts import LOAD_DELIVERIES, Arg
+from tasks.store.scripts.webhooks import LOAD_DELIVERIES, LoadDeliveriesArgs
 from tasks.webhooks.deliveries import OF_JOB, Delivery, Result
 from tasks.webhooks.delivery.attempts import Attempt
 from tasks.webhooks.endpoints import Endpoint
@@ -103,9 +103,8 @@ def prepare(worker: Consumer, units: Sequence[Unit]) -> tuple[list[DeliveryReque
         redis.RedisError: Redis is out of reach.
     """
     store = worker.store
-    cool_down_ms = store.settings.breaker_cool_down_ms
-    args: list[Arg] = [cool_down_ms, len(Job.FIELDS), *Job.FIELDS, *(unit.job for unit in units)]
-    now_ms, *rows = store.run(LOAD_DELIVERIES, args)
+    args = LoadDeliveriesArgs(store.settings.breaker_cool_down_ms, len(Job.FIELDS))
+    now_ms, *rows = store.run(LOAD_DELIVERIES, args, [Job.FIELDS, [unit.job for unit in units]])
     clock = Clock(now_ms, time.monotonic())
     deliveries = [_delivery(unit, row[0]) for unit, row in zip(units, rows, strict=True)]
     of_owners = _secrets_of_owners(store, clock, deliveries, rows)

@@ -168,10 +168,10 @@ def test_all_who_wait_for_a_read_that_fails_fail_with_it_and_the_next_tries_anew
     run: Callable[..., object] = store.run
     failing = [True]
 
-    def broken(*args: object) -> object:
+    def broken(*args: object, **kwargs: object) -> object:
         if failing[0]:
             raise RedisError("away")
-        return run(*args)
+        return run(*args, **kwargs)
 
     monkeypatch.setattr(store, "run", broken)
 

@@ -16,7 +16,7 @@ from tasks.jobs.lanes import Lane
 from tasks.queue.consumer import Consumer
 from tasks.store import keys
 from tasks.store.client import Store
-from tasks.store.scripts import SAVE_DECISION
+from tasks.store.scripts.autoscaling import SAVE_DECISION, SaveDecisionArgs
 from tests.app.answers import NULL_JOB
 
 BACKLOG = 40
@@ -95,7 +95,8 @@ def test_of_two_who_decide_at_once_one_is_heard(busy: Store) -> None:
     before = busy.redis.hget(keys.scale(Lane.GPU), "decided")
     assert before is not None
     answers = [
-        busy.run(SAVE_DECISION, [Lane.GPU, before, "{}", workers, 60, "1.0"]) for workers in (2, 3)
+        busy.run(SAVE_DECISION, SaveDecisionArgs(Lane.GPU, int(before), "{}", workers, 60, "1.0"))
+        for workers in (2, 3)
     ]
     assert answers == [1, 0]
     assert busy.redis.hget(keys.scale(Lane.GPU), "desired") == "2"

@@ -20,7 +20,7 @@ from tasks.queue.consumer import Consumer
 from tasks.queue.units import Escalation
 from tasks.store import keys
 from tasks.store.client import Store
-from tasks.store.scripts import BREAKER_RECORD
+from tasks.store.scripts.queue import BREAKER_RECORD, BreakerRecordArgs
 from tests.tasks.inference.test_executor import Wakes
 from tests.tasks.lanes import SINGLE, bulk, claim, counts, crash, done, job_of, put
 from tests.tasks.routed import routed
@@ -173,9 +173,9 @@ def test_with_an_open_breaker_the_answer_stands_and_half_open_is_for_the_gpu_lan
     store: Store, both: Both
 ) -> None:
     both.alive(Lane.GPU)
-    limits = (store.settings.breaker_failures, store.settings.breaker_cool_down_ms)
-    for _ in range(store.settings.breaker_failures):
-        store.run(BREAKER_RECORD, ["routed/big", 0, *limits])
+    failures, cool_down_ms = store.settings.breaker_failures, store.settings.breaker_cool_down_ms
+    for _ in range(failures):
+        store.run(BREAKER_RECORD, BreakerRecordArgs("routed/big", 0, failures, cool_down_ms))
     receipt = ask(store, HARD)
     both.run(Lane.CPU)
     assert output_of(job_of(store, receipt))["reason"] == "breaker_open"

@@ -14,7 +14,7 @@ from tasks.jobs.model import Status
 from tasks.jobs.read import read_results
 from tasks.queue.consumer import Consumer
 from tasks.store.client import Store
-from tasks.store.scripts import SWEEP
+from tasks.store.scripts.queue import SWEEP, SweepArgs
 from tests.envelopes import arrived, installed
 from tests.tasks.lanes import SINGLE, bulk, counts, job_of, put
 from tests.tasks.toys import Counting, pipeline
@@ -203,7 +203,7 @@ def test_an_answer_of_a_lower_tier_to_a_moved_unit_is_degraded_and_not_cached(
     cpu.renew()
     receipt = put(store, replace(toy("moved"), cpu_may_serve=True))
     while store.redis.xlen("ps:lane:gpu:normal"):
-        store.run(SWEEP, ["test", 1, 15_000, 60_000, 0, *Lane])
+        store.run(SWEEP, SweepArgs("test", 1, 15_000, 60_000, 0), [list(Lane)])
     InferenceExecutor(cpu, {"toy": runtime}, Wakes()).run_batches()  # type: ignore[arg-type]
     output = job_of(store, receipt).view()["output"]
     assert (output["degraded"], output["reason"]) == (True, "no_gpu_worker")

@@ -18,7 +18,7 @@ from tasks.queue.consumer import Consumer
 from tasks.queue.units import Unit
 from tasks.store import keys
 from tasks.store.client import Store
-from tasks.store.scripts import SWEEP
+from tasks.store.scripts.queue import SWEEP, SweepArgs
 from tests.tasks.lanes import SINGLE, bulk, claim, done, job_of, put
 
 BREAKER = "null/null"
@@ -134,7 +134,7 @@ def test_a_unit_takes_its_weight_to_the_lane_it_is_moved_to(
     put(store, ANYWHERE)
     before = load(store, "gpu")
     lease_ms = store.settings.lease_ms
-    store.run(SWEEP, ["test", 1_000, lease_ms, 60_000, 3_600_000, *Lane])
+    store.run(SWEEP, SweepArgs("test", 1_000, lease_ms, 60_000, 3_600_000), [list(Lane)])
     assert (load(store, "gpu"), load(store, "cpu")) == ({"items": 0, "bytes": 0}, before)
 
 
@@ -184,7 +184,9 @@ def test_what_was_accepted_ends_though_redis_is_full(full: Store) -> None:
     full.redis.hset(keys.job(expired.job_id), "deadline", 1)
     full.redis.zadd(keys.DEADLINES, {expired.job_id: 1})
     limit_memory(full, more=-100_000)
-    full.run(SWEEP, ["test", 1_000, full.settings.lease_ms, 60_000, 3_600_000, *Lane])
+    full.run(
+        SWEEP, SweepArgs("test", 1_000, full.settings.lease_ms, 60_000, 3_600_000), [list(Lane)]
+    )
     worker.renew()
     (released, *units) = claim(worker)
     worker.release([released])

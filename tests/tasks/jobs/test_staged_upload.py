@@ -41,7 +41,7 @@ def started(store: Store, key: Idempotency | None = None) -> tuple[str, StagedUp
 
 
 def whole(upload: StagedUpload, key: Idempotency | None = None) -> Submission:
-    return replace(bulk(0), staged=upload.entries, idempotency=key)
+    return replace(bulk(0), staged=upload.units, idempotency=key)
 
 
 def test_a_staged_job_is_claimed_with_its_payloads(store: Store) -> None:

@@ -31,7 +31,7 @@ from tasks.queue.consumer import Consumer
 from tasks.queue.units import Escalation, Unit
 from tasks.store import keys
 from tasks.store.client import Store
-from tasks.store.scripts import SWEEP
+from tasks.store.scripts.queue import SWEEP, SweepArgs
 from tests.tasks.lanes import ERROR, OUTPUT, SINGLE, bulk, claim, counts, done, put
 
 EXAMPLES = 2_000
@@ -281,7 +281,7 @@ class Lifecycle(RuleBasedStateMachine):
     def sweep(self) -> None:
         self.store.redis.delete(keys.SWEEP)
         lease_ms = self.store.settings.lease_ms
-        self.store.run(SWEEP, ["test", 1_000, lease_ms, 60_000, 3_600_000, *Lane])
+        self.store.run(SWEEP, SweepArgs("test", 1_000, lease_ms, 60_000, 3_600_000), [list(Lane)])
         for job in self.model.values():
             if job.due and not job.status.is_terminal:
                 job.status = Status.EXPIRED

@@ -6,7 +6,7 @@ from tasks.jobs.lanes import Lane
 from tasks.jobs.model import Status
 from tasks.queue.consumer import Consumer
 from tasks.store.client import Store
-from tasks.store.scripts import SWEEP, Arg
+from tasks.store.scripts.queue import SWEEP, SweepArgs
 from tests.tasks.lanes import SINGLE, claim, counts, done, job_of, put
 
 HOUR_MS = 3_600_000
@@ -19,8 +19,8 @@ def sweep(
     lease_ms: int = 15_000,
     patience_ms: int = HOUR_MS,
 ) -> object:
-    args: list[Arg] = [caller, interval_ms, lease_ms, 60_000, patience_ms, *Lane]
-    swept = store.run(SWEEP, args)
+    args = SweepArgs(caller, interval_ms, lease_ms, 60_000, patience_ms)
+    swept = store.run(SWEEP, args, [list(Lane)])
     return swept[0] if swept else None
 
 

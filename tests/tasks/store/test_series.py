@@ -18,7 +18,7 @@ from tasks.queue.counters import CountedAnswer, count_unit, device_time, lines
 from tasks.queue.units import SettledUnit, Unit
 from tasks.store import keys
 from tasks.store.client import Store
-from tasks.store.scripts import LUA
+from tasks.store.scripts.script import LUA
 from tasks.store.series import SECONDS_BOUNDS, series_key
 from tasks.telemetry.sinks import JobSinks
 from tests.tasks.lanes import SINGLE, bulk, claim, claim_until, put, with_lease

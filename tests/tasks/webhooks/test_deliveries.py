@@ -14,7 +14,7 @@ from tasks.queue.consumer import Consumer
 from tasks.queue.units import Unit
 from tasks.store import keys
 from tasks.store.client import Store
-from tasks.store.scripts import SWEEP
+from tasks.store.scripts.queue import SWEEP, SweepArgs
 from tasks.webhooks.deliveries import (
     Delivery,
     Result,
@@ -53,7 +53,9 @@ def finished(store: Store, gpu: Consumer, submission: Submission) -> str:
 def sweep(store: Store) -> list[str] | None:
     store.redis.delete(keys.SWEEP)
     settings = store.settings
-    found = store.run(SWEEP, ["test", 1_000, settings.lease_ms, 60_000, HOUR_MS, *Lane])
+    found = store.run(
+        SWEEP, SweepArgs("test", 1_000, settings.lease_ms, 60_000, HOUR_MS), [list(Lane)]
+    )
     return found[0] if found else None
 
 
