@@ -194,5 +194,5 @@ class Pipeline(ABC):
         return Reference.read(self.artifacts.file(REFERENCE))
 
     def describe(self) -> dict[str, Any]:
-        """The public card: what `GET /v1/pipelines/{name}` shows beside schema and tiers."""
+        """The public card: what the API shows of the pipeline beside its schema and tiers."""
         return {}

@@ -7,13 +7,16 @@ A room is a folder or a root module that is a layer of a contract in pyproject.t
 from __future__ import annotations
 
 import ast
+import re
 import tomllib
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 ROOT = Path(__file__).parent.parent
 PACKAGES = ("app", "tasks", "ml")
+LINKS = Path("tasks/webhooks/links.py")  # documents that workers send link to the API
 MOST_MODULES = 12
 ENTRIES = {"__init__", "__main__"}  # what Python finds by name, in no layer
 
@@ -78,3 +81,33 @@ def test_every_folder_says_what_lives_in_it_and_nothing_else(package: str) -> No
         tree = ast.parse(file.read_text(encoding="utf-8"))
         assert ast.get_docstring(tree), f"{file.relative_to(ROOT)} needs a docstring"
         assert len(tree.body) == 1, f"{file.relative_to(ROOT)} must be a docstring and nothing else"
+
+
+# A path of this API, other than that of OTLP, in a text of the code.
+API_PATH = re.compile(r"/v1/(?!traces\b)")
+COMMAND = re.compile(r"\bflask \w+")
+
+
+@pytest.mark.parametrize("package", ["tasks", "ml"])
+def test_below_app_only_the_links_of_webhooks_name_paths_or_commands(package: str) -> None:
+    found = [
+        f"{path.relative_to(ROOT)}:{line}"
+        for path in sorted((ROOT / package).rglob("*.py"))
+        if path.relative_to(ROOT) != LINKS
+        for line, text in texts_of(ast.parse(path.read_text(encoding="utf-8")))
+        if API_PATH.search(text) or COMMAND.search(text)
+    ]
+    assert not found, f"Paths and commands belong to app/: {found}"
+
+
+def texts_of(tree: ast.AST) -> Iterator[tuple[int, str]]:
+    """Line and text of all strings of a module but docstrings."""
+    documented = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
+    docs = {
+        id(node.body[0].value)
+        for node in ast.walk(tree)
+        if isinstance(node, documented) and node.body and isinstance(node.body[0], ast.Expr)
+    }
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Constant) and isinstance(node.value, str) and id(node) not in docs:
+            yield node.lineno, node.value

@@ -13,9 +13,12 @@ P = ParamSpec("P")
 
 
 def report_errors(
-    refusal: type[Exception],
+    refusal: type[Exception], hint: str = ""
 ) -> Callable[[Callable[P, None]], Callable[P, None]]:
-    """Decorator: reports a `refusal` or a failure of Redis as one sentence and exit status 1."""
+    """Decorator: reports a `refusal` or a failure of Redis as a sentence and exit status 1.
+
+    hint: a sentence that says what to do after a refusal.
+    """
 
     def decorate(command: Callable[P, None]) -> Callable[P, None]:
         @wraps(command)
@@ -23,7 +26,7 @@ def report_errors(
             try:
                 command(*args, **kwargs)
             except refusal as error:
-                raise click.ClickException(str(error)) from None
+                raise click.ClickException(f"{error} {hint}".rstrip()) from None
             except RedisError as error:
                 raise click.ClickException(
                     f"The job store does not answer: {str(error).rstrip('.')}. REDIS_HOST, "

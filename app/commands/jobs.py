@@ -25,7 +25,7 @@ def dead() -> None:
 
 @jobs.command("requeue")
 @click.argument("job_id")
-@report_errors(NoDeadLetter)
+@report_errors(NoDeadLetter, hint="`flask jobs dead` lists those there are.")
 def replay(job_id: str) -> None:
     """Submit the dead units of JOB_ID anew and print the new jobs' ids."""
     for new_id in requeue(services().store, job_id):

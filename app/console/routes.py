@@ -19,6 +19,7 @@ from app.routes.operations import show_metrics
 from app.services import EXTENSION, Services, services
 from tasks.jobs.model import Job
 from tasks.jobs.read import read_job, read_results
+from tasks.webhooks.links import job_document
 
 console = Blueprint("console", __name__)
 
@@ -89,7 +90,7 @@ def job(job_id: str) -> Response:
         raise JobNotFound("There is no such job, or its result has expired.")
     spec = found.spec
     more = {"owner": spec.owner, "request_id": spec.request_id, "results": list(_results(found))}
-    return respond(found.view() | more)
+    return respond(job_document(found) | more)
 
 
 @console.post("/console/try")

@@ -38,6 +38,7 @@ from tasks.jobs.model import Job, Status
 from tasks.jobs.read import read_job
 from tasks.store.client import Store
 from tasks.telemetry.logs import get_logger
+from tasks.webhooks.links import job_document
 
 log = get_logger(__name__)
 
@@ -122,7 +123,7 @@ def _news(told: Job | None, job: Job) -> bytes:
         # under the status that was told: who has read only this has not read the last event
         news += _event("progress", _state(told.status, job), job.view()["progress"])
     if told is None or told.status != job.status:
-        news += _event("status", _state(job.status, job), job.view())
+        news += _event("status", _state(job.status, job), job_document(job))
     return news
 
 

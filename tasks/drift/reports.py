@@ -26,6 +26,7 @@ from tasks.store.scripts.drift import SAVE_REPORT, SaveReportArgs
 from tasks.telemetry.logs import get_logger
 from tasks.telemetry.sentry import client as sentry
 from tasks.webhooks.endpoints import DRIFT_EVENT
+from tasks.webhooks.links import drift_links
 
 log = get_logger(__name__)
 
@@ -196,7 +197,7 @@ def event_of(report: Report) -> dict[str, Any]:
     kept = ("pipeline", "model_version", "verdict", "text", "samples", "computed_at")
     change = "tripped" if report["verdict"] == "drift" else "cleared"
     data = {"alarm": change, **{name: report[name] for name in kept}, "features": told}
-    data["links"] = {"report": f"/v1/pipelines/{report['pipeline']}/drift"}
+    data["links"] = drift_links(report["pipeline"])
     return {"type": DRIFT_EVENT, "timestamp": report["computed_at"], "data": data}
 
 

@@ -63,9 +63,7 @@ def requeue(store: Store, job_id: str) -> list[str]:
     """
     letters = [letter for letter in dead_letters(store) if letter.job == job_id]
     if not letters:
-        raise NoDeadLetter(
-            f"No dead letter belongs to {job_id}; `flask jobs dead` lists those there are."
-        )
+        raise NoDeadLetter(f"No dead letter belongs to {job_id}.")
     return [submit(store, _again(letter), new_job_id()).job_id for letter in reversed(letters)]
 
 

@@ -125,12 +125,8 @@ class Job:
         )
 
     def view(self) -> dict[str, Any]:
-        """The job as every route and webhook shows it (docs: DESIGN, HTTP contract)."""
+        """The job as JSON values, without links; see `tasks.webhooks.links.job_document`."""
         outcome = self.outcome or {}
-        here = f"/v1/jobs/{self.id}"
-        links = {"self": here, "deliveries": f"{here}/deliveries"}
-        if self.spec.bulk:
-            links["results"] = f"{here}/results"
         return {
             "id": self.id,
             "pipeline": self.spec.pipeline,
@@ -147,7 +143,6 @@ class Job:
             "output": outcome.get("output"),
             "error": outcome.get("error") or self._ending(),
             "metadata": self.spec.metadata,
-            "links": links,
         }
 
     def _ending(self) -> dict[str, str] | None:

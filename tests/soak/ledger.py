@@ -18,6 +18,7 @@ from tasks.jobs.model import Job, Status
 from tasks.jobs.read import read_jobs
 from tasks.store import keys
 from tasks.store.client import Store
+from tasks.webhooks.links import job_document
 
 AT_ONCE = 500
 SHOWN = 5
@@ -115,7 +116,7 @@ class Ledger:
             verdict.lost.append(f"{job_id} ({entry.kind}): {job.status if job else 'no record'}")
             return
         verdict.ends[f"{entry.kind} {job.status}"] += 1
-        view = job.view()
+        view = job_document(job)
         end = _end(view)
         if entry.end and entry.end != end:
             verdict.changed.append(f"{job_id} ({entry.kind}): {entry.end}, then {end}")

@@ -10,6 +10,7 @@ from tasks.jobs.lanes import Lane
 from tasks.jobs.read import read_job
 from tasks.queue.consumer import Consumer
 from tasks.store.client import Store
+from tasks.webhooks.links import job_document
 from tests.soak.__main__ import soak
 from tests.soak.ledger import Kind, Ledger
 from tests.tasks.lanes import claim, done, put
@@ -45,7 +46,7 @@ def test_a_job_that_ended_as_its_client_saw_is_sound(store: Store) -> None:
     ledger = ledger_of(job_id)
     job = read_job(store, job_id)
     assert job is not None
-    ledger.saw(job.view())
+    ledger.saw(job_document(job))
     verdict = ledger.reconcile(store)
     assert verdict.sound
     assert verdict.lines() == ["accepted 1: plain succeeded 1", *ALL_SOUND]
@@ -69,7 +70,7 @@ def test_an_end_that_changed_after_its_client_saw_it_is_found(store: Store) -> N
     ledger = ledger_of(job_id)
     job = read_job(store, job_id)
     assert job is not None
-    ledger.saw(job.view() | {"status": "failed"})
+    ledger.saw(job_document(job) | {"status": "failed"})
     assert len(ledger.reconcile(store).changed) == 1
 
 

@@ -11,6 +11,7 @@ from app.http.responses import respond
 from app.schemas.list_query import USUAL_PAGE, make_cursor
 from app.services import services
 from tasks.jobs.listing import Filter, list_jobs
+from tasks.webhooks.links import job_document
 
 
 def show_page() -> Response:
@@ -25,7 +26,7 @@ def show_page() -> Response:
         asked.get("cursor"),
     )
     cursor = page.position and make_cursor(page.position)
-    response = respond({"jobs": [job.view() for job in page.jobs], "next_cursor": cursor})
+    response = respond({"jobs": [job_document(job) for job in page.jobs], "next_cursor": cursor})
     if cursor:
         query = urlencode({**request.args.to_dict(), "cursor": cursor})
         response.headers["Link"] = f'<{request.path}?{query}>; rel="next"'

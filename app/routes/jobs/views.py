@@ -33,6 +33,7 @@ from tasks.jobs.model import Job, Status
 from tasks.jobs.read import read_results
 from tasks.jobs.staged_upload import StagedUpload
 from tasks.jobs.submit import Idempotency, Submission, new_job_id, submit
+from tasks.webhooks.links import job_document
 
 jobs = Blueprint("jobs", __name__, url_prefix="/v1/jobs")
 
@@ -120,7 +121,7 @@ def show(job_id: str) -> Response:
     """The job as it stands; with `?wait=N` as it ends, if that is within N seconds."""
     wait_s = query_wait(services().settings.max_wait_s)
     job = _wait_for_job(wait_s, job_id) if wait_s else find_own_job(job_id)
-    return make_conditional(respond(job.view()))
+    return make_conditional(respond(job_document(job)))
 
 
 @jobs.get("/<job_id>/events")
@@ -141,7 +142,7 @@ def cancel(job_id: str) -> Response:
     ended = find_own_job(job_id)
     if before and not before.is_terminal:
         services().job_sinks.report([FinishedJob.of(ended)])
-    return respond(ended.view())
+    return respond(job_document(ended))
 
 
 @jobs.get("/<job_id>/results")
@@ -178,7 +179,7 @@ def _wait_for_job(seconds: int, job_id: str) -> Job:
 def _job_response(job: Job, more: Mapping[str, Any]) -> Response:
     """200 with an ended job, else 202 and where to look for it."""
     g.job = job.id
-    response = respond({**job.view(), **more}, 200 if job.status.is_terminal else 202)
+    response = respond({**job_document(job), **more}, 200 if job.status.is_terminal else 202)
     response.headers["Location"] = f"/v1/jobs/{job.id}"
     if not job.status.is_terminal:
         response.headers["Retry-After"] = POLL_AGAIN_S

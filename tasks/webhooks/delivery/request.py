@@ -18,6 +18,7 @@ from tasks.store.scripts.webhooks import LOAD_DELIVERIES, LoadDeliveriesArgs
 from tasks.webhooks.deliveries import OF_JOB, Delivery, Result
 from tasks.webhooks.delivery.attempts import Attempt
 from tasks.webhooks.endpoints import Endpoint
+from tasks.webhooks.links import job_document
 from tasks.webhooks.owner_secrets import signing
 from tasks.webhooks.signing import signed_headers
 
@@ -197,7 +198,7 @@ def body_of(delivery: Delivery, job: Job | None) -> bytes:
     """
     if job is None:
         raise Undeliverable("job_expired")
-    view = job.view()
+    view = job_document(job)
     event = {"type": delivery.event, "timestamp": timestamp(job.finished), "data": view}
     body = orjson.dumps(event)
     if len(body) > MOST_BODY_BYTES:

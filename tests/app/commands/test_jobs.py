@@ -28,7 +28,7 @@ def test_dead_units_are_listed_and_requeued_by_command(app: Flask, store: Store)
 def test_requeuing_an_unknown_job_says_so(app: Flask) -> None:
     refused = app.test_cli_runner().invoke(args=["jobs", "requeue", "job_x"])
     assert refused.exit_code == 1
-    assert "No dead letter belongs to job_x" in refused.output
+    assert "No dead letter belongs to job_x. `flask jobs dead` lists" in refused.output
 
 
 @pytest.mark.parametrize("command", [["jobs", "dead"], ["jobs", "requeue", "x"], ["keys", "list"]])

@@ -34,7 +34,6 @@ def test_a_job_is_shown_as_the_http_contract_says() -> None:
         "output": {"label": "allow"},
         "error": None,
         "metadata": {"ticket": "A-17"},
-        "links": {"self": "/v1/jobs/job_1", "deliveries": "/v1/jobs/job_1/deliveries"},
     }
 
 
