@@ -20,15 +20,6 @@ LINKS = Path("tasks/webhooks/links.py")  # documents that workers send link to t
 MOST_MODULES = 12
 ENTRIES = {"__init__", "__main__"}  # what Python finds by name, in no layer
 
-# Until pyproject.toml has a contract for them.
-WITHOUT_CONTRACT = {
-    "app": {
-        *("server", "wsgi", "commands", "factory", "console", "routes", "openapi"),
-        *("access_control", "services", "job_updates", "schemas", "rate_limiting", "middleware"),
-        *("api_keys", "http", "metrics"),
-    }
-}
-
 
 def rooms_of(package: str) -> set[str]:
     """The layers of the package's contract; several on one line are separated by | or :."""
@@ -37,7 +28,7 @@ def rooms_of(package: str) -> set[str]:
         if contract["type"] == "layers" and contract.get("containers") == [package]:
             line = " ".join(contract["layers"])
             return set(line.replace("|", " ").replace(":", " ").split())
-    return WITHOUT_CONTRACT[package]
+    raise AssertionError(f"pyproject.toml has no contract with the rooms of {package} as layers")
 
 
 def folders_of(package: str) -> list[Path]:
