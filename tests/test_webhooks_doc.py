@@ -108,7 +108,7 @@ def test_what_is_not_as_we_sent_it_is_refused(program: list[str], what: str) -> 
 def test_every_error_of_an_attempt_is_explained() -> None:
     rows = re.findall(r"^\| `(\w+)` \| .+ \|$", DOC, re.MULTILINE)
     assert rows == sorted(rows)
-    made = {code for _, code in http_client._KINDS} | {"internal"}
+    made = {code for _, code in http_client._CODES} | {"internal"}
     for name in ("http_client.py", "request.py"):
         text = (ROOT / "tasks/webhooks/delivery" / name).read_text()
         made |= set(re.findall(r'(?:Undeliverable\(|error = )"(\w+)"', text))

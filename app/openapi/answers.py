@@ -15,7 +15,7 @@ from tasks.jobs.lanes import Lane
 from tasks.jobs.model import Status
 from tasks.queue.circuit_breakers import BreakerState
 from tasks.webhooks.deliveries import A_PING
-from tasks.webhooks.endpoints import DRIFT_EVENT, EVENTS, FAILING, GONE, OF_OWNER
+from tasks.webhooks.endpoints import BY_OWNER, DRIFT_EVENT, EVENTS, FAILING, GONE
 
 
 def _text(says: str, **more: Any) -> fields.String:
@@ -135,7 +135,7 @@ class Endpoint(Shape):
     disabled_reason = _text(
         "by_owner; gone: it answered 410; failing: for days no attempt at it succeeded.",
         allow_none=True,
-        validate=OneOf([OF_OWNER, GONE, FAILING, None]),
+        validate=OneOf([BY_OWNER, GONE, FAILING, None]),
     )
     created_at = _moment("When it was made.")
     links = fields.Nested(EndpointLinks, required=True)

@@ -18,7 +18,7 @@ from app.schemas.metadata import MAX_KEY
 from app.schemas.webhook import EndpointChanges, EndpointSchema, WebhookSchema
 from ml.pipeline import Pipeline
 from tasks.config.settings import Settings
-from tasks.webhooks.url_policy import MOST_CHARACTERS
+from tasks.webhooks.url_policy import MAX_CHARACTERS
 
 _KEYS = {"minLength": 1, "maxLength": MAX_KEY, "pattern": "^[^\\x00-\\x1f\\x7f-\\x9f]*$"}
 _WEBHOOKS: dict[str, Schema] = {
@@ -132,7 +132,7 @@ def _url(settings: Settings) -> dict[str, Any]:
         "description": "Of a public host, without user name and password; docs/webhooks.md has the "
         f"rules.{f' Of {named} also with http.' if named else ''}",
         "pattern": f"^http{'s?' if named else 's'}://[!-~]+$",
-        "maxLength": MOST_CHARACTERS,
+        "maxLength": MAX_CHARACTERS,
         "example": "https://example.com/hooks/penstock",
     }
 

@@ -1,11 +1,11 @@
-"""Deliveries: how the end of a job travels to a webhook, attempt by attempt.
+"""Deliveries: one event for one webhook endpoint, over all its attempts.
 
     queued --claim--> running --delivered--> succeeded | failed
        ^                 |
-       +--- retry, postponed (ps:webhooks:due, until its time has come)
+       +--- retry, postponed (ps:webhooks:due, until the next attempt is due)
 
-The script that ends a job queues its deliveries (`notify` in finish.lua), so no crash loses one. A
-delivery keeps its id over all attempts; receivers use it to drop what they have seen.
+The script that finishes a job queues its deliveries, so no crash loses one. A delivery keeps its id
+over all attempts; receivers use it to ignore duplicates.
 """
 
 from __future__ import annotations
@@ -28,13 +28,13 @@ from tasks.store.scripts.webhooks import (
     RedeliverArgs,
 )
 
-OF_JOB = "job"  # stands for an endpoint's id where the webhook is the job's own
-A_PING = "ping"  # the event of a delivery that is of no job; it is tried once
-ENDPOINT_DISABLED = "webhook_endpoint.disabled"  # likewise, and tried for days
+OF_JOB = "job"  # in place of an endpoint's id: the webhook was given with the job itself
+A_PING = "ping"  # test event; it belongs to no job and is tried once
+ENDPOINT_DISABLED = "webhook_endpoint.disabled"  # belongs to no job; retried as any other
 
 
 class Result(StrEnum):
-    """What became of an attempt. postponed: it was not made, and does not count."""
+    """The result of an attempt. postponed: no request was made, so it does not count."""
 
     SUCCEEDED = "succeeded"
     FAILED = "failed"
@@ -44,11 +44,13 @@ class Result(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Delivery:
-    """Times: created, finished in Redis microseconds, next in milliseconds, since the epoch.
+    """A delivery as Redis has it.
 
-    endpoint: its id, or `OF_JOB`. body: as first sent, so that every attempt sends the same; so is
-    url, of a job's own webhook, and origin: request id and traceparent of its job. trigger: why it
-    is tried now, if not by itself: manual or test.
+    Times are since the epoch: created and finished in Redis microseconds, next in milliseconds.
+    endpoint: its id, or `OF_JOB`. target: what the circuit breaker and the concurrency limit are
+    for: the endpoint, or the host to which an owner's jobs send. body: as first sent, so that every
+    attempt sends the same. url: that of a job's own webhook, kept likewise. origin: request id and
+    traceparent of its job. trigger: manual or test, unless the attempt is by schedule.
     """
 
     id: str
@@ -56,7 +58,7 @@ class Delivery:
     owner: str
     endpoint: str
     event: str
-    line: str
+    target: str
     status: str
     created: int
     finished: int | None = None
@@ -70,6 +72,7 @@ class Delivery:
 
     @classmethod
     def read(cls, delivery_id: str, fields: Mapping[str, str]) -> Delivery | None:
+        """From the fields of its record; None if it has no record."""
         if "job" not in fields:
             return None
         tries = int(fields.get("tries", 0))
@@ -80,7 +83,7 @@ class Delivery:
             owner=fields["owner"],
             endpoint=fields["endpoint"],
             event=fields["event"],
-            line=fields["line"],
+            target=fields["line"],
             status=fields["status"],
             created=int(fields["created"]),
             finished=int(finished) if finished else None,
@@ -95,18 +98,19 @@ class Delivery:
 
 
 def read_delivery(store: Store, delivery_id: str) -> Delivery | None:
+    """Load a delivery; None if there is none, or it has expired."""
     fields = store.execute("HGETALL", keys.delivery(delivery_id))
     return Delivery.read(delivery_id, dict(zip(fields[::2], fields[1::2], strict=True)))
 
 
 def deliveries_of(store: Store, job_id: str) -> list[Delivery]:
-    """Those of a job, in the order in which they were queued."""
+    """The deliveries of a job, in the order in which they were queued."""
     ids = store.execute("LRANGE", keys.deliveries(job_id), 0, -1)
     return [found for one in ids if (found := read_delivery(store, one))]
 
 
 def given_up(store: Store) -> Iterator[Delivery]:
-    """Those that nobody will try again by itself, newest first, as far as they are kept."""
+    """Deliveries that failed for good, newest first, as long as they are kept."""
     entries: Any = store.redis.xrevrange(keys.DEAD_WEBHOOKS)
     for delivery_id in dict.fromkeys(fields["delivery"] for _, fields in entries):
         found = read_delivery(store, delivery_id)
@@ -115,20 +119,20 @@ def given_up(store: Store) -> Iterator[Delivery]:
 
 
 def redeliver(store: Store, delivery_id: str, owner: str) -> bool:
-    """Try an ended or waiting delivery again now; False if the owner has no such delivery."""
+    """Queue a finished or waiting delivery for an attempt now; False if the owner has none such."""
     return store.run(REDELIVER, RedeliverArgs(delivery_id, owner)) is not None
 
 
 @dataclass(frozen=True, slots=True)
-class Ping:
-    """A delivery to try an endpoint. wake: whether the lane's workers must be told."""
+class QueuedEvent:
+    """A queued delivery that belongs to no job. wake: whether workers must be woken for it."""
 
     id: str
     wake: bool
 
 
-def ping(store: Store, owner: str, endpoint_id: str) -> Ping:
-    """Queue a delivery to one of the owner's endpoints that is of no job; it is tried once.
+def ping(store: Store, owner: str, endpoint_id: str) -> QueuedEvent:
+    """Queue a test event for one of the owner's endpoints; it is tried once.
 
     Raises:
         redis.RedisError: Redis is out of reach, or full; nothing was queued.
@@ -136,8 +140,10 @@ def ping(store: Store, owner: str, endpoint_id: str) -> Ping:
     return _queue(store, owner, endpoint_id, A_PING, {"id": endpoint_id})
 
 
-def tell_disabled(store: Store, owner: str, endpoint_id: str, disabled: Mapping[str, Any]) -> Ping:
-    """Queue news of a disabled endpoint for another one of its owner's, tried as often as any.
+def queue_disabled_event(
+    store: Store, owner: str, endpoint_id: str, disabled: Mapping[str, Any]
+) -> QueuedEvent:
+    """Queue the event that an endpoint was disabled, for another endpoint of the same owner.
 
     disabled: its id, url and disabled_reason.
 
@@ -147,9 +153,11 @@ def tell_disabled(store: Store, owner: str, endpoint_id: str, disabled: Mapping[
     return _queue(store, owner, endpoint_id, ENDPOINT_DISABLED, disabled)
 
 
-def _queue(store: Store, owner: str, endpoint_id: str, event: str, data: Mapping[str, Any]) -> Ping:
+def _queue(
+    store: Store, owner: str, endpoint_id: str, event: str, data: Mapping[str, Any]
+) -> QueuedEvent:
     delivery_id = f"msg_{ULID()}_{endpoint_id}"
     body = {"type": event, "timestamp": timestamp(store.now_us()), "data": data}
     args = EnqueueDeliveryArgs(delivery_id, owner, endpoint_id, orjson.dumps(body), event)
     wake = store.run(ENQUEUE_DELIVERY, args)
-    return Ping(delivery_id, bool(wake))
+    return QueuedEvent(delivery_id, bool(wake))

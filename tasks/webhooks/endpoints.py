@@ -1,6 +1,6 @@
-"""Webhook endpoints: where an owner wants to be told of the ends of all its jobs, and how signed.
+"""Webhook endpoints: URLs to which an owner's events are sent, with their signing secrets.
 
-Each change is one script that compares with what was read, so that none undoes another.
+Each change is one script that compares the record with what was read, so no change undoes another.
 """
 
 from __future__ import annotations
@@ -18,30 +18,33 @@ from tasks.jobs.model import Status
 from tasks.store import keys
 from tasks.store.client import Store
 from tasks.store.scripts.webhooks import PUT_ENDPOINT, PutEndpointArgs
-from tasks.webhooks.signing_secrets import SealedSecret, opened, rotated
+from tasks.webhooks.signing_secrets import SealedSecret, unseal
+from tasks.webhooks.signing_secrets import rotate as rotate_secrets
 
 EVENTS = tuple(f"job.{status}" for status in Status if status.is_terminal)
-DRIFT_EVENT = "pipeline.drift"  # of no job; for keys with the scope admin, and not by default
-OF_OWNER = "by_owner"  # why an endpoint is disabled: its owner said so
-GONE = "gone"  # likewise: it answered 410
-FAILING = "failing"  # likewise: for too long no attempt at it succeeded
+DRIFT_EVENT = "pipeline.drift"  # belongs to no job; needs the scope admin, and is no default
+# Why an endpoint is disabled
+BY_OWNER = "by_owner"
+GONE = "gone"  # it answered 410
+FAILING = "failing"  # for too long no attempt at it succeeded
 
 _ALPHABET = string.ascii_letters + string.digits
 
 
 class TooManyEndpoints(Exception):  # an answer to a client, not a fault
-    """The owner has as many as it may."""
+    """The owner has as many endpoints as allowed."""
 
     def __init__(self, most: int) -> None:
-        super().__init__(f"an owner may have {most} endpoints")
+        super().__init__(f"an owner may have at most {most} endpoints")
         self.most = most
 
 
 @dataclass(frozen=True, slots=True)
 class Endpoint:
-    """created: Redis microseconds. secrets: those that sign now, newest first.
+    """A webhook endpoint. created: Redis microseconds. secrets: those that sign now, newest first.
 
-    disabled_reason: None while it is enabled, else OF_OWNER, GONE or FAILING.
+    disabled_reason: None while it is enabled, else BY_OWNER, GONE or FAILING. kept: its secrets as
+    Redis has them, encrypted.
     """
 
     id: str
@@ -59,13 +62,15 @@ class Endpoint:
     def read(
         cls, settings: Settings, owner: str, endpoint_id: str, text: str, now: int
     ) -> Endpoint:
+        """From its JSON in Redis. now: Redis microseconds, for which secrets sign."""
         fields = orjson.loads(text)
         kept = tuple(SealedSecret(**one) for one in fields.pop("secrets"))
         fields["events"] = tuple(fields["events"])
-        signing = opened(kept, settings.webhook_key, now)
+        signing = unseal(kept, settings.webhook_key, now)
         return cls(id=endpoint_id, owner=owner, secrets=signing, kept=kept, **fields)
 
     def dump(self) -> bytes:
+        """As JSON, for Redis."""
         return orjson.dumps(
             {
                 "url": self.url,
@@ -82,11 +87,11 @@ class Endpoint:
 def create(
     store: Store, owner: str, url: str, events: Sequence[str] = EVENTS, description: str = ""
 ) -> Endpoint:
-    """A new endpoint, enabled, with a secret of its own. `url` must have been checked.
+    """Create an endpoint, enabled, with its own secret. `url` must have been checked.
 
     Raises:
-        TooManyEndpoints: the owner has as many as it may.
-        redis.RedisError: Redis is out of reach, or full; nothing was made.
+        TooManyEndpoints: the owner has as many as allowed.
+        redis.RedisError: Redis is out of reach, or full; nothing was created.
     """
     settings = store.settings
     endpoint_id = "we_" + "".join(secrets.choice(_ALPHABET) for _ in range(20))
@@ -100,7 +105,7 @@ def create(
         enabled=True,
         created=now,
         secrets=(),
-        kept=rotated((), settings.webhook_key, now, 0),
+        kept=rotate_secrets((), settings.webhook_key, now, 0),
     )
     if _put(store, made, "") == "full":
         raise TooManyEndpoints(settings.max_webhook_endpoints)
@@ -108,7 +113,7 @@ def create(
 
 
 def endpoints_of(store: Store, owner: str) -> list[Endpoint]:
-    """All of an owner's, oldest first."""
+    """All endpoints of an owner, oldest first."""
     flat = store.execute("HGETALL", keys.endpoints(owner))
     now = store.now_us()
     pairs = zip(flat[::2], flat[1::2], strict=True)
@@ -117,6 +122,7 @@ def endpoints_of(store: Store, owner: str) -> list[Endpoint]:
 
 
 def find(store: Store, owner: str, endpoint_id: str) -> Endpoint | None:
+    """Load an endpoint; None if the owner has no such endpoint."""
     text = store.execute("HGET", keys.endpoints(owner), endpoint_id)
     return _read(store, owner, endpoint_id, text, store.now_us()) if text else None
 
@@ -124,31 +130,31 @@ def find(store: Store, owner: str, endpoint_id: str) -> Endpoint | None:
 def update(store: Store, owner: str, endpoint_id: str, **changes: Any) -> Endpoint | None:
     """Change url, events, description or enabled; None if the owner has no such endpoint.
 
-    A new url, or enabling it, makes a fresh start: earlier failures are forgotten.
+    After a new url, or when it is enabled again, earlier failures are forgotten.
     """
     if unknown := changes.keys() - {"url", "events", "description", "enabled"}:
-        raise TypeError(f"not to be changed: {sorted(unknown)}")
+        raise TypeError(f"fields that cannot be changed: {sorted(unknown)}")
     if "events" in changes:
         changes["events"] = tuple(changes["events"])
     if "enabled" in changes:
-        changes["disabled_reason"] = None if changes["enabled"] else OF_OWNER
+        changes["disabled_reason"] = None if changes["enabled"] else BY_OWNER
     fresh = "url" in changes or bool(changes.get("enabled"))
     return _change(store, owner, endpoint_id, lambda found, _: replace(found, **changes), fresh)
 
 
 def rotate(store: Store, owner: str, endpoint_id: str) -> Endpoint | None:
-    """A new secret; the one before signs too for `webhook_rotation_s`. None: no such endpoint."""
+    """Add a new secret; the old one signs too for `webhook_rotation_s`. None: no such endpoint."""
     settings = store.settings
 
     def renewed(found: Endpoint, now: int) -> Endpoint:
-        kept = rotated(found.kept, settings.webhook_key, now, settings.webhook_rotation_s)
+        kept = rotate_secrets(found.kept, settings.webhook_key, now, settings.webhook_rotation_s)
         return replace(found, kept=kept)
 
     return _change(store, owner, endpoint_id, renewed)
 
 
 def disable(store: Store, owner: str, endpoint_id: str, reason: str) -> Endpoint | None:
-    """Tell it of nothing more, until it is enabled again; None if there is none, or it was."""
+    """Send no more events to it until it is enabled; None if there is none, or it was disabled."""
 
     def disabled(found: Endpoint, _: int) -> Endpoint | None:
         return replace(found, enabled=False, disabled_reason=reason) if found.enabled else None
@@ -157,7 +163,7 @@ def disable(store: Store, owner: str, endpoint_id: str, reason: str) -> Endpoint
 
 
 def delete(store: Store, owner: str, endpoint_id: str) -> bool:
-    """Take it away; False if the owner has no such endpoint."""
+    """Delete an endpoint; False if the owner has no such endpoint."""
     while text := store.execute("HGET", keys.endpoints(owner), endpoint_id):
         args = PutEndpointArgs(
             owner=owner,
@@ -180,7 +186,10 @@ def _change(
     changed: Callable[[Endpoint, int], Endpoint | None],
     fresh: bool = False,
 ) -> Endpoint | None:
-    """Read, change and put back, again if somebody else was faster; None if there is none."""
+    """Read, change and write back, again after a concurrent change; None if there is none.
+
+    fresh: forget earlier failures.
+    """
     while text := store.execute("HGET", keys.endpoints(owner), endpoint_id):
         now = store.now_us()
         wanted = changed(_read(store, owner, endpoint_id, text, now), now)

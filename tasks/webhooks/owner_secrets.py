@@ -1,6 +1,6 @@
-"""What signs the webhooks of single jobs: one secret per owner, made at first use.
+"""Secrets that sign the webhooks given with single jobs: one per owner, created at first use.
 
-The operator's own, of the owner `default`, may be a setting instead: WEBHOOK_SECRET.
+The operator's own (owner `default`) may be a setting instead: WEBHOOK_SECRET.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import orjson
 
 from tasks.store import keys
 from tasks.store.client import Store
-from tasks.webhooks.signing_secrets import SealedSecret, opened, rotated
+from tasks.webhooks.signing_secrets import SealedSecret, rotate, unseal
 
 OPERATOR = "default"  # the owner of PENSTOCK_API_KEY's jobs
 
@@ -22,32 +22,37 @@ class SecretIsASetting(Exception):  # an answer to a client, not a fault
 
 
 def job_secrets(store: Store, owner: str) -> tuple[str, ...]:
-    """Those that sign now, newest first.
+    """The owner's secrets that sign now, newest first.
 
     Raises:
         redis.RedisError: Redis is out of reach, or too full to keep a new one.
     """
     text = store.execute("HGET", keys.WEBHOOKS_SECRETS, owner)
-    return signing(store, {owner: text}, store.now_us())[owner]
+    return read_secrets(store, {owner: text}, store.now_us())[owner]
 
 
-def signing(store: Store, kept: Mapping[str, str | None], now: int) -> dict[str, tuple[str, ...]]:
-    """The same for many owners, from what Redis had for each at `now`."""
+def read_secrets(
+    store: Store, kept: Mapping[str, str | None], now: int
+) -> dict[str, tuple[str, ...]]:
+    """The secrets that sign, of many owners; creates those that are missing.
+
+    kept: what Redis had for each owner at `now`, in microseconds.
+    """
     settings = store.settings
     fixed = {OPERATOR: (settings.webhook_secret,)} if settings.webhook_secret else {}
     missing = [owner for owner, text in kept.items() if not text and owner not in fixed]
-    texts = {**kept, **(_made(store, missing, now) if missing else {})}
+    texts = {**kept, **(_create(store, missing, now) if missing else {})}
     return {
-        owner: fixed.get(owner) or opened(_kept(str(text)), settings.webhook_key, now)
+        owner: fixed.get(owner) or unseal(_kept(str(text)), settings.webhook_key, now)
         for owner, text in texts.items()
     }
 
 
-def _made(store: Store, owners: Sequence[str], now: int) -> dict[str, str]:
-    """New secrets, unless somebody else was faster."""
+def _create(store: Store, owners: Sequence[str], now: int) -> dict[str, str]:
+    """Create secrets, unless another process was faster; returns what Redis has then."""
     with store.redis.pipeline() as pipe:
         for owner in owners:
-            made = orjson.dumps(rotated((), store.settings.webhook_key, now, 0))
+            made = orjson.dumps(rotate((), store.settings.webhook_key, now, 0))
             pipe.hsetnx(keys.WEBHOOKS_SECRETS, owner, made)
         pipe.hmget(keys.WEBHOOKS_SECRETS, owners)
         *_, texts = pipe.execute()
@@ -55,7 +60,7 @@ def _made(store: Store, owners: Sequence[str], now: int) -> dict[str, str]:
 
 
 def rotate_job_secrets(store: Store, owner: str) -> tuple[str, ...]:
-    """A new secret before the old one, which signs too for `webhook_rotation_s`.
+    """Add a new secret; the old one signs too for `webhook_rotation_s`.
 
     Raises:
         SecretIsASetting: the operator's secret is in the environment.
@@ -70,7 +75,7 @@ def rotate_job_secrets(store: Store, owner: str) -> tuple[str, ...]:
         kept = _kept(pipe.hget(keys.WEBHOOKS_SECRETS, owner))
         now, grace_s = store.now_us(), settings.webhook_rotation_s
         pipe.multi()
-        made = orjson.dumps(rotated(kept, settings.webhook_key, now, grace_s))
+        made = orjson.dumps(rotate(kept, settings.webhook_key, now, grace_s))
         pipe.hset(keys.WEBHOOKS_SECRETS, owner, made)
 
     store.redis.transaction(renew, keys.WEBHOOKS_SECRETS)

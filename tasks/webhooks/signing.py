@@ -1,7 +1,7 @@
-"""Signatures of webhooks: https://www.standardwebhooks.com, symmetric scheme v1.
+"""Signs webhooks as https://www.standardwebhooks.com says, with the symmetric scheme v1.
 
 `webhook-signature` is `v1,` and the base64 of HMAC-SHA256 over "id.timestamp.body", once for each
-secret that signs, separated by blanks; a receiver accepts any of them.
+secret that signs, separated by spaces; a receiver accepts any of them.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from functools import lru_cache
 def signed_headers(
     delivery_id: str, timestamp: int, body: bytes, secrets: Sequence[str]
 ) -> dict[str, str]:
-    """The three headers of an attempt. timestamp: of this attempt, in seconds since the epoch."""
+    """The three signature headers of an attempt. timestamp: of the attempt, seconds since 1970."""
     content = b"%s.%d.%s" % (delivery_id.encode(), timestamp, body)
     return {
         "webhook-id": delivery_id,

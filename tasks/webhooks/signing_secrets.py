@@ -1,7 +1,7 @@
-"""Signing secrets of webhooks: made, sealed for Redis, opened again, retired.
+"""Signing secrets of webhooks: create, encrypt for Redis, decrypt and rotate.
 
 Redis holds them encrypted and authenticated (Fernet: AES-128-CBC, HMAC-SHA256) under a key derived
-from PENSTOCK_WEBHOOK_KEY, so a copy of Redis's data signs nothing.
+from PENSTOCK_WEBHOOK_KEY, so nobody can sign with a copy of Redis's data.
 """
 
 from __future__ import annotations
@@ -20,17 +20,17 @@ from tasks.telemetry.logs import get_logger
 
 log = get_logger(__name__)
 
-MOST_SIGNING = 8  # at once: every one makes each delivery's headers longer
+MAX_SIGNING = 8  # at once: each one makes the headers of every delivery longer
 
 
 def new_secret() -> str:
-    """32 random bytes as https://www.standardwebhooks.com writes them."""
+    """Create a secret: 32 random bytes as https://www.standardwebhooks.com writes them."""
     return "whsec_" + base64.b64encode(secrets.token_bytes(32)).decode()
 
 
 @dataclass(frozen=True, slots=True)
 class SealedSecret:
-    """A secret as Redis has it. Times are Redis microseconds; expires: None for the newest."""
+    """An encrypted secret. Times are Redis microseconds; expires: None for the newest."""
 
     sealed: str
     created: int
@@ -38,22 +38,23 @@ class SealedSecret:
 
 
 def seal(secret: str, key: str) -> str:
+    """Encrypt a secret under PENSTOCK_WEBHOOK_KEY."""
     return _fernet(key).encrypt(secret.encode()).decode()
 
 
-def opened(kept: Sequence[SealedSecret], key: str, now: int) -> tuple[str, ...]:
-    """The secrets that sign at `now`, newest first; without those sealed under another key."""
+def unseal(kept: Sequence[SealedSecret], key: str, now: int) -> tuple[str, ...]:
+    """Decrypt the secrets that sign at `now`, newest first; leaves out those of another key."""
     live = (one for one in kept if one.expires is None or now < one.expires)
     found = (_open(one.sealed, key) for one in live)
     return tuple(secret for secret in found if secret)
 
 
-def rotated(
+def rotate(
     kept: Sequence[SealedSecret], key: str, now: int, grace_s: int
 ) -> tuple[SealedSecret, ...]:
-    """A new secret before those that still sign: the last one for `grace_s` more seconds.
+    """Add a new secret before those that still sign: the last one for `grace_s` more seconds.
 
-    No more than MOST_SIGNING: whoever rotates more often loses the oldest.
+    At most MAX_SIGNING are kept; frequent rotation drops the oldest.
     """
     until = now + grace_s * 1_000_000
     older = [
@@ -63,7 +64,7 @@ def rotated(
         for one in kept
         if one.expires is None or now < one.expires
     ]
-    return (SealedSecret(seal(new_secret(), key), now), *older[: MOST_SIGNING - 1])
+    return (SealedSecret(seal(new_secret(), key), now), *older[: MAX_SIGNING - 1])
 
 
 @lru_cache(4096)
@@ -71,7 +72,7 @@ def _open(sealed: str, key: str) -> str | None:
     try:
         return _fernet(key).decrypt(sealed).decode()
     except InvalidToken:
-        log.critical("a webhook's secret was sealed with another PENSTOCK_WEBHOOK_KEY")
+        log.critical("a webhook secret was encrypted with another PENSTOCK_WEBHOOK_KEY")
         return None
 
 

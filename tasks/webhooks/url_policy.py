@@ -1,8 +1,8 @@
-"""Where webhooks may go: which URLs, and which addresses a name may stand for.
+"""URL policy of webhooks: which URLs are allowed, and to which addresses they may lead.
 
-Owners choose the URLs, and the worker may sit inside a network they must not reach (SSRF). So a URL
-is checked when it is given and again before each attempt, and every address that its name resolves
-to before each connection (`tasks.webhooks.delivery.http_client`).
+Owners choose the URLs, and the worker may stand inside a network that they must not reach (SSRF).
+So a URL is checked when it is given and again before each attempt, and every address that its host
+name resolves to is checked before each connection (`tasks.webhooks.delivery.ssrf_guard`).
 """
 
 from __future__ import annotations
@@ -14,15 +14,15 @@ from yarl import URL
 
 from tasks.config.settings import Settings
 
-MOST_CHARACTERS = 2_048
+MAX_CHARACTERS = 2_048
 
 _PRINTABLE = re.compile(r"[!-~]+")
 _LABEL = r"[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9_])?"
 _NAME = re.compile(rf"{_LABEL}(?:\.{_LABEL})*")
-_NUMBER = re.compile(r"[0-9]+|0x[0-9a-f]*")  # as a last label: an IPv4 address, WHATWG says
-_PRIVATE = (".localhost", ".local", ".internal")  # never names of public hosts
+_NUMBER = re.compile(r"[0-9]+|0x[0-9a-f]*")  # a last label of an IPv4 address (WHATWG)
+_PRIVATE = (".localhost", ".local", ".internal")  # suffixes that no public host has
 
-# On top of what `ipaddress` knows as not global, which differs between versions of Python.
+# In addition to what `ipaddress` calls not global, which differs between versions of Python
 _DENIED_V4 = [
     ip_network(text)
     for text in (
@@ -32,7 +32,7 @@ _DENIED_V4 = [
         "168.63.129.16/32",  # Azure answers its machines here, with a public address
     )
 ]
-# Of IPv6 only global unicast is allowed at all: this leaves out loopback, IPv4-mapped and
+# Of IPv6 only global unicast is allowed. That excludes loopback, IPv4-mapped and
 # -compatible, NAT64 (64:ff9b::/96, 64:ff9b:1::/48), discard, segment routing, unique local,
 # link-local, site-local and multicast.
 _GLOBAL_V6 = ip_network("2000::/3")
@@ -48,14 +48,14 @@ _DENIED_V6 = [
 
 
 class ForbiddenURL(ValueError):
-    """Webhooks may not go there. The text says why, and what would be right."""
+    """The URL is not allowed for webhooks. The text says why, and what is allowed."""
 
 
 def check_url(text: str, settings: Settings) -> URL:
-    """The URL, as an attempt will use it.
+    """Parse and check a URL; returns it as an attempt will use it.
 
     Raises:
-        ForbiddenURL: it is malformed, or not one that webhooks may be sent to.
+        ForbiddenURL: it is malformed, or not allowed for webhooks.
     """
     url = _parsed(text)
     host = _checked_host(url)
@@ -72,14 +72,14 @@ def check_url(text: str, settings: Settings) -> URL:
 
 
 def may_reach(host: str, address: str, settings: Settings) -> bool:
-    """Whether a webhook for `host` may connect to `address`, which it stands for."""
+    """Whether a webhook for `host` may connect to `address`, to which it resolves."""
     if not is_forbidden(address):
         return True
     return is_named(host, settings) and _is_loopback(ip_address(address))
 
 
 def is_forbidden(address: str) -> bool:
-    """Whether an address is anything but an ordinary one of the public Internet."""
+    """Whether an address is not an ordinary address of the public Internet."""
     found = ip_address(address)
     if isinstance(found, IPv4Address):
         denied = any(found in network for network in _DENIED_V4)
@@ -89,17 +89,17 @@ def is_forbidden(address: str) -> bool:
 
 
 def is_named(host: str, settings: Settings) -> bool:
-    """Whether the operator allows http and the loopback addresses for this host."""
+    """Whether the operator allows http and loopback addresses for this host."""
     named = {name.lower() for name in settings.webhook_http_hosts}
     return host.removesuffix(".").lower() in named
 
 
 def _parsed(text: str) -> URL:
-    """By the parser of the HTTP client, so that both see the same host."""
-    if len(text) > MOST_CHARACTERS:
-        raise ForbiddenURL(f"must have at most {MOST_CHARACTERS} characters")
+    """Parse with the HTTP client's own parser, so that both see the same host."""
+    if len(text) > MAX_CHARACTERS:
+        raise ForbiddenURL(f"must have at most {MAX_CHARACTERS} characters")
     if not _PRINTABLE.fullmatch(text) or "\\" in text:
-        raise ForbiddenURL("must be plain ASCII without blanks (write an IDN as xn--...)")
+        raise ForbiddenURL("must be plain ASCII without spaces (write an IDN as xn--...)")
     try:
         url = URL(text)
     except ValueError:

@@ -16,10 +16,11 @@ from tasks.webhooks.deliveries import Result
 
 @dataclass(frozen=True, slots=True)
 class Attempt:
-    """One attempt at a claimed delivery. wait_ms: until the next. entry: for its log, JSON.
+    """The result of one attempt at a claimed delivery. wait_ms: until the next attempt.
 
-    body: what was sent, if it is to be kept for the next attempt; likewise url and origin. asked:
-    whether the endpoint was asked, so that the result tells of it.
+    entry: for the delivery's log, JSON. body, url, origin: what was sent, if Redis is to keep it
+    for the next attempt, else empty. asked: whether the endpoint was asked, so that the result
+    counts for its circuit breaker.
     """
 
     unit: Unit
@@ -53,19 +54,22 @@ class Attempt:
 
 @dataclass(frozen=True, slots=True)
 class FailingEndpoint:
-    """An endpoint no attempt at which has succeeded for so long."""
+    """An endpoint at which no attempt has succeeded for `for_ms` milliseconds."""
 
     endpoint: str
     owner: str
     for_ms: int
 
 
-def record(worker: Consumer, attempts: Sequence[Attempt]) -> tuple[int, list[FailingEndpoint]]:
-    """Note attempts; how many were stale, and the endpoints among them that keep failing."""
-    settings = worker.store.settings
+def record(consumer: Consumer, attempts: Sequence[Attempt]) -> tuple[int, list[FailingEndpoint]]:
+    """Record results; returns how many were stale, and the endpoints that keep failing.
+
+    Stale: the unit had been lost to another worker, which delivers it again.
+    """
+    settings = consumer.store.settings
     args = RecordAttemptsArgs(
-        lane=worker.lane,
-        consumer=worker.name,
+        lane=consumer.lane,
+        consumer=consumer.name,
         lease_ms=settings.lease_ms,
         log_ttl_ms=settings.webhook_log_ttl_s * 1000,
         most_dead=settings.max_dead,
@@ -73,7 +77,7 @@ def record(worker: Consumer, attempts: Sequence[Attempt]) -> tuple[int, list[Fai
         cool_down_ms=settings.breaker_cool_down_ms,
     )
     rows = (attempt.as_row() for attempt in attempts)
-    stale, *failing = worker.store.run(RECORD_ATTEMPTS, args, rows)
-    worker.forget(attempt.unit for attempt in attempts)
+    stale, *failing = consumer.store.run(RECORD_ATTEMPTS, args, rows)
+    consumer.forget(attempt.unit for attempt in attempts)
     found = zip(failing[::3], failing[1::3], failing[2::3], strict=True)
     return stale, [FailingEndpoint(endpoint, owner, int(ms)) for endpoint, owner, ms in found]

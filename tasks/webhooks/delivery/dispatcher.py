@@ -1,4 +1,4 @@
-"""The event loop that sends webhooks: many at once, in a thread of its own."""
+"""Runs the event loop that sends webhooks: many requests at once, in a thread of its own."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from tasks.webhooks.deliveries import Result
 from tasks.webhooks.delivery.attempts import Attempt
 from tasks.webhooks.delivery.concurrency import ConcurrencyLimiter
 from tasks.webhooks.delivery.http_client import DeliveryResponse, WebhookClient
-from tasks.webhooks.delivery.request import DeliveryRequest, spread
+from tasks.webhooks.delivery.request import DeliveryRequest, with_jitter
 from tasks.webhooks.delivery.retry_policy import conclude
 from tasks.webhooks.delivery.spans import begin_attempt, end_attempt
 
@@ -26,52 +26,56 @@ log = get_logger(__name__)
 
 BEAT_S = 1.0
 
-Done = Callable[[Attempt, DeliveryRequest], None]
+OnResult = Callable[[Attempt, DeliveryRequest], None]
 
 
 class Dispatcher:
-    """Takes orders from other threads, and tells `done` in its own what became of each."""
+    """Sends the requests that other threads hand over, within the concurrency limits.
+
+    on_result: called in the dispatcher's thread with the result of each request.
+    """
 
     def __init__(
         self,
         settings: Settings,
-        done: Done,
-        sender: Callable[[Settings], WebhookClient] = WebhookClient,
+        on_result: OnResult,
+        make_client: Callable[[Settings], WebhookClient] = WebhookClient,
         tracer: Tracer | None = None,
     ) -> None:
         self._tracer = tracer
         self._settings = settings
-        self._done = done
-        self._make_sender = sender
-        self._places: ConcurrencyLimiter[DeliveryRequest] = ConcurrencyLimiter(
+        self._on_result = on_result
+        self._make_client = make_client
+        self._limiter: ConcurrencyLimiter[DeliveryRequest] = ConcurrencyLimiter(
             settings.webhook_concurrency, settings.webhook_line_concurrency
         )
-        self._tasks: dict[asyncio.Task[None], float] = {}  # since when each is under way
-        self._beat = time.monotonic()
-        self._begun = threading.Event()
+        self._running: dict[asyncio.Task[None], float] = {}  # task -> monotonic time of its start
+        self._last_beat = time.monotonic()
+        self._started = threading.Event()
         self._thread = threading.Thread(target=self._run, name="dispatcher", daemon=True)
         self._thread.start()
-        self._begun.wait()
+        self._started.wait()
 
-    def accept(self, orders: Sequence[DeliveryRequest]) -> None:
-        self._loop.call_soon_threadsafe(self._enter, orders)
+    def submit(self, requests: Sequence[DeliveryRequest]) -> None:
+        """Hand over requests to send; may be called from any thread."""
+        self._loop.call_soon_threadsafe(self._enqueue, requests)
 
     @property
     def silent_s(self) -> float:
         """Seconds since the event loop last showed that it runs; about a second while it does."""
-        return time.monotonic() - self._beat
+        return time.monotonic() - self._last_beat
 
     @property
     def stuck_s(self) -> float:
-        """Seconds for which the longest attempt has gone on beyond its deadline."""
-        since = min(list(self._tasks.values()), default=time.monotonic())
+        """Seconds for which the longest request has gone on beyond its deadline."""
+        since = min(list(self._running.values()), default=time.monotonic())
         return max(0.0, time.monotonic() - since - self._settings.webhook_timeout_ms / 1000)
 
     def stop(self, within_s: float) -> list[DeliveryRequest]:
-        """Send nothing more, and wait for what is under way; returns the orders never begun."""
+        """Start no more requests and wait for the running ones; returns those never started."""
         left: list[DeliveryRequest] = []
-        self._loop.call_soon_threadsafe(lambda: left.extend(self._places.dismiss_all()))
-        self._loop.call_soon_threadsafe(self._ending.set)
+        self._loop.call_soon_threadsafe(lambda: left.extend(self._limiter.remove_all_waiting()))
+        self._loop.call_soon_threadsafe(self._stopping.set)
         self._thread.join(within_s)
         return left
 
@@ -80,55 +84,59 @@ class Dispatcher:
 
     async def _main(self) -> None:
         self._loop = asyncio.get_running_loop()
-        self._ending = asyncio.Event()
-        self._sender = self._make_sender(self._settings)
-        beating = asyncio.create_task(self._show_life())
-        self._begun.set()
-        await self._ending.wait()
-        while self._tasks:
-            await asyncio.wait(list(self._tasks))
-        beating.cancel()
-        await self._sender.close()
+        self._stopping = asyncio.Event()
+        self._client = self._make_client(self._settings)
+        heartbeat = asyncio.create_task(self._beat())
+        self._started.set()
+        await self._stopping.wait()
+        while self._running:
+            await asyncio.wait(list(self._running))
+        heartbeat.cancel()
+        await self._client.close()
 
-    async def _show_life(self) -> None:
+    async def _beat(self) -> None:
         while True:
-            self._beat = time.monotonic()
+            self._last_beat = time.monotonic()
             await asyncio.sleep(BEAT_S)
 
-    def _enter(self, orders: Sequence[DeliveryRequest]) -> None:
-        for order in orders:
-            if not self._places.enter(order.delivery.line, order):
-                self._postpone(order)
-        self._begin()
+    def _enqueue(self, requests: Sequence[DeliveryRequest]) -> None:
+        for request in requests:
+            if not self._limiter.enqueue(request.delivery.target, request):
+                self._postpone(request)
+        self._start_ready()
 
-    def _begin(self) -> None:
-        for order in self._places.take():
-            task = self._loop.create_task(self._deliver(order))
-            self._tasks[task] = time.monotonic()
-            task.add_done_callback(self._tasks.pop)
+    def _start_ready(self) -> None:
+        for request in self._limiter.start_ready():
+            task = self._loop.create_task(self._deliver(request))
+            self._running[task] = time.monotonic()
+            task.add_done_callback(self._running.pop)
 
-    async def _deliver(self, order: DeliveryRequest) -> None:
-        reply = await self._send(order)
-        self._done(conclude(order, reply, self._settings), order)
-        for waiting in self._places.leave(order.delivery.line, reply.error is None):
+    async def _deliver(self, request: DeliveryRequest) -> None:
+        """The life of one request: send it, conclude, free its slot, start the next."""
+        response = await self._send(request)
+        self._on_result(conclude(request, response, self._settings), request)
+        for waiting in self._limiter.finish(request.delivery.target, response.error is None):
             self._postpone(waiting)
-        self._begin()
+        self._start_ready()
 
-    async def _send(self, order: DeliveryRequest) -> DeliveryResponse:
-        span = begin_attempt(self._tracer, order) if self._tracer else None
-        reply = await self._post(order, span.traceparent if span else None)
+    async def _send(self, request: DeliveryRequest) -> DeliveryResponse:
+        """Send a request, within a span if traces are exported."""
+        span = begin_attempt(self._tracer, request) if self._tracer else None
+        response = await self._post(request, span.traceparent if span else None)
         if span:
-            end_attempt(span, reply)
-        return reply
+            end_attempt(span, response)
+        return response
 
-    async def _post(self, order: DeliveryRequest, traceparent: str | None) -> DeliveryResponse:
+    async def _post(self, request: DeliveryRequest, traceparent: str | None) -> DeliveryResponse:
         try:
-            return await self._sender.send(order.url, order.body, order.headers(traceparent))
+            headers = request.headers(traceparent)
+            return await self._client.send(request.url, request.body, headers)
         except Exception as error:
-            log.exception("a webhook was not sent", delivery=order.delivery.id)
-            failures.unexpected(error, "dispatcher", delivery=order.delivery.id)
+            log.exception("webhook not sent", delivery=request.delivery.id)
+            failures.unexpected(error, "dispatcher", delivery=request.delivery.id)
             return DeliveryResponse(None, "internal", 0)
 
-    def _postpone(self, order: DeliveryRequest) -> None:
+    def _postpone(self, request: DeliveryRequest) -> None:
+        """Put a request off without an attempt, as its target is failing."""
         cool_down_ms = self._settings.breaker_cool_down_ms
-        self._done(order.attempt(Result.POSTPONED, spread(cool_down_ms)), order)
+        self._on_result(request.attempt(Result.POSTPONED, with_jitter(cool_down_ms)), request)

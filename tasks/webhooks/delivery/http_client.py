@@ -1,10 +1,10 @@
-"""One POST of a webhook: to addresses that were checked, within a deadline, and what came of it.
+"""HTTP client for webhooks: one POST to a checked address, within a deadline.
 
-    URL -> name -> all its addresses checked -> connection to one of those -> POST -> status
+    URL -> host name -> all its addresses checked -> connection to one of them -> POST -> status
 
-A name is resolved once for a connection, which then goes to what was resolved, with the name in SNI
-and Host: an answer that changes afterwards changes nothing. Redirects are not followed, proxies and
-.netrc of the environment are not used, and cookies are not kept.
+The name is resolved once for each connection, which goes to the resolved address with the name in
+SNI and Host, so a DNS answer that changes afterwards has no effect. Redirects are not followed,
+proxies and .netrc of the environment are not used, and cookies are not kept.
 """
 
 from __future__ import annotations
@@ -35,11 +35,11 @@ from tasks.webhooks.url_policy import ForbiddenURL, check_url
 
 log = get_logger(__name__)
 
-MOST_REPLY_BYTES = 65_536
-DRAIN_S = 1.0  # to read an answer's body, for the sake of its connection
+MAX_BODY_BYTES = 65_536
+DRAIN_S = 1.0  # to read a response's body, so that its connection can be reused
 KEEP_ALIVE_S = 5.0
 
-_KINDS: tuple[tuple[type[Exception], str], ...] = (
+_CODES: tuple[tuple[type[Exception], str], ...] = (
     (ForbiddenURL, "forbidden_url"),
     (ForbiddenAddress, "forbidden_address"),
     (TimeoutError, "timeout"),
@@ -49,7 +49,7 @@ _KINDS: tuple[tuple[type[Exception], str], ...] = (
     (ConnectionRefusedError, "connection_refused"),
     (ConnectionError, "connection_reset"),
     (aiohttp.ClientConnectorError, "connection_failed"),
-    (aiohttp.ClientOSError, "connection_reset"),  # after it was made
+    (aiohttp.ClientOSError, "connection_reset"),  # after it was established
     (aiohttp.ServerDisconnectedError, "connection_reset"),
     (OSError, "connection_failed"),
     (aiohttp.ClientError, "bad_response"),
@@ -59,10 +59,10 @@ _KINDS: tuple[tuple[type[Exception], str], ...] = (
 
 @dataclass(frozen=True, slots=True)
 class DeliveryResponse:
-    """What came of a POST. ms: until the status came, or the failure.
+    """The result of a POST. ms: until the status arrived, or the failure.
 
-    status: None if none came. error: None after a 2xx, else a short code that tells its owner what
-    was wrong, never what was in the answer nor which address it came from.
+    status: None if none arrived. error: None after a 2xx, else a short code that tells the
+    endpoint's owner what was wrong, but neither the response's body nor its address.
     """
 
     status: int | None
@@ -72,23 +72,23 @@ class DeliveryResponse:
 
 
 class WebhookClient:
-    """The HTTP client of one event loop, in which it must be made."""
+    """The HTTP client of one event loop, which must create it."""
 
     def __init__(
         self, settings: Settings, lookup: Lookup | None = None, tls: ssl.SSLContext | None = None
     ) -> None:
         self._settings = settings
-        guard = SsrfResolver(settings, lookup or SystemResolver(settings.webhook_concurrency))
+        resolver = SsrfResolver(settings, lookup or SystemResolver(settings.webhook_concurrency))
         connector = aiohttp.TCPConnector(
-            resolver=guard,
+            resolver=resolver,
             use_dns_cache=False,
-            socket_factory=guard.socket,
-            limit=0,  # tasks.webhooks.delivery.concurrency limits
+            socket_factory=resolver.socket,
+            limit=0,  # tasks.webhooks.delivery.concurrency is the limit
             keepalive_timeout=KEEP_ALIVE_S,
             ssl=tls or True,
         )
         tracing = aiohttp.TraceConfig()
-        tracing.on_connection_reuseconn.append(_note_reuse)
+        tracing.on_connection_reuseconn.append(_mark_reused)
         self._session = aiohttp.ClientSession(
             connector=connector,
             cookie_jar=aiohttp.DummyCookieJar(),
@@ -104,7 +104,7 @@ class WebhookClient:
         await self._session.close()
 
     async def send(self, url: str, body: bytes, headers: Mapping[str, str]) -> DeliveryResponse:
-        """POST `body`; whatever goes wrong is in the reply."""
+        """POST `body`; never raises for a failed request: the response has the error."""
         started = time.monotonic()
         limit_s = self._settings.webhook_timeout_ms / 1000
         try:
@@ -112,15 +112,15 @@ class WebhookClient:
             async with asyncio.timeout(limit_s):
                 response = await self._post(checked, body, headers)
         except Exception as error:
-            return DeliveryResponse(None, _code(error), _ms_since(started))
-        reply = _reply(response, _ms_since(started))
+            return DeliveryResponse(None, _code_of(error), _ms_since(started))
+        result = _read_status(response, _ms_since(started))
         await _drain(response, min(DRAIN_S, limit_s))
-        return reply
+        return result
 
     async def _post(
         self, url: URL, body: bytes, headers: Mapping[str, str]
     ) -> aiohttp.ClientResponse:
-        """A kept connection may have been closed by its server just now: then a new one is made."""
+        """POST, again on a new connection if the server had just closed a reused one."""
         reused: list[bool] = []
         while True:
             try:
@@ -137,7 +137,7 @@ class WebhookClient:
                 reused.clear()
 
 
-def _reply(response: aiohttp.ClientResponse, ms: float) -> DeliveryResponse:
+def _read_status(response: aiohttp.ClientResponse, ms: float) -> DeliveryResponse:
     status = response.status
     error = "bad_status"
     if 200 <= status < 300:
@@ -150,17 +150,17 @@ def _reply(response: aiohttp.ClientResponse, ms: float) -> DeliveryResponse:
 
 
 async def _drain(response: aiohttp.ClientResponse, limit_s: float) -> None:
-    """Read what there is of a short body, so that the connection can be used again."""
-    left = MOST_REPLY_BYTES
+    """Read a short body to its end, so that the connection can be reused."""
+    left = MAX_BODY_BYTES
     with suppress(aiohttp.ClientError, OSError, ValueError):
         async with asyncio.timeout(limit_s):
             while left > 0 and (chunk := await response.content.read(left)):
                 left -= len(chunk)
-    response.release()  # closes it unless the body has come to its end
+    response.release()  # closes the connection unless the body was read to its end
 
 
 def _retry_after_s(headers: Mapping[str, str]) -> float | None:
-    """RFC 9110, 10.2.3; a date counts from the server's own."""
+    """Seconds of Retry-After (RFC 9110, 10.2.3); a date counts from the server's own Date."""
     value = headers.get("Retry-After", "").strip()
     if value.isascii() and value.isdigit():
         return float(value[:9])
@@ -171,20 +171,21 @@ def _retry_after_s(headers: Mapping[str, str]) -> float | None:
     return max(0.0, wait.total_seconds())
 
 
-def _code(error: Exception) -> str:
-    cause = getattr(error, "os_error", error)  # of a connection that failed
+def _code_of(error: Exception) -> str:
+    """The error code of a failed request; "internal" if the fault is on our side."""
+    cause = getattr(error, "os_error", error)  # of a failed connection
     if isinstance(cause, OSError) and cause.errno in (errno.EMFILE, errno.ENFILE):
-        log.error("too many connections for this process's limit of open files")
+        log.error("webhook not sent: the process has reached its limit of open files")
         return "internal"
-    for kind, code in _KINDS:
+    for kind, code in _CODES:
         if isinstance(cause, kind) or isinstance(error, kind):
             return code
-    log.error("a webhook was not sent", exc_info=error)
+    log.error("webhook not sent", exc_info=error)
     failures.unexpected(error, "webhook client")
     return "internal"
 
 
-async def _note_reuse(_: object, context: Any, __: object) -> None:
+async def _mark_reused(_: object, context: Any, __: object) -> None:
     context.trace_request_ctx.append(True)
 
 

@@ -1,4 +1,4 @@
-"""From claimed deliveries to orders: what to send where, signed by what; or why not."""
+"""Builds signed webhook requests from claimed deliveries, or says why one cannot be delivered."""
 
 from __future__ import annotations
 
@@ -19,16 +19,16 @@ from tasks.webhooks.deliveries import OF_JOB, Delivery, Result
 from tasks.webhooks.delivery.attempts import Attempt
 from tasks.webhooks.endpoints import Endpoint
 from tasks.webhooks.links import job_document
-from tasks.webhooks.owner_secrets import signing
+from tasks.webhooks.owner_secrets import read_secrets
 from tasks.webhooks.signing import signed_headers
 
-MOST_BODY_BYTES = 20_480  # above, a link takes the place of the output
-UNREADABLE_WAIT_MS = 60_000  # until the operator has brought the right PENSTOCK_WEBHOOK_KEY back
-PATIENCE_S = 3_600  # beyond the schedule, for a delivery that waits for its endpoint's breaker
+MAX_BODY_BYTES = 20_480  # of a larger event the output is replaced by a link
+UNREADABLE_WAIT_MS = 60_000  # between looks whether PENSTOCK_WEBHOOK_KEY is right again
+GRACE_S = 3_600  # beyond the retry schedule, for a delivery that waits for a circuit breaker
 
 
 class Undeliverable(Exception):
-    """No attempt will ever be made. code: why, for the delivery's log."""
+    """The delivery can never be attempted. code: the reason, for the delivery's log."""
 
     def __init__(self, code: str) -> None:
         super().__init__(code)
@@ -37,19 +37,26 @@ class Undeliverable(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Clock:
-    """Redis's clock as it stood when it was read. now_ms: since the epoch. read_at: monotonic."""
+    """Redis's clock at the time of one reading.
+
+    now_ms: milliseconds since the epoch. read_at: this process's monotonic clock, seconds.
+    """
 
     now_ms: int
     read_at: float
 
     @property
     def ms(self) -> int:
+        """Redis's time now, in milliseconds since the epoch."""
         return self.now_ms + int((time.monotonic() - self.read_at) * 1000)
 
 
 @dataclass(frozen=True, slots=True)
 class DeliveryRequest:
-    """A delivery to be attempted now. job: None if its record has expired since the first try."""
+    """A POST to send now for a claimed delivery.
+
+    job: None if its record has expired since the first attempt. secrets: those that sign.
+    """
 
     unit: Unit
     delivery: Delivery
@@ -61,16 +68,16 @@ class DeliveryRequest:
 
     @property
     def origin(self) -> tuple[str | None, str | None]:
-        """Request id and traceparent of the job, also when its record has expired."""
+        """Request id and traceparent of the job, even if its record has expired."""
         if self.job:
             return self.job.spec.request_id, self.job.spec.traceparent
         request_id, traceparent = self.delivery.origin or (None, None)
         return request_id, traceparent
 
     def headers(self, traceparent: str | None = None) -> dict[str, str]:
-        """Of an attempt now: the id is that of the delivery, the time is fresh.
+        """HTTP headers, signed with the delivery's id and the present time.
 
-        traceparent: of the attempt's own span, if it has one.
+        traceparent: of the attempt's own span, if it has one; else the job's is sent.
         """
         seconds = self.clock.ms // 1000
         headers = signed_headers(self.delivery.id, seconds, self.body, self.secrets)
@@ -88,34 +95,41 @@ class DeliveryRequest:
         entry: Mapping[str, Any] | None = None,
         asked: bool = True,
     ) -> Attempt:
-        """What became of it; all that the next attempt needs is kept with the first that failed."""
-        delivery, more = self.delivery, result in (Result.RETRY, Result.POSTPONED)
-        body = "" if delivery.body or not more else self.body.decode()
-        url = "" if delivery.url or not more or delivery.endpoint != OF_JOB else self.url
-        origin = "" if delivery.origin or not more else orjson.dumps(self.origin).decode()
-        line = _line(self.clock, delivery, entry or {})
-        return Attempt(self.unit, result, wait_ms, line, body, url, origin, asked)
+        """The result to record.
+
+        With the first attempt that is to be repeated, Redis gets the body, URL and origin for the
+        next ones. asked: whether the endpoint was asked, so that the result
+        counts for its circuit breaker.
+        """
+        delivery, again = self.delivery, result in (Result.RETRY, Result.POSTPONED)
+        body = "" if delivery.body or not again else self.body.decode()
+        url = "" if delivery.url or not again or delivery.endpoint != OF_JOB else self.url
+        origin = "" if delivery.origin or not again else orjson.dumps(self.origin).decode()
+        logged = _log_entry(self.clock, delivery, entry or {})
+        return Attempt(self.unit, result, wait_ms, logged, body, url, origin, asked)
 
 
-def prepare(worker: Consumer, units: Sequence[Unit]) -> tuple[list[DeliveryRequest], list[Attempt]]:
-    """Orders to send now, and what became of the units that are not to be sent.
+def build_requests(
+    consumer: Consumer, units: Sequence[Unit]
+) -> tuple[list[DeliveryRequest], list[Attempt]]:
+    """Requests to send now, and the results of the deliveries that cannot be sent now.
 
     Raises:
         redis.RedisError: Redis is out of reach.
     """
-    store = worker.store
+    store = consumer.store
     args = LoadDeliveriesArgs(store.settings.breaker_cool_down_ms, len(Job.FIELDS))
     now_ms, *rows = store.run(LOAD_DELIVERIES, args, [Job.FIELDS, [unit.job for unit in units]])
     clock = Clock(now_ms, time.monotonic())
     deliveries = [_delivery(unit, row[0]) for unit, row in zip(units, rows, strict=True)]
-    of_owners = _secrets_of_owners(store, clock, deliveries, rows)
-    desk = RequestBuilder(store, clock, of_owners)
-    found = [
-        desk.look(unit, delivery, row)
+    secrets = _secrets_of_owners(store, clock, deliveries, rows)
+    builder = RequestBuilder(store, clock, secrets)
+    built = [
+        builder.build(unit, delivery, row)
         for unit, delivery, row in zip(units, deliveries, rows, strict=True)
     ]
-    orders = [one for one in found if isinstance(one, DeliveryRequest)]
-    return orders, [one for one in found if isinstance(one, Attempt)]
+    requests = [one for one in built if isinstance(one, DeliveryRequest)]
+    return requests, [one for one in built if isinstance(one, Attempt)]
 
 
 def _delivery(unit: Unit, fields: Sequence[str]) -> Delivery | None:
@@ -125,35 +139,35 @@ def _delivery(unit: Unit, fields: Sequence[str]) -> Delivery | None:
 def _secrets_of_owners(
     store: Store, clock: Clock, deliveries: Sequence[Delivery | None], rows: Sequence[Any]
 ) -> dict[str, tuple[str, ...]]:
-    """What signs the webhooks of single jobs, by owner."""
+    """The secrets that sign the webhooks of single jobs, by owner."""
     pairs = zip(deliveries, rows, strict=True)
     kept = {one.owner: row[3] for one, row in pairs if one and one.endpoint == OF_JOB}
-    return signing(store, kept, clock.now_ms * 1000)
+    return read_secrets(store, kept, clock.now_ms * 1000)
 
 
 class RequestBuilder:
-    """Where the deliveries of one batch are looked at. secrets: of owners' jobs."""
+    """Builds the requests of one claim. secrets: those that sign webhooks of jobs, by owner."""
 
     def __init__(self, store: Store, clock: Clock, secrets: Mapping[str, Sequence[str]]) -> None:
         self._store = store
         self._clock = clock
         self._secrets = secrets
 
-    def look(
+    def build(
         self, unit: Unit, delivery: Delivery | None, row: Sequence[Any]
     ) -> DeliveryRequest | Attempt:
-        """An order, or what became of the delivery without an attempt."""
+        """The request, or the result of the delivery without an attempt."""
         if delivery is None:  # its record has gone since it was claimed
             return Attempt(unit, Result.FAILED, asked=False)
         _, endpoint, values, _, wait_ms = row
         try:
-            return self._in_time(self._order(unit, delivery, endpoint, values), wait_ms)
+            return self._unless_postponed(self._request(unit, delivery, endpoint, values), wait_ms)
         except Undeliverable as reason:
             entry = {"status": None, "error": reason.code, "ms": 0}
-            line = _line(self._clock, delivery, entry)
-            return Attempt(unit, Result.FAILED, 0, line, asked=False)
+            logged = _log_entry(self._clock, delivery, entry)
+            return Attempt(unit, Result.FAILED, 0, logged, asked=False)
 
-    def _order(
+    def _request(
         self, unit: Unit, delivery: Delivery, endpoint: str, values: list[str | None]
     ) -> DeliveryRequest:
         job = Job.read(delivery.job, values)
@@ -161,11 +175,11 @@ class RequestBuilder:
         if delivery.endpoint == OF_JOB:
             url, secrets = _url_of_job(delivery, job), self._secrets[delivery.owner]
         else:
-            url, secrets = self._of_endpoint(delivery, endpoint)
+            url, secrets = self._url_and_secrets(delivery, endpoint)
         return DeliveryRequest(unit, delivery, body, url, secrets, self._clock, job)
 
-    def _of_endpoint(self, delivery: Delivery, text: str) -> tuple[str, Sequence[str]]:
-        """The URL and the secrets."""
+    def _url_and_secrets(self, delivery: Delivery, text: str) -> tuple[str, Sequence[str]]:
+        """Of a registered endpoint. text: its record in Redis, empty if it was deleted."""
         if not text:
             raise Undeliverable("endpoint_deleted")
         settings, now = self._store.settings, self._clock.now_ms * 1000
@@ -174,24 +188,28 @@ class RequestBuilder:
             raise Undeliverable("endpoint_disabled")
         return found.url, found.secrets
 
-    def _in_time(self, order: DeliveryRequest, wait_ms: int) -> DeliveryRequest | Attempt:
-        """The order, or that it is postponed: its endpoint keeps failing, or it cannot be signed.
+    def _unless_postponed(
+        self, request: DeliveryRequest, wait_ms: int
+    ) -> DeliveryRequest | Attempt:
+        """The request, or its postponement: its breaker is open, or no secret can be read.
+
+        wait_ms: until the target's circuit breaker lets a request through; 0: now.
 
         Raises:
             Undeliverable: it has waited for longer than all its attempts would have taken.
         """
-        if order.secrets and not wait_ms:
-            return order
-        lasts_s = sum(self._store.settings.webhook_schedule_s) + PATIENCE_S
-        if self._clock.now_ms - order.delivery.created // 1000 > lasts_s * 1000:
-            raise Undeliverable("endpoint_unavailable" if order.secrets else "secret_unreadable")
-        return order.attempt(
-            Result.POSTPONED, spread(wait_ms if order.secrets else UNREADABLE_WAIT_MS)
+        if request.secrets and not wait_ms:
+            return request
+        max_age_s = sum(self._store.settings.webhook_schedule_s) + GRACE_S
+        if self._clock.now_ms - request.delivery.created // 1000 > max_age_s * 1000:
+            raise Undeliverable("endpoint_unavailable" if request.secrets else "secret_unreadable")
+        return request.attempt(
+            Result.POSTPONED, with_jitter(wait_ms if request.secrets else UNREADABLE_WAIT_MS)
         )
 
 
 def body_of(delivery: Delivery, job: Job | None) -> bytes:
-    """The event as it is sent, the same at every call: an ended job never changes.
+    """The event as JSON, the same at every call: a finished job never changes.
 
     Raises:
         Undeliverable: the job's record has expired.
@@ -201,7 +219,7 @@ def body_of(delivery: Delivery, job: Job | None) -> bytes:
     view = job_document(job)
     event = {"type": delivery.event, "timestamp": timestamp(job.finished), "data": view}
     body = orjson.dumps(event)
-    if len(body) > MOST_BODY_BYTES:
+    if len(body) > MAX_BODY_BYTES:
         view["output"] = None
         view["links"]["output"] = view["links"]["self"]
         body = orjson.dumps(event)
@@ -216,12 +234,12 @@ def _url_of_job(delivery: Delivery, job: Job | None) -> str:
     return url
 
 
-def spread(ms: float, low: float = 1.0, high: float = 1.1) -> int:
-    """A wait of about `ms`, so that what failed together does not come back together."""
+def with_jitter(ms: float, low: float = 1.0, high: float = 1.1) -> int:
+    """A wait of `low` to `high` times `ms`: what failed together is not retried together."""
     return int(ms * random.uniform(low, high))  # noqa: S311
 
 
-def _line(clock: Clock, delivery: Delivery, entry: Mapping[str, Any]) -> dict[str, Any]:
-    """Of the delivery's log."""
+def _log_entry(clock: Clock, delivery: Delivery, entry: Mapping[str, Any]) -> dict[str, Any]:
+    """An entry of the delivery's log, with its time and what triggered the attempt."""
     trigger = {"trigger": delivery.trigger} if delivery.trigger else {}
     return {"at": timestamp(clock.ms * 1000), **entry, **trigger}

@@ -1,4 +1,4 @@
-"""What becomes of a delivery after an attempt: it has succeeded, is tried again, or is given up."""
+"""Retry policy of deliveries: succeeded, retried later, or given up."""
 
 from __future__ import annotations
 
@@ -6,29 +6,30 @@ from tasks.config.settings import Settings
 from tasks.webhooks.deliveries import A_PING, Result
 from tasks.webhooks.delivery.attempts import Attempt
 from tasks.webhooks.delivery.http_client import DeliveryResponse
-from tasks.webhooks.delivery.request import DeliveryRequest, spread
+from tasks.webhooks.delivery.request import DeliveryRequest, with_jitter
 
 GONE = 410
 
 
-def conclude(order: DeliveryRequest, reply: DeliveryResponse, settings: Settings) -> Attempt:
-    entry = {"status": reply.status, "error": reply.error, "ms": reply.ms}
-    asked = reply.error != "internal"
-    if reply.error is None:
-        return order.attempt(Result.SUCCEEDED, 0, entry)
-    if _is_last(order, reply, settings):
-        return order.attempt(Result.FAILED, 0, entry, asked)
-    return order.attempt(Result.RETRY, _wait_ms(order, reply, settings), entry, asked)
+def conclude(request: DeliveryRequest, response: DeliveryResponse, settings: Settings) -> Attempt:
+    """The result of a delivery after a request, with the wait before the next attempt."""
+    entry = {"status": response.status, "error": response.error, "ms": response.ms}
+    asked = response.error != "internal"
+    if response.error is None:
+        return request.attempt(Result.SUCCEEDED, 0, entry)
+    if _is_last(request, response, settings):
+        return request.attempt(Result.FAILED, 0, entry, asked)
+    return request.attempt(Result.RETRY, _wait_ms(request, response, settings), entry, asked)
 
 
-def _is_last(order: DeliveryRequest, reply: DeliveryResponse, settings: Settings) -> bool:
-    delivery = order.delivery
+def _is_last(request: DeliveryRequest, response: DeliveryResponse, settings: Settings) -> bool:
+    delivery = request.delivery
     exhausted = delivery.tries >= len(settings.webhook_schedule_s)
-    return exhausted or reply.status == GONE or delivery.event == A_PING
+    return exhausted or response.status == GONE or delivery.event == A_PING
 
 
-def _wait_ms(order: DeliveryRequest, reply: DeliveryResponse, settings: Settings) -> int:
-    """As scheduled, or longer if the endpoint asks for it, up to the schedule's longest."""
+def _wait_ms(request: DeliveryRequest, response: DeliveryResponse, settings: Settings) -> int:
+    """The scheduled wait, or longer if the endpoint asks for it: up to the schedule's longest."""
     schedule = settings.webhook_schedule_s
-    scheduled_ms = spread(schedule[order.delivery.tries] * 1000, 0.9)
-    return max(scheduled_ms, spread(min(reply.retry_after_s or 0, max(schedule)) * 1000))
+    scheduled_ms = with_jitter(schedule[request.delivery.tries] * 1000, 0.9)
+    return max(scheduled_ms, with_jitter(min(response.retry_after_s or 0, max(schedule)) * 1000))

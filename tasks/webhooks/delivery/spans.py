@@ -1,4 +1,4 @@
-"""A span for each attempt to deliver a webhook; its receiver is told that it is the parent."""
+"""Trace spans of delivery attempts; the receiver gets the span as its parent."""
 
 from __future__ import annotations
 
@@ -12,9 +12,10 @@ if TYPE_CHECKING:
     from tasks.telemetry.tracing.tracer import Span, Tracer
 
 
-def begin_attempt(tracer: Tracer, order: DeliveryRequest) -> Span:
-    delivery = order.delivery
-    request_id, traceparent = order.origin
+def begin_attempt(tracer: Tracer, request: DeliveryRequest) -> Span:
+    """Start the span of one attempt, as a child of the job's span."""
+    delivery = request.delivery
+    request_id, traceparent = request.origin
     about = {
         "http.request.method": "POST",
         "penstock.delivery": delivery.id,
@@ -28,5 +29,6 @@ def begin_attempt(tracer: Tracer, order: DeliveryRequest) -> Span:
     return tracer.begin("webhook", Kind.CLIENT, traceparent, about)
 
 
-def end_attempt(span: Span, reply: DeliveryResponse) -> None:
-    span.end({"http.response.status_code": reply.status}, reply.error or "")
+def end_attempt(span: Span, response: DeliveryResponse) -> None:
+    """End the span with the status of the response, or the error."""
+    span.end({"http.response.status_code": response.status}, response.error or "")

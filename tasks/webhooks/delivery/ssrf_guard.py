@@ -1,7 +1,7 @@
-"""The SSRF guard at the connection: webhooks connect to addresses that were checked, and no others.
+"""SSRF guard: resolver and socket factory that let webhooks connect to checked addresses only.
 
-A name is resolved once for a connection. If any of its addresses is forbidden, none is used; else
-the connection goes to one of those that were checked, whatever the name stands for by then.
+A name is resolved once for each connection. If any of its addresses is forbidden, none is used.
+Otherwise the connection goes to one of the checked addresses, even if DNS has changed since.
 """
 
 from __future__ import annotations
@@ -21,11 +21,11 @@ Lookup = Callable[[str], Awaitable[Sequence[str]]]
 
 
 class ForbiddenAddress(OSError):
-    """A name stands for an address that webhooks may not go to."""
+    """A host name resolves to an address to which webhooks must not connect."""
 
 
 class SsrfResolver(AbstractResolver):
-    """Lets connections go to allowed addresses alone."""
+    """aiohttp resolver that refuses a host if one of its addresses is forbidden."""
 
     def __init__(self, settings: Settings, lookup: Lookup) -> None:
         self._settings = settings
@@ -37,8 +37,8 @@ class SsrfResolver(AbstractResolver):
         """All addresses of `host`.
 
         Raises:
-            ForbiddenAddress: webhooks for `host` may not go to one of them.
-            OSError: there are none.
+            ForbiddenAddress: webhooks for `host` must not connect to one of them.
+            OSError: it has none.
         """
         addresses = await self._lookup(host)
         if not addresses:
@@ -58,7 +58,13 @@ class SsrfResolver(AbstractResolver):
         ]
 
     def socket(self, info: tuple[Any, ...]) -> socket.socket:
-        """The last look, whichever way an address came: nothing connects but through here."""
+        """Create the socket of a connection, after a last check of its address.
+
+        Every connection is made through here, however its address was found.
+
+        Raises:
+            ForbiddenAddress: no allowed host has this address.
+        """
         family, kind, protocol, _, address = info
         named = self._settings.webhook_http_hosts
         if is_forbidden(address[0]) and not any(
@@ -72,10 +78,10 @@ class SsrfResolver(AbstractResolver):
 
 
 class SystemResolver:
-    """The system's resolver. It blocks, hence threads of its own: slow names delay no others."""
+    """The system's resolver. It blocks, so it has its own threads: a slow name delays no others."""
 
     def __init__(self, threads: int) -> None:
-        self._threads = ThreadPoolExecutor(threads, "names")
+        self._threads = ThreadPoolExecutor(threads, "dns")
 
     async def __call__(self, host: str) -> Sequence[str]:
         loop = asyncio.get_running_loop()
@@ -86,5 +92,5 @@ def _addresses(host: str) -> list[str]:
     try:
         found = socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)
     except UnicodeError:
-        raise OSError("not a name") from None
+        raise OSError("not a host name") from None
     return [str(address[0]) for *_, address in found]

@@ -18,7 +18,7 @@ from tasks.store.client import Store
 from tasks.webhooks import endpoints
 from tasks.webhooks.deliveries import Result
 from tasks.webhooks.endpoints import EVENTS, GONE
-from tasks.webhooks.signing_secrets import MOST_SIGNING
+from tasks.webhooks.signing_secrets import MAX_SIGNING
 from tests.app.answers import details, problem_in
 from tests.app.hooks import ENDPOINT_MEMBERS, ENDPOINTS, URL, attempted, made
 from tests.app.keys import made as key_made
@@ -132,11 +132,11 @@ def test_whoever_rotates_in_a_loop_does_not_make_headers_longer_and_longer(
     client: FlaskClient, store: Store
 ) -> None:
     endpoint = made(client)
-    for _ in range(MOST_SIGNING + 2):
+    for _ in range(MAX_SIGNING + 2):
         newest = client.post(f"{path(endpoint)}/rotate").get_json()["secret"]
     kept = endpoints.find(store, "default", endpoint["id"])
     assert kept is not None
-    assert len(kept.secrets) == MOST_SIGNING
+    assert len(kept.secrets) == MAX_SIGNING
     assert kept.secrets[0] == newest
 
 

@@ -77,7 +77,7 @@ def test_the_end_of_a_job_queues_its_webhook(store: Store, gpu: Consumer, hooks:
         "queued",
     )
     assert delivery.id == f"msg_{job_id.removeprefix('job_')}_job"
-    assert delivery.line == "o@example.com"
+    assert delivery.target == "o@example.com"
     (unit,) = claim(hooks)
     assert (unit.job, unit.attempt) == (delivery.id, 1)
 

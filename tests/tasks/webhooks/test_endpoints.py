@@ -11,7 +11,7 @@ import pytest
 from tasks.store import keys
 from tasks.store.client import Store
 from tasks.webhooks import endpoints
-from tasks.webhooks.endpoints import EVENTS, FAILING, OF_OWNER, Endpoint, TooManyEndpoints
+from tasks.webhooks.endpoints import BY_OWNER, EVENTS, FAILING, Endpoint, TooManyEndpoints
 
 URL = "https://example.com/hook"
 
@@ -98,7 +98,7 @@ def test_changes_are_seen_by_what_ends_jobs(store: Store) -> None:
     assert told(store) == {made.id: "job.failed"}
     off = endpoints.update(store, "o", made.id, enabled=False)
     assert off is not None
-    assert (off.enabled, off.disabled_reason) == (False, OF_OWNER)
+    assert (off.enabled, off.disabled_reason) == (False, BY_OWNER)
     assert told(store) == {}
     on = endpoints.update(store, "o", made.id, enabled=True)
     assert on is not None

@@ -260,10 +260,10 @@ def test_it_is_idle_between_claims_though_attempts_are_under_way(
         assert work.idle_s > 0
         assert work.busy_s < 5
         assert work.stuck_s == 0
-        assert work.retire(1) is True
+        assert work.stop_draining(1) is True
         assert work.run_batches() == 0
         assert work.idle_s == 0
-        work._turn.release()
+        work._draining.release()
 
 
 def test_an_event_loop_that_is_held_up_shows(store: Store) -> None:
@@ -310,7 +310,7 @@ def test_a_stop_waits_for_what_is_under_way_and_hands_the_rest_back(
 def test_an_outage_of_redis_while_recording_loses_nothing(
     store: Store, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(result_writer, "AGAIN_S", 0.01)
+    monkeypatch.setattr(result_writer, "RETRY_S", 0.01)
     failures = iter(range(3))
     record = attempts.record
 
@@ -335,10 +335,10 @@ def test_an_outage_while_preparing_leaves_the_units_to_their_leases(
 
     (job_id,) = finished(store, receiver.url)
     with started(store, lease_ms=1_000, renew_ms=500) as work:
-        monkeypatch.setattr(executor, "prepare", away)
+        monkeypatch.setattr(executor, "build_requests", away)
         with pytest.raises(RedisConnectionError):
             work.run_batches()
         assert work._held == 0
-        monkeypatch.setattr(executor, "prepare", request.prepare)
+        monkeypatch.setattr(executor, "build_requests", request.build_requests)
         eventually(work.run_batches, "the unit again")
         assert tried(store, job_id).status == "succeeded"

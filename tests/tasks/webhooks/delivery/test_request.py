@@ -19,7 +19,7 @@ from tasks.store.client import Store
 from tasks.webhooks import endpoints
 from tasks.webhooks.deliveries import Delivery, Result, deliveries_of, ping, redeliver
 from tasks.webhooks.delivery.attempts import Attempt, record
-from tasks.webhooks.delivery.request import PATIENCE_S, DeliveryRequest, prepare
+from tasks.webhooks.delivery.request import GRACE_S, DeliveryRequest, build_requests
 from tasks.webhooks.links import job_document
 from tasks.webhooks.owner_secrets import job_secrets
 from tests.tasks.lanes import SINGLE, claim, done, put
@@ -46,23 +46,23 @@ def finished(store: Store, submission: Submission, output: Any = "fine") -> str:
 
 
 def ordered(hooks: Consumer) -> DeliveryRequest:
-    (order,), attempts = prepare(hooks, claim(hooks))
+    (request,), attempts = build_requests(hooks, claim(hooks))
     assert attempts == []
-    return order
+    return request
 
 
 def refused(hooks: Consumer) -> Attempt:
-    orders, (attempt,) = prepare(hooks, claim(hooks))
-    assert orders == []
+    requests, (attempt,) = build_requests(hooks, claim(hooks))
+    assert requests == []
     return attempt
 
 
 def again(
-    store: Store, hooks: Consumer, order: DeliveryRequest, result: Result = Result.RETRY
+    store: Store, hooks: Consumer, request: DeliveryRequest, result: Result = Result.RETRY
 ) -> None:
     """The order's attempt failed, and its next one is due."""
-    record(hooks, [order.attempt(result, 3_600_000)])
-    assert redeliver(store, order.delivery.id, "o")
+    record(hooks, [request.attempt(result, 3_600_000)])
+    assert redeliver(store, request.delivery.id, "o")
 
 
 def only(store: Store, job_id: str) -> Delivery:
@@ -72,15 +72,15 @@ def only(store: Store, job_id: str) -> Delivery:
 
 def test_the_body_is_the_job_as_the_api_shows_it(store: Store, hooks: Consumer) -> None:
     job_id = finished(store, hooked(metadata={"ticket": "A-17"}))
-    order = ordered(hooks)
+    request = ordered(hooks)
     job = read_job(store, job_id)
     assert job is not None
-    body = orjson.loads(order.body)
+    body = orjson.loads(request.body)
     assert list(body) == ["type", "timestamp", "data"]
     assert body["type"] == "job.succeeded"
     assert body["timestamp"] == body["data"]["finished_at"]
     assert body["data"] == orjson.loads(orjson.dumps(job_document(job)))
-    assert (order.url, body["data"]["output"]) == (URL, "fine")
+    assert (request.url, body["data"]["output"]) == (URL, "fine")
 
 
 @pytest.mark.parametrize(("size", "whole"), [(15_000, True), (20_481, False)])
@@ -88,13 +88,13 @@ def test_a_large_output_is_left_out_for_a_link(
     store: Store, hooks: Consumer, size: int, whole: bool
 ) -> None:
     job_id = finished(store, hooked(), "x" * size)
-    order = ordered(hooks)
-    data = orjson.loads(order.body)["data"]
+    request = ordered(hooks)
+    data = orjson.loads(request.body)["data"]
     assert (data["output"] is not None) is whole
     assert ("output" in data["links"]) is not whole
     if not whole:
         assert data["links"]["output"] == f"/v1/jobs/{job_id}"
-        assert len(order.body) < 2_000
+        assert len(request.body) < 2_000
 
 
 def test_every_attempt_sends_the_same_bytes_to_the_same_url_under_the_same_id(
@@ -130,11 +130,11 @@ def test_a_retry_carries_request_id_and_trace_after_the_jobs_record_is_gone(
 
 def test_its_headers_verify_and_carry_the_request_id(store: Store, hooks: Consumer) -> None:
     finished(store, hooked(request_id="req-1", traceparent=TRACE))
-    order = ordered(hooks)
-    headers = order.headers()
+    request = ordered(hooks)
+    headers = request.headers()
     (secret,) = job_secrets(store, "o")
-    assert Webhook(secret).verify(order.body, headers)["type"] == "job.succeeded"
-    assert headers["webhook-id"] == order.delivery.id
+    assert Webhook(secret).verify(request.body, headers)["type"] == "job.succeeded"
+    assert headers["webhook-id"] == request.delivery.id
     assert (headers["X-Request-ID"], headers["traceparent"]) == ("req-1", TRACE)
 
 
@@ -142,8 +142,8 @@ def test_the_timestamp_is_that_of_the_attempt_by_the_clock_of_redis(
     store: Store, hooks: Consumer
 ) -> None:
     finished(store, hooked())
-    order = ordered(hooks)
-    late = replace(order, clock=replace(order.clock, read_at=order.clock.read_at - 100))
+    request = ordered(hooks)
+    late = replace(request, clock=replace(request.clock, read_at=request.clock.read_at - 100))
     seconds = int(late.headers()["webhook-timestamp"]) - store.now_us() // 1_000_000
     assert 98 <= seconds <= 102
 
@@ -154,11 +154,11 @@ def test_an_endpoint_is_sent_to_its_url_signed_with_its_secrets(
     made = endpoints.create(store, "o", "https://example.com/all")
     endpoints.rotate(store, "o", made.id)
     job_id = finished(store, SINGLE)
-    order = ordered(hooks)
-    assert (order.url, len(order.secrets)) == ("https://example.com/all", 2)
-    assert order.secrets[1] == made.secrets[0]
+    request = ordered(hooks)
+    assert (request.url, len(request.secrets)) == ("https://example.com/all", 2)
+    assert request.secrets[1] == made.secrets[0]
     endpoints.update(store, "o", made.id, url="https://example.com/new")
-    again(store, hooks, order)
+    again(store, hooks, request)
     assert ordered(hooks).url == "https://example.com/new"
     assert only(store, job_id).url is None
 
@@ -191,9 +191,11 @@ def test_a_job_that_has_expired_before_the_first_attempt_is_given_up(
     assert (delivery.status, delivery.log[0]["error"]) == ("failed", "job_expired")
 
 
-def open_breaker(store: Store, line: str, for_ms: int, failures: int = 9) -> None:
+def open_breaker(store: Store, target: str, for_ms: int, failures: int = 9) -> None:
     now_ms = store.now_us() // 1000
-    store.redis.set(keys.webhook_breaker(line), f"{failures} {now_ms + for_ms} {now_ms}", px=60_000)
+    store.redis.set(
+        keys.webhook_breaker(target), f"{failures} {now_ms + for_ms} {now_ms}", px=60_000
+    )
 
 
 def test_while_a_breaker_is_open_deliveries_are_postponed_with_all_they_need(
@@ -214,8 +216,8 @@ def test_a_breaker_lets_one_through_when_it_has_cooled_down(store: Store, hooks:
     for _ in range(3):
         finished(store, hooked())
     open_breaker(store, "o@example.com", -1)
-    orders, attempts = prepare(hooks, claim(hooks))
-    assert len(orders) == 1
+    requests, attempts = build_requests(hooks, claim(hooks))
+    assert len(requests) == 1
     assert [attempt.result for attempt in attempts] == [Result.POSTPONED] * 2
     assert store.redis.pttl(keys.webhook_breaker("o@example.com")) > 0
 
@@ -246,7 +248,7 @@ def test_one_that_waits_for_its_breaker_for_longer_than_the_schedule_is_given_up
     store: Store, hooks: Consumer
 ) -> None:
     job_id = finished(store, hooked())
-    lasts_s = sum(store.settings.webhook_schedule_s) + PATIENCE_S
+    lasts_s = sum(store.settings.webhook_schedule_s) + GRACE_S
     created = store.now_us() - (lasts_s + 1) * 1_000_000
     store.redis.hset(keys.delivery(only(store, job_id).id), "created", created)
     open_breaker(store, "o@example.com", 10_000)
@@ -272,7 +274,7 @@ def test_a_batch_is_prepared_in_one_round_trip(
         finished(store, hooked())
     units: Sequence[Any] = claim(hooks)
     assert len(units) == 10
-    prepare(hooks, [])  # the script is known now
+    build_requests(hooks, [])  # the script is known now
     asked = []
     execute = store.execute
 
@@ -281,5 +283,5 @@ def test_a_batch_is_prepared_in_one_round_trip(
         return execute(*command)
 
     monkeypatch.setattr(store, "execute", noted)
-    orders, _ = prepare(hooks, units)
-    assert (len(orders), len(asked)) == (10, 1)
+    requests, _ = build_requests(hooks, units)
+    assert (len(requests), len(asked)) == (10, 1)

@@ -24,7 +24,7 @@ SCHEDULE = SETTINGS.webhook_schedule_s
 FAILED = DeliveryResponse(500, "bad_status", 12.5)
 
 
-def order(tries: int = 0, **delivery: Any) -> DeliveryRequest:
+def request(tries: int = 0, **delivery: Any) -> DeliveryRequest:
     unit = Unit("s", "1-0", "msg_1_job", 0, 1, 1, Payload("webhooks", {}, []))
     base = Delivery("msg_1_job", "job_1", "o", "job", "job.failed", "o@x", "running", 1)
     clock = Clock(1_700_000_000_000, time.monotonic())
@@ -32,8 +32,8 @@ def order(tries: int = 0, **delivery: Any) -> DeliveryRequest:
     return DeliveryRequest(unit, found, b"the body", "https://x/", ["whsec_x"], clock, None)
 
 
-def after(reply: DeliveryResponse, tries: int = 0, **delivery: Any) -> Attempt:
-    return conclude(order(tries, **delivery), reply, SETTINGS)
+def after(response: DeliveryResponse, tries: int = 0, **delivery: Any) -> Attempt:
+    return conclude(request(tries, **delivery), response, SETTINGS)
 
 
 def test_a_success_is_noted() -> None:
@@ -59,12 +59,12 @@ def test_ten_attempts_are_made_in_all() -> None:
 
 
 @pytest.mark.parametrize(
-    ("reply", "delivery"), [(DeliveryResponse(410, "gone", 1), {}), (FAILED, {"event": "ping"})]
+    ("response", "delivery"), [(DeliveryResponse(410, "gone", 1), {}), (FAILED, {"event": "ping"})]
 )
 def test_what_is_gone_and_a_ping_are_not_tried_again(
-    reply: DeliveryResponse, delivery: Any
+    response: DeliveryResponse, delivery: Any
 ) -> None:
-    assert after(reply, **delivery).result is Result.FAILED
+    assert after(response, **delivery).result is Result.FAILED
 
 
 @pytest.mark.parametrize(
