@@ -1,4 +1,4 @@
-"""The life of a batch: prepare, predict, settle, and what is told of it.
+"""The life of a batch: prepare, predict, settle, report.
 
 No Redis commands of its own (tasks.queue claims and commits), no processes or signals.
 """

@@ -1,4 +1,4 @@
-"""A batch: claimed units taken apart into questions for the models, and put together again."""
+"""Prepare a batch: claimed units become questions for the models, each asked once."""
 
 from __future__ import annotations
 
@@ -13,58 +13,78 @@ from tasks.jobs.result_cache import answer_key, look_up
 from tasks.queue.counters import CountedAnswer
 from tasks.queue.units import Unit
 
+# Where an item gets its answer: the index of a question, or an answer that is already known
+Source = int | CountedAnswer
+
 
 @dataclass(frozen=True, slots=True)
 class Group:
-    """The units of a batch that go to one pipeline.
+    """The units of a batch that go to one pipeline, and their questions.
 
-    places: for each item the index of its question among `prepared`, or its answer, if that is
-    cached or came with the unit from another lane. keys: for each question its cache key, or None.
+    sources: one for each item of all units. An answer is known if it is in the result cache or
+    came with the unit from another lane. keys: for each question its cache key, or None.
+    prepared: the questions.
     """
 
     units: Sequence[Unit]
     runtime: Runtime
-    places: Sequence[int | CountedAnswer]
+    sources: Sequence[Source]
     keys: Sequence[str | None]
     prepared: Prepared
 
 
+class _Questions:
+    """Distinct questions, in the order in which they first came."""
+
+    def __init__(self) -> None:
+        self.items: list[Item] = []
+        self.keys: list[str | None] = []
+        self._index: dict[str, int] = {}
+
+    def add(self, item: Item, key: str | None) -> int:
+        """The index of an item's question; items with the same key share one."""
+        new = len(self.items)
+        index = self._index.setdefault(key, new) if key else new
+        if index == new:
+            self.items.append(item)
+            self.keys.append(key)
+        return index
+
+
 def gather(units: Sequence[Unit], runtime: Runtime, redis: Redis) -> Group:
-    """Flatten units to items, look answers up, and prepare each remaining question once."""
+    """Turn the units of one pipeline into questions; what is known already is not asked.
+
+    Raises:
+        redis.RedisError: the result cache cannot be reached.
+    """
     items = [item for unit in units for item in items_of(unit)]
-    brought = [answer for unit in units for answer in _brought(unit)]
+    brought = [answer for unit in units for answer in _brought_answers(unit)]
     keys = [
         None if answer else answer_key(runtime.pipeline, item)
         for item, answer in zip(items, brought, strict=True)
     ]
-    known = look_up(redis, list({key: None for key in keys if key}))
-    places: list[int | CountedAnswer] = []
-    asked: dict[str, int] = {}
-    questions: list[Item] = []
-    question_keys: list[str | None] = []
+    cached = look_up(redis, list({key: None for key in keys if key}))
+    questions = _Questions()
+    sources: list[Source] = []
     for item, key, answer in zip(items, keys, brought, strict=True):
         if answer:
-            places.append(answer)
-        elif key in known:
-            places.append(CountedAnswer(known[key], cached=True))
-        elif key in asked:
-            places.append(asked[key])
+            sources.append(answer)
+        elif key in cached:
+            sources.append(CountedAnswer(cached[key], cached=True))
         else:
-            if key:
-                asked[key] = len(questions)
-            places.append(len(questions))
-            questions.append(item)
-            question_keys.append(key)
-    return Group(units, runtime, places, question_keys, runtime.prepare(questions))
-
-
-def _brought(unit: Unit) -> Iterator[CountedAnswer | None]:
-    """For each input the answer that another lane gave to it, if one did."""
-    known = unit.payload.known
-    for n in range(len(unit.payload.inputs)):
-        yield CountedAnswer(**known[str(n)]) if str(n) in known else None
+            sources.append(questions.add(item, key))
+    prepared = runtime.prepare(questions.items)
+    return Group(units, runtime, sources, questions.keys, prepared)
 
 
 def items_of(unit: Unit) -> Iterator[Item]:
+    """The valid inputs of a unit, with the job's options."""
     options = Options(**unit.payload.options)
     return (Item(entry, options) for entry in unit.payload.inputs)
+
+
+def _brought_answers(unit: Unit) -> Iterator[CountedAnswer | None]:
+    """For each input the answer that another lane gave to it, or None."""
+    known = unit.payload.known
+    for n in range(len(unit.payload.inputs)):
+        yield CountedAnswer(**known[str(n)]) if str(n) in known else None

@@ -1,6 +1,6 @@
-"""What is said of a batch once it is committed: a line at DEBUG and, if traces are exported, spans.
+"""Reports a committed batch: a log line at DEBUG and, if traces are exported, spans.
 
-There may be hundreds of batches a second, and each job has a line of its own: hence DEBUG.
+At DEBUG, because there may be hundreds of batches a second and each job has its own log line.
 """
 
 from __future__ import annotations
@@ -21,43 +21,44 @@ if TYPE_CHECKING:
 
 log = get_logger(BATCH_LOG)
 
-MOST_NAMED = 128  # jobs, and requests, that a line or a span names; as many links has a span
+MAX_NAMED = 128  # jobs, and request ids, of a log line or span; also the links of a span
 
 
 @dataclass(slots=True)
 class BatchTimeline:
-    """When it came to what, since the epoch by this machine's clock.
+    """Times of a batch's steps, in nanoseconds since the epoch by this machine's clock.
 
-    calls: those of tiers, with their pipelines. commit_ns: when its commit began; it has ended when
-    the story is told.
+    calls: of tiers, each with its pipeline. commit_ns: start of the commit, which has ended when
+    the batch is reported.
     """
 
     began_ns: int
     calls: list[tuple[str, Verdict]] = field(default_factory=list)
     commit_ns: int = 0
 
-    def add(self, pipeline: str, calls: Sequence[Verdict]) -> None:
+    def add_calls(self, pipeline: str, calls: Sequence[Verdict]) -> None:
+        """Add the calls of tiers for one pipeline."""
         self.calls += [(pipeline, call) for call in calls]
 
 
 class BatchReporter:
-    """Tells the stories of one worker's batches."""
+    """Logs and traces the batches of one worker."""
 
-    def __init__(self, worker: Consumer, tracer: Tracer | None) -> None:
-        self._lane = str(worker.lane)
-        self._worker = worker.name
+    def __init__(self, consumer: Consumer, tracer: Tracer | None) -> None:
+        self._lane = str(consumer.lane)
+        self._worker = consumer.name
         self._tracer = tracer
-        self._debugging = worker.store.settings.log_level == "DEBUG"
+        self._debugging = consumer.store.settings.log_level == "DEBUG"
 
-    def tell(self, story: BatchTimeline, settled: Sequence[SettledUnit], stale: int) -> None:
-        """stale: units that another worker had taken over."""
+    def report(self, timeline: BatchTimeline, settled: Sequence[SettledUnit], stale: int) -> None:
+        """Report a committed batch. stale: units that had been lost to another worker."""
         end_ns, units = time.time_ns(), [one.unit for one in settled]
         if self._debugging:
-            self._log(story, units, stale, end_ns)
+            self._log(timeline, units, stale, end_ns)
         if self._tracer:
-            self._trace(self._tracer, story, units, end_ns)
+            self._trace(self._tracer, timeline, units, end_ns)
 
-    def _log(self, story: BatchTimeline, units: Sequence[Unit], stale: int, end_ns: int) -> None:
+    def _log(self, timeline: BatchTimeline, units: Sequence[Unit], stale: int, end_ns: int) -> None:
         log.debug(
             "batch committed",
             lane=self._lane,
@@ -66,25 +67,27 @@ class BatchReporter:
             units=len(units),
             items=sum(unit.items for unit in units),
             stale=stale,
-            tiers=[{"tier": call.tier, "ms": _ms(call.seconds * 1e9)} for _, call in story.calls],
-            commit_ms=_ms(end_ns - story.commit_ns),
-            ms=_ms(end_ns - story.began_ns),
+            tiers=[
+                {"tier": call.tier, "ms": _ms(call.seconds * 1e9)} for _, call in timeline.calls
+            ],
+            commit_ms=_ms(end_ns - timeline.commit_ns),
+            ms=_ms(end_ns - timeline.began_ns),
             jobs=_jobs(units),
             request_ids=_request_ids(units),
         )
 
     def _trace(
-        self, tracer: Tracer, story: BatchTimeline, units: Sequence[Unit], end_ns: int
+        self, tracer: Tracer, timeline: BatchTimeline, units: Sequence[Unit], end_ns: int
     ) -> None:
-        """The batch is a trace of its own: it belongs to all of its jobs, so it links to them."""
+        """Export the batch as its own trace, with links to the traces of all its jobs."""
         found = dict.fromkeys(u.payload.traceparent for u in units if u.payload.traceparent)
-        traces = sorted(found, key=is_sampled, reverse=True)[:MOST_NAMED]
-        batch = tracer.begin_for(traces, "batch", Kind.CONSUMER, story.began_ns)
+        traces = sorted(found, key=is_sampled, reverse=True)[:MAX_NAMED]
+        batch = tracer.begin_for(traces, "batch", Kind.CONSUMER, timeline.began_ns)
         if batch is None:
             return
-        for pipeline, call in story.calls:
+        for pipeline, call in timeline.calls:
             _trace_call(tracer, batch, pipeline, call)
-        tracer.begin("commit", parent=batch.traceparent, start_ns=story.commit_ns).end(
+        tracer.begin("commit", parent=batch.traceparent, start_ns=timeline.commit_ns).end(
             end_ns=end_ns
         )
         about: Attributes = {
@@ -106,12 +109,12 @@ def _trace_call(tracer: Tracer, batch: Span, pipeline: str, call: Verdict) -> No
 
 
 def _jobs(units: Sequence[Unit]) -> list[str]:
-    return list(dict.fromkeys(unit.job for unit in units))[:MOST_NAMED]
+    return list(dict.fromkeys(unit.job for unit in units))[:MAX_NAMED]
 
 
 def _request_ids(units: Sequence[Unit]) -> list[str]:
     found = (unit.payload.request_id for unit in units)
-    return list(dict.fromkeys(one for one in found if one))[:MOST_NAMED]
+    return list(dict.fromkeys(one for one in found if one))[:MAX_NAMED]
 
 
 def _ms(ns: float) -> float:

@@ -1,7 +1,7 @@
 """The life of a batch: claim -> prepare -> predict -> commit.
 
-While batch n is computed, n+1 is claimed and prepared and n-1 committed, as long as the lane is
-deep. When it is not, claiming later makes a fuller batch, so nothing is claimed ahead.
+While batch n is computed, n+1 is claimed and prepared and n-1 is committed, as long as more units
+wait in the lane. When none wait, nothing is claimed ahead: a later claim makes a fuller batch.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from tasks.inference.batch_report import BatchReporter, BatchTimeline
 from tasks.inference.failures import tags_of
 from tasks.inference.stopwatch import Stopwatch
 from tasks.queue.circuit_breakers import CircuitBreakers
-from tasks.queue.consumer import Consumer
+from tasks.queue.consumer import CommitResult, Consumer
 from tasks.queue.executor import AWAKE_MARGIN_MS, LaneExecutor
 from tasks.queue.units import SettledUnit, Unit
 from tasks.queue.wakeups import wake
@@ -40,16 +40,16 @@ if TYPE_CHECKING:
 
 log = get_logger(__name__)
 
-COMMIT_AGAIN_S = 1.0
+COMMIT_RETRY_S = 1.0
 
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """Claimed and prepared.
+    """A claimed and prepared batch.
 
-    settled: units that need no model. waiting: units left in the lane. suspect: what ends this
-    process now must be the batch's doing, so nothing else may be under way beside it. began_ns:
-    when it had been claimed.
+    settled: units that no model can answer. waiting: units left in the lane. suspect: its unit was
+    held when a worker died, so it runs alone: a crash is then known to be its doing. began_ns: time
+    of the claim.
     """
 
     groups: Sequence[Group]
@@ -61,19 +61,19 @@ class Batch:
 
 @dataclass(frozen=True, slots=True)
 class PredictedBatch:
-    """Ready to be committed. spent: microseconds that tiers took, by series. story: for the log."""
+    """A batch ready to be committed. device_us: microseconds that tiers took, by series."""
 
     settled: Sequence[SettledUnit]
-    spent: Mapping[str, int]
-    story: BatchTimeline
+    device_us: Mapping[str, int]
+    timeline: BatchTimeline
 
 
 class InferenceExecutor(LaneExecutor):
-    """One pool child's path for the lanes gpu and cpu."""
+    """Executor of the lanes gpu and cpu, for one pool child."""
 
     def __init__(
         self,
-        worker: Consumer,
+        consumer: Consumer,
         runtimes: Mapping[str, Runtime],
         celery: Celery,
         job_sinks: JobSinks | None = None,
@@ -81,167 +81,182 @@ class InferenceExecutor(LaneExecutor):
     ) -> None:
         super().__init__()
         self._job_sinks = job_sinks or JobSinks(())
-        self._batches = BatchReporter(worker, tracer)
-        self._worker = worker
+        self._batch_reporter = BatchReporter(consumer, tracer)
+        self._consumer = consumer
         self._runtimes = runtimes
         self._celery = celery
-        self._settings = worker.store.settings
+        self._settings = consumer.store.settings
         self._batch_items = max(r.batch_items for r in runtimes.values())
-        self._breakers = CircuitBreakers(worker.store)
+        self._breakers = CircuitBreakers(consumer.store)
         self._metrics = process_metrics()
         pipelines = [runtime.pipeline for runtime in runtimes.values()]
         self.sampler = Sampler(pipelines, self._settings.drift_samples)
-        self._together = False  # jobs come together: waiting for more of them makes fuller batches
-        # Since when each thread runs code of a pipeline, and for which units
-        self._under_way: dict[int, tuple[float, Sequence[Unit]]] = {}
+        self._wait_for_more = False  # the last claim had several units: a short wait brings more
+        # Thread id -> since when it runs code of a pipeline, and for which units
+        self._running: dict[int, tuple[float, Sequence[Unit]]] = {}
         self._worked = Stopwatch()
-        self._ahead = ThreadPoolExecutor(1, "claim-ahead")
-        self._behind = ThreadPoolExecutor(1, "commit-behind")
+        self._claim_thread = ThreadPoolExecutor(1, "claim-ahead")
+        self._commit_thread = ThreadPoolExecutor(1, "commit-behind")
 
     @property
     def busy_s(self) -> float:
-        """Seconds that a pipeline's code has run on a batch so far; 0 if none does.
+        """Seconds for which a pipeline's code has run on the current batch; 0 if none runs.
 
-        Waiting for Redis is not in it: an outage must not look like a hung model.
+        Waiting for Redis does not count: an outage must not look like a hung model.
         """
-        began = [began for began, _ in list(self._under_way.values())]
+        began = [began for began, _ in list(self._running.values())]
         return time.monotonic() - min(began, default=time.monotonic())
 
     @property
     def worked_s(self) -> float:
-        """Seconds in which a pipeline's code ran, since this process began."""
+        """Seconds in which a pipeline's code ran, since this process started."""
         return self._worked.seconds
 
     @property
     def stuck_s(self) -> float:
-        """Seconds for which the longest call of a tier has been stuck beyond its time limit."""
+        """Seconds for which the longest call of a tier has gone on beyond its time limit."""
         return max(runtime.stuck_s() for runtime in self._runtimes.values())
 
     @property
-    def doing(self) -> Mapping[str, str]:
-        if under_way := list(self._under_way.values()):
-            return tags_of(min(under_way, key=itemgetter(0))[1])
+    def current_tags(self) -> Mapping[str, str]:
+        if running := list(self._running.values()):
+            return tags_of(min(running, key=itemgetter(0))[1])
         stuck = [r.pipeline.name for r in self._runtimes.values() if r.stuck_s()]
         return {"pipeline": stuck[0]} if stuck else {}
 
     def _drain(self) -> int:
         try:
-            return self._run_all()
+            return self._run_until_empty()
         finally:
-            for thread in (self._ahead, self._behind):
-                thread.submit(int).result()  # one thread each: what was begun before is done now
-            if lost := self._worker.drop_leases():
-                log.warning("units left to their lease", units=lost, worker=self._worker.name)
+            for thread in (self._claim_thread, self._commit_thread):
+                thread.submit(int).result()  # one thread each: earlier calls are done now
+            if dropped := self._consumer.drop_leases():
+                log.warning("units left to their lease", units=dropped, worker=self._consumer.name)
 
-    def _run_all(self) -> int:
+    def _run_until_empty(self) -> int:
+        """Run batches until the lane is empty or the time is up; returns their number."""
         until = time.monotonic() + self._settings.drain_ms / 1000
         committing: Future[None] | None = None
         batches = 0
-        batch = self._next(until)
+        batch = self._next_batch(until)
         while batch:
             batches += 1
             if batch.suspect and committing:
                 committing.result()
-            deep = batch.waiting > 0 and not batch.suspect and time.monotonic() < until
-            ahead = self._ahead.submit(self._claim, self._awake_ms, False) if deep else None
-            answered = self._predict(batch)
+            claiming = self._claim_ahead(batch, until)
+            predicted = self._predict(batch)
             if committing:
                 committing.result()
-            committing = self._behind.submit(self._commit, answered)
-            if not ahead:
+            committing = self._commit_thread.submit(self._commit, predicted)
+            if not claiming:
                 committing.result()
-            batch = ahead.result() if ahead else None
-            batch = batch or self._next(until)
+            batch = claiming.result() if claiming else None
+            batch = batch or self._next_batch(until)
         if committing:
             committing.result()
         return batches
+
+    def _next_batch(self, until: float) -> Batch | None:
+        """Claim a batch, waiting briefly for one: cheaper than a Celery message for each."""
+        while time.monotonic() < until:
+            if self._wait_for_more:
+                time.sleep(self._settings.batch_wait_ms / 1000)
+            if batch := self._claim(self._awake_ms):
+                return batch
+            linger_s = self._settings.linger_ms / 1000
+            if not linger_s or not self._consumer.wait_for_notification(linger_s):
+                return self._claim(0)
+        wake(self._celery, self._consumer.lane)
+        return None
+
+    def _claim_ahead(self, batch: Batch, until: float) -> Future[Batch | None] | None:
+        """Claim the next batch in a thread while this one runs, if units wait and time is left."""
+        if batch.waiting > 0 and not batch.suspect and time.monotonic() < until:
+            return self._claim_thread.submit(self._claim, self._awake_ms, False)
+        return None
 
     @property
     def _awake_ms(self) -> int:
         return self._settings.linger_ms + AWAKE_MARGIN_MS
 
-    def _next(self, until: float) -> Batch | None:
-        """The next batch, waiting briefly for one: a bell is far cheaper than a Celery message."""
-        while time.monotonic() < until:
-            if self._together:
-                time.sleep(self._settings.batch_wait_ms / 1000)
-            if batch := self._claim(self._awake_ms):
-                return batch
-            linger_s = self._settings.linger_ms / 1000
-            if not linger_s or not self._worker.wait_for_notification(linger_s):
-                return self._claim(0)
-        wake(self._celery, self._worker.lane)
-        return None
-
     def _claim(self, awake_ms: int, suspects: bool = True) -> Batch | None:
-        claim = self._worker.claim(self._batch_items, awake_ms, suspects)
+        claim = self._consumer.claim(self._batch_items, awake_ms, suspects)
         self._job_sinks.report(claim.ended)
-        self._breakers.learn(claim.breakers)
-        self._together = len(claim.units) > 1
+        self._breakers.update(claim.breakers)
+        self._wait_for_more = len(claim.units) > 1
         return self._prepare(claim.units, claim.waiting) if claim.units else None
 
     def _prepare(self, units: Sequence[Unit], waiting: int) -> Batch:
-        with self._timed(units):
-            return self._gather(units, waiting)
-
-    def _gather(self, units: Sequence[Unit], waiting: int) -> Batch:
+        """Prepare the questions of each pipeline; units of a pipeline not served here fail."""
         began_ns = time.time_ns()
-        by_pipeline: dict[str, list[Unit]] = defaultdict(list)
-        for unit in units:
-            by_pipeline[unit.payload.pipeline].append(unit)
-        groups: list[Group] = []
-        settled: list[SettledUnit] = []
-        for name, members in by_pipeline.items():
-            if runtime := self._runtimes.get(name):
-                groups.append(gather(members, runtime, self._worker.store.redis))
-            else:
-                text = f"No worker of this lane serves the pipeline {name!r}."
-                settled += settlement.fail(members, self._worker.lane, "unknown_pipeline", text)
+        with self._running_for(units):
+            groups: list[Group] = []
+            settled: list[SettledUnit] = []
+            for name, members in _by_pipeline(units).items():
+                if runtime := self._runtimes.get(name):
+                    groups.append(gather(members, runtime, self._consumer.store.redis))
+                else:
+                    settled += self._fail_unserved(members, name)
         return Batch(groups, settled, waiting, any(unit.suspect for unit in units), began_ns)
 
+    def _fail_unserved(self, units: Sequence[Unit], pipeline: str) -> Iterator[SettledUnit]:
+        text = f"No worker of this lane serves the pipeline {pipeline!r}."
+        return settlement.fail(units, self._consumer.lane, "unknown_pipeline", text)
+
     def _predict(self, batch: Batch) -> PredictedBatch:
-        settled, spent = list(batch.settled), Counter[str]()
-        story = BatchTimeline(batch.began_ns)
-        with self._timed([unit for group in batch.groups for unit in group.units]):
+        """Run every group's questions and settle its units."""
+        settled, device_us = list(batch.settled), Counter[str]()
+        timeline = BatchTimeline(batch.began_ns)
+        lane = self._consumer.lane
+        with self._running_for([unit for group in batch.groups for unit in group.units]):
             for group in batch.groups:
-                answers, took, calls = settlement.run(
-                    group, self._breakers, self._worker.lane, self.sampler
-                )
-                name, lane = group.runtime.pipeline.name, self._worker.lane
+                name = group.runtime.pipeline.name
+                result = settlement.run(group, self._breakers, lane, self.sampler)
                 self._metrics.batches(name, lane, group.prepared)
-                settled += answers
-                spent += took
-                story.add(group.runtime.pipeline.name, calls)
-        return PredictedBatch(settled, spent, story)
+                settled += result.settled
+                device_us += result.device_us
+                timeline.add_calls(name, result.calls)
+        return PredictedBatch(settled, device_us, timeline)
 
     @contextmanager
-    def _timed(self, units: Sequence[Unit]) -> Iterator[None]:
+    def _running_for(self, units: Sequence[Unit]) -> Iterator[None]:
+        """Mark this thread as running a pipeline's code, for the watchdog and for Sentry."""
         thread = threading.get_ident()
-        self._under_way[thread] = (time.monotonic(), units)
-        self.note(self.doing)
+        self._running[thread] = (time.monotonic(), units)
+        self.publish_tags(self.current_tags)
         try:
             with self._worked:
                 yield
         finally:
-            del self._under_way[thread]
-            self.note(self.doing)
+            del self._running[thread]
+            self.publish_tags(self.current_tags)
 
-    def _commit(self, answered: PredictedBatch) -> None:
-        """Commit, through a restart of Redis if need be: until the leases are lost anyway."""
-        give_up = time.monotonic() + self._settings.lease_ms / 1000
-        answered.story.commit_ns = time.time_ns()
-        while True:
-            try:
-                committed = self._worker.commit(answered.settled, answered.spent)
-                break
-            except RedisError as error:
-                if time.monotonic() > give_up:
-                    raise
-                log.warning("commit failed, trying again", error=str(error))
-                time.sleep(COMMIT_AGAIN_S)
+    def _commit(self, batch: PredictedBatch) -> None:
+        """Commit a batch, report the jobs that it finished, wake the lanes that need it."""
+        batch.timeline.commit_ns = time.time_ns()
+        committed = self._commit_with_retries(batch)
         self._job_sinks.report(committed.ended)
         for lane in committed.wake:
             wake(self._celery, lane)
         if committed.stale:
-            log.warning("stale units dropped", units=committed.stale, worker=self._worker.name)
-        self._batches.tell(answered.story, answered.settled, committed.stale)
+            log.warning("stale units dropped", units=committed.stale, worker=self._consumer.name)
+        self._batch_reporter.report(batch.timeline, batch.settled, committed.stale)
+
+    def _commit_with_retries(self, batch: PredictedBatch) -> CommitResult:
+        """Commit, trying again while Redis restarts: until the leases are lost anyway."""
+        give_up = time.monotonic() + self._settings.lease_ms / 1000
+        while True:
+            try:
+                return self._consumer.commit(batch.settled, batch.device_us)
+            except RedisError as error:
+                if time.monotonic() > give_up:
+                    raise
+                log.warning("commit failed, trying again", error=str(error))
+                time.sleep(COMMIT_RETRY_S)
+
+
+def _by_pipeline(units: Sequence[Unit]) -> Mapping[str, list[Unit]]:
+    found: dict[str, list[Unit]] = defaultdict(list)
+    for unit in units:
+        found[unit.payload.pipeline].append(unit)
+    return found

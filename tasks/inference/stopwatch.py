@@ -1,4 +1,4 @@
-"""How long any of several threads has been at work."""
+"""Stopwatch that several threads share: measures the time in which at least one is inside."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from types import TracebackType
 
 
 class Stopwatch:
-    """Runs while at least one thread is inside; what they do at the same time counts once."""
+    """Context manager that runs while at least one thread is inside; overlaps count once."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -18,6 +18,7 @@ class Stopwatch:
 
     @property
     def seconds(self) -> float:
+        """Seconds measured so far."""
         with self._lock:
             return self._before + (time.monotonic() - self._since if self._inside else 0.0)
 

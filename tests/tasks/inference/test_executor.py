@@ -80,7 +80,7 @@ def test_a_claim_is_as_large_as_the_runtimes_batch_budget_needs(
     store: Store, inference: InferenceExecutor, runtime: Runtime
 ) -> None:
     runtime.batch_items = 20  # the pipeline says 8
-    larger = InferenceExecutor(inference._worker, {"toy": runtime}, Wakes())  # type: ignore[arg-type]
+    larger = InferenceExecutor(inference._consumer, {"toy": runtime}, Wakes())  # type: ignore[arg-type]
     for claims, reader in ((3, inference), (1, larger)):
         for number in range(20):
             put(store, toy(f"{claims} {number}"))
@@ -146,13 +146,13 @@ def test_what_is_under_way_is_noted_and_then_no_more(
     store: Store, inference: InferenceExecutor
 ) -> None:
     noted: list[Any] = []
-    inference.note = noted.append
+    inference.publish_tags = noted.append
     receipt = put(store, toy("noted"))
     inference.run_batches()
     job = {"pipeline": "toy", "job": receipt.job_id}
     assert noted[0].items() >= job.items()
     assert noted[-1] == {}
-    assert inference.doing == {}
+    assert inference.current_tags == {}
 
 
 def test_a_pipeline_that_this_worker_does_not_serve_fails_by_name(
@@ -186,7 +186,7 @@ def test_units_that_could_not_be_prepared_are_left_to_their_lease(
         inference.run_batches()
     held = store.redis.xpending_range("ps:lane:gpu:normal", "workers", "-", "+", 1)
     assert len(held) == 1
-    assert inference._worker.drop_leases() == 0
+    assert inference._consumer.drop_leases() == 0
 
 
 def _fail(*_: object) -> None:

@@ -29,7 +29,7 @@ from tasks.telemetry.sentry import client as sentry
 from tasks.telemetry.sentry.client import EventDetails
 from tasks.telemetry.sentry.failures import redis_failed, unexpected
 from tasks.telemetry.sentry.scrubber import WITHHELD
-from tasks.worker.failures import cannot_start, crashed, device_lost, hung, no_pulse
+from tasks.worker.failures import cannot_start, crashed, device_lost, hung, no_heartbeat
 from tests.envelopes import SECRET, Envelopes, arrived, forgotten, installed
 
 PYPROJECT = Path(__file__).parents[4] / "pyproject.toml"
@@ -191,7 +191,7 @@ def test_of_several_units_none_is_named_as_the_one_to_blame() -> None:
         (lambda: crashed(7, -11, {"job": "j"}), "WorkerCrash", "was killed by SIGSEGV"),
         (lambda: crashed(7, 3, {}), "WorkerCrash", "ended with status 3"),
         (lambda: crashed(7, -99, {}), "WorkerCrash", "was killed by signal 99"),
-        (lambda: no_pulse(7, {"job": "j"}), "HungProcess", "no Python thread can run"),
+        (lambda: no_heartbeat(7, {"job": "j"}), "HungProcess", "no Python thread can run"),
         (lambda: hung("a batch", 3, {"job": "j"}), "HungModel", "more than 3 s"),
         (lambda: device_lost(RuntimeError("CUDA error")), "RuntimeError", "CUDA error"),
         (lambda: cannot_start(OSError("no model")), "OSError", "no model"),

@@ -138,8 +138,10 @@ def test_a_batch_links_to_its_jobs_and_holds_its_tiers_and_its_commit(
     worker = Consumer(store, Lane.GPU)
     units = claim(worker)
     story = BatchTimeline(1_000_000, commit_ns=9_000_000)
-    story.add("null", [Verdict("big", False, 0.001, (), 2_000_000), Verdict("small", True, 0.002)])
-    BatchReporter(worker, tracer).tell(story, [done(unit) for unit in units], 0)
+    story.add_calls(
+        "null", [Verdict("big", False, 0.001, (), 2_000_000), Verdict("small", True, 0.002)]
+    )
+    BatchReporter(worker, tracer).report(story, [done(unit) for unit in units], 0)
     tracer.stop()
     (batch,), (commit,) = collector.named("batch"), collector.named("commit")
     assert batch.links == {PLACE}
@@ -159,8 +161,8 @@ def test_a_batch_has_a_line_for_who_debugs_and_none_else(store: Store) -> None:
     worker = Consumer(debugging, Lane.GPU)
     settled = [done(unit) for unit in claim(worker)]
     with capture_logs() as logs:
-        BatchReporter(Consumer(store, Lane.GPU), None).tell(BatchTimeline(1), settled, 0)
-        BatchReporter(worker, None).tell(BatchTimeline(1), settled, 0)
+        BatchReporter(Consumer(store, Lane.GPU), None).report(BatchTimeline(1), settled, 0)
+        BatchReporter(worker, None).report(BatchTimeline(1), settled, 0)
     (line,) = logs
     assert (line["event"], line["log_level"]) == ("batch committed", "debug")
     assert (line["jobs"], line["request_ids"]) == ([settled[0].unit.job], ["r"])
