@@ -1,8 +1,8 @@
 """A Celery worker for one lane: `python -m tasks.worker gpu|cpu|webhooks`.
 
-The parent consumes wake-ups and never touches torch or CUDA. Each pool child pins itself to its
-device, loads and warms its models, and only then takes work; a child that cannot says why and
-stops the worker, so that its supervisor shows a failing process instead of a silent one.
+The parent process consumes wake-ups and never imports torch or touches CUDA. Each pool child pins
+itself to its device, loads and warms up its models, and only then takes work. A child that cannot
+start logs the reason and stops the worker, so that its supervisor sees a failing process.
 """
 
 from __future__ import annotations
@@ -24,11 +24,11 @@ from tasks.worker.celery_worker import build
 log = get_logger(__name__)
 
 
-def show_metrics(settings: Settings, lane: Lane) -> None:
-    """What the children will count is gathered here, and shown if there is a port for it.
+def serve_metrics(settings: Settings, lane: Lane) -> None:
+    """Open the folder in which the children's metrics meet, and serve them if a port is set.
 
     Raises:
-        SettingsError: there is nowhere to gather it.
+        SettingsError: the folder cannot be used.
     """
     folder = open_metrics_folder(settings, lane)
     if settings.metrics_port:
@@ -45,7 +45,7 @@ def main(argv: list[str]) -> int:
         configure_logs(settings)
         for variable, nearest in find_unknown_variables(os.environ):
             log.warning("no such setting: ignored", variable=variable, nearest=nearest)
-        show_metrics(settings, lane)
+        serve_metrics(settings, lane)
     except SettingsError as error:
         print(error, file=sys.stderr)  # noqa: T201
         return 2

@@ -1,10 +1,10 @@
-"""The Celery application of a worker: one task, and the signals that start and end children."""
+"""The Celery application of a worker: its one task, and the start and stop of its pool children."""
 
 from __future__ import annotations
 
 import os
 import signal
-from typing import Any
+from typing import Any, NoReturn
 
 from billiard import current_process
 from celery import Celery
@@ -26,49 +26,73 @@ log = get_logger(__name__)
 
 
 def build(settings: Settings, lane: Lane) -> Celery:
-    """The Celery application of one lane's worker, with its task and its children's life."""
-    sentry.install(settings, "worker", CeleryIntegration(propagate_traces=False), lane=lane)
+    """Build the Celery application of one lane's worker."""
+    install_sentry(settings, lane)
     celery = make_celery(settings)
     celery.conf.worker_autoscaler = autoscaler_for(settings, lane)
-    children: list[Child] = []
-    parent = os.getpid()
-    pulse = SharedHeartbeats(devices.most_children(settings, lane))
-    guard = HeartbeatMonitor(pulse, settings)
+    handlers = SignalHandlers(settings, lane, celery)
 
     @celery.task(name=RUN_BATCHES)
     def run_batches(_lane: str) -> None:
-        children[0].run_batches()
+        handlers.children[0].run_batches()
 
-    @worker_ready.connect(weak=False)
-    def watch(sender: Any, **_: object) -> None:
-        if not guard.is_alive():  # a worker is ready again after each reconnect
-            guard.start()
-            crash_reports.watch(sender.pool._pool, pulse)
-
-    @worker_process_init.connect(weak=False)
-    def start(**_: object) -> None:
-        if devices.scales(settings, lane):
-            block_sigterm()
-        configure_logs(settings)
-        sentry.install(settings, "worker", CeleryIntegration(propagate_traces=False), lane=lane)
-        try:
-            child = Child(settings, lane, celery, parent, pulse)
-        except Exception as error:
-            pulse.end(current_process().index)  # type: ignore[attr-defined]
-            stop_worker(lane, error)
-        children.append(child)
-        child.start()
-
-    @worker_process_shutdown.connect(weak=False)
-    def stop(**_: object) -> None:
-        for child in children:
-            child.stop()
-
+    worker_ready.connect(handlers.worker_ready, weak=False)
+    worker_process_init.connect(handlers.child_started, weak=False)
+    worker_process_shutdown.connect(handlers.child_stopping, weak=False)
     return celery
 
 
-def stop_worker(lane: Lane, error: Exception) -> None:
-    """A failed start is the whole worker's: Celery alone would fork children for ever."""
+class SignalHandlers:
+    """Handlers of Celery's signals, in the parent and in each pool child.
+
+    children: empty in the parent; in a pool child its only member is that child.
+    """
+
+    def __init__(self, settings: Settings, lane: Lane, celery: Celery) -> None:
+        self._settings = settings
+        self._lane = lane
+        self._celery = celery
+        self._parent = os.getpid()
+        self._heartbeats = SharedHeartbeats(devices.most_children(settings, lane))
+        self._monitor = HeartbeatMonitor(self._heartbeats, settings)
+        self.children: list[Child] = []
+
+    def worker_ready(self, sender: Any, **_: object) -> None:
+        """In the parent: watch the children's heartbeats and their exits."""
+        if not self._monitor.is_alive():  # Celery sends this again after each reconnect
+            self._monitor.start()
+            crash_reports.watch(sender.pool._pool, self._heartbeats)
+
+    def child_started(self, **_: object) -> None:
+        """In a new child: load the models and start; if that fails, stop the whole worker."""
+        if devices.scales(self._settings, self._lane):
+            block_sigterm()
+        configure_logs(self._settings)
+        install_sentry(self._settings, self._lane)
+        child = self._load_child()
+        self.children.append(child)
+        child.start()
+
+    def child_stopping(self, **_: object) -> None:
+        """In a child that Celery stops."""
+        for child in self.children:
+            child.stop()
+
+    def _load_child(self) -> Child:
+        try:
+            return Child(self._settings, self._lane, self._celery, self._parent, self._heartbeats)
+        except Exception as error:
+            self._heartbeats.unregister(current_process().index)  # type: ignore[attr-defined]
+            stop_worker(self._lane, error)
+
+
+def install_sentry(settings: Settings, lane: Lane) -> None:
+    """Report the errors of this process to Sentry, if there is a DSN."""
+    sentry.install(settings, "worker", CeleryIntegration(propagate_traces=False), lane=lane)
+
+
+def stop_worker(lane: Lane, error: Exception) -> NoReturn:
+    """Stop the whole worker after a failed start: Celery alone would fork children for ever."""
     log.critical("worker cannot start", lane=lane, error=str(error), exc_info=error)
     failures.cannot_start(error)
     os.kill(os.getppid(), signal.SIGTERM)

@@ -1,4 +1,4 @@
-"""One pool child of a worker: its executor, its threads, its start and its end."""
+"""A pool child of a worker: its executor and its threads, from start to stop."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import os
 import resource
 import time
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from billiard import current_process
 from celery import Celery
@@ -19,6 +19,7 @@ from tasks.drift.monitor import DriftMonitor
 from tasks.inference.executor import InferenceExecutor
 from tasks.jobs.lanes import Lane
 from tasks.queue.consumer import Consumer
+from tasks.queue.executor import LaneExecutor
 from tasks.queue.wakeups import wake
 from tasks.store.client import Store, connect
 from tasks.telemetry.flower.job_events import flower_sinks
@@ -34,142 +35,169 @@ from tasks.worker.graceful_exit import GracefulExit
 from tasks.worker.heartbeat import SharedHeartbeats
 from tasks.worker.maintenance import Maintenance
 from tasks.worker.poller import FallbackPoller
-from tasks.worker.utilization import Utilization, share_of
+from tasks.worker.utilization import Utilization, utilization_of
 from tasks.worker.watchdog import Watchdog
 
 if TYPE_CHECKING:
+    from ml.serving.runtime import Runtime
     from tasks.telemetry.tracing.tracer import Tracer
     from tasks.webhooks.delivery.executor import DeliveryExecutor
 
 log = get_logger(__name__)
 
-MOST_FILES = 65_536
+MAX_OPEN_FILES = 65_536
+
+Thread = DriftMonitor | FallbackPoller | Maintenance | Utilization | Watchdog
 
 
 class Child:
-    """What one pool child holds: its place in the lane, its models, its housekeeper."""
+    """A pool child: the executor of its lane, and the threads beside it.
+
+    parent: the process id of the worker, as the worker itself saw it.
+
+    Raises:
+        Exception: it cannot start: Redis, a pipeline or the device is not usable.
+    """
 
     def __init__(
-        self, settings: Settings, lane: Lane, celery: Celery, parent: int, pulse: SharedHeartbeats
+        self,
+        settings: Settings,
+        lane: Lane,
+        celery: Celery,
+        parent: int,
+        heartbeats: SharedHeartbeats,
     ) -> None:
         started = time.monotonic()
         index: int = current_process().index  # type: ignore[attr-defined]
-        pulse.begin(index)
+        heartbeats.register(index)
         device = devices.pin(settings, lane, index)
-        self.celery = celery
-        self.worker = Consumer(Store(connect(settings, 4), settings), lane)
-        self.tracer = start_tracing(settings, lane, self.worker.name)
-        job_sinks = JobSinks(sinks(settings, celery, self.worker, self.tracer))
-        self.work: InferenceExecutor | DeliveryExecutor
-        worked_s = None
+        self._celery = celery
+        self._consumer = Consumer(Store(connect(settings, 4), settings), lane)
+        self._tracer = start_tracing(settings, lane, self._consumer.name)
+        self._sinks = JobSinks(self._job_sinks())
+        self._unregister = partial(heartbeats.unregister, index)
+        self._executor: LaneExecutor
+        self._threads: list[Thread] = []
         if lane is Lane.WEBHOOKS:
-            self.work = load_webhooks(self.worker, celery, self.tracer)
+            self._executor = load_delivery_executor(self._consumer, celery, self._tracer)
+            self._threads.append(Maintenance(self._consumer, celery, parent, self._sinks))
         else:
-            runtimes = load_runtimes(settings, lane, device)
-            self.work = InferenceExecutor(self.worker, runtimes, celery, job_sinks, self.tracer)
-            worked_s = partial(getattr, self.work, "worked_s")
-        self.work.note = partial(pulse.note, index)
-        self.goodbye = partial(pulse.end, index)
-        self.threads: list[DriftMonitor | Maintenance | FallbackPoller | Watchdog | Utilization] = [
-            FallbackPoller(self.work, self.run_batches, settings),
-            Watchdog(self.work, partial(pulse.beat, index), settings, self.goodbye),
-            Maintenance(self.worker, celery, parent, job_sinks, worked_s),
+            self._executor = self._load_inference(device, index, parent)
+        self._executor.publish_tags = partial(heartbeats.set_tags, index)
+        self._threads += [
+            FallbackPoller(self._executor, self.run_batches, settings),
+            Watchdog(self._executor, partial(heartbeats.beat, index), settings, self._unregister),
         ]
-        if worked_s:
-            name = devices.name_of(settings, lane, index)
-            share = share_of(device, worked_s)
-            self.threads.append(Utilization(lane, name, share))
-        if isinstance(self.work, InferenceExecutor):
-            pipelines = [runtime.pipeline for runtime in runtimes.values()]
-            self.threads.append(DriftMonitor(self.worker, celery, self.work.sampler, pipelines))
         seconds = round(time.monotonic() - started, 2)
         log.info("worker ready", lane=lane, device=device, child=index, load_seconds=seconds)
 
     def start(self) -> None:
-        for thread in self.threads:
+        """Start the threads; only now does the child take work."""
+        for thread in self._threads:
             thread.start()
-        settings, lane = self.worker.store.settings, self.worker.lane
+        settings, lane = self._consumer.store.settings, self._consumer.lane
         if devices.scales(settings, lane):
-            GracefulExit(self.work, self.retire, settings.hard_limit_s).start()
-            wake(self.celery, lane)  # those that there are may go round among the others, all busy
+            GracefulExit(self._executor, self.exit, settings.hard_limit_s).start()
+            # Wake-ups may all be with the other children, which are busy
+            wake(self._celery, lane)
 
     def run_batches(self) -> int:
-        """Returns the number of batches that were run."""
+        """Drain the lane, and handle what may go wrong; returns the number of batches."""
         try:
-            return self.work.run_batches()
+            return self._executor.run_batches()
         except RedisError as error:
             log.warning("batch left to its lease", error=str(error))
             redis_failed(error)
         except DeviceLost as error:
             log.critical("device lost: ending this process", error=str(error))
             failures.device_lost(error)
-            self.goodbye()
+            self._unregister()
             os._exit(1)
         return 0
 
-    def retire(self) -> None:
-        """The end of a child that is no longer wanted."""
+    def exit(self) -> None:
+        """Stop and end the process, because the pool no longer needs it."""
         self.stop()
-        self.goodbye()
+        self._unregister()
         os._exit(0)
 
     def stop(self) -> None:
-        if not isinstance(self.work, InferenceExecutor):
-            self.work.stop()  # first, as it needs its leases until the end
-        for thread in self.threads:
+        """Stop the executor, then the threads that renew its leases, and deregister."""
+        self._executor.stop()
+        for thread in self._threads:
             thread.stop()
         try:
-            self.worker.deregister()
+            self._consumer.deregister()
         except RedisError as error:
-            log.warning("left without saying so", error=str(error))
-        if self.tracer:
-            self.tracer.stop()
+            log.warning("worker not deregistered", error=str(error))
+        if self._tracer:
+            self._tracer.stop()
+
+    def _job_sinks(self) -> list[Sink]:
+        """Where the jobs that this child finishes are reported."""
+        settings, consumer = self._consumer.store.settings, self._consumer
+        logs: list[Sink] = [JobLog(consumer.name)] if settings.log_jobs else []
+        spans: list[Sink] = [QueueSpans(self._tracer)] if self._tracer else []
+        return [*logs, *spans, *flower_sinks(self._celery, settings, consumer.lane)]
+
+    def _load_inference(self, device: str, index: int, parent: int) -> InferenceExecutor:
+        """Load the models, and make the threads that only a child with models has."""
+        consumer, celery = self._consumer, self._celery
+        settings, lane = consumer.store.settings, consumer.lane
+        runtimes = load_runtimes(settings, lane, device)
+        executor = InferenceExecutor(consumer, runtimes, celery, self._sinks, self._tracer)
+        worked_s = partial(getattr, executor, "worked_s")
+        pipelines = [runtime.pipeline for runtime in runtimes.values()]
+        name = devices.name_of(settings, lane, index)
+        self._threads += [
+            Maintenance(consumer, celery, parent, self._sinks, worked_s),
+            Utilization(lane, name, utilization_of(device, worked_s)),
+            DriftMonitor(consumer, celery, executor.sampler, pipelines),
+        ]
+        return executor
 
 
-def sinks(
-    settings: Settings, celery: Celery, worker: Consumer, tracer: Tracer | None
-) -> list[Sink]:
-    """Who is told of the jobs that this child ends."""
-    logs: list[Sink] = [JobLog(worker.name)] if settings.log_jobs else []
-    spans: list[Sink] = [QueueSpans(tracer)] if tracer else []
-    return [*logs, *spans, *flower_sinks(celery, settings, worker.lane)]
-
-
-def load_webhooks(worker: Consumer, celery: Celery, tracer: Tracer | None) -> DeliveryExecutor:
-    """The HTTP client, and the process made fit for it; other lanes' workers do without."""
+def load_delivery_executor(
+    consumer: Consumer, celery: Celery, tracer: Tracer | None
+) -> DeliveryExecutor:
+    """Import the HTTP client, which other lanes do not need, and prepare the process for it."""
     from tasks.webhooks.delivery.executor import DeliveryExecutor  # noqa: PLC0415
 
-    say_where_webhooks_may_go(worker.store.settings)
-    allow_many_connections()
-    webhooks = DeliveryExecutor(worker, celery, tracer=tracer)
-    spare_the_garbage_collector()
-    return webhooks
+    log_url_policy(consumer.store.settings)
+    raise_open_file_limit()
+    executor = DeliveryExecutor(consumer, celery, tracer=tracer)
+    freeze_loaded_objects()
+    return executor
 
 
-def say_where_webhooks_may_go(settings: Settings) -> None:
+def log_url_policy(settings: Settings) -> None:
+    """Log to which hosts webhooks are allowed."""
     if named := settings.webhook_http_hosts:
-        text = "webhooks may go by http, and to this machine, for some hosts: for development only"
+        text = "webhooks may use http and loopback addresses for some hosts: for development only"
         log.warning(text, hosts=named, setting="PENSTOCK_WEBHOOK_HTTP_HOSTS")
     else:
-        log.info("webhooks go by https to public addresses alone")
+        log.info("webhooks use https and public addresses only")
 
 
-def allow_many_connections() -> None:
-    """Each attempt has one, and those of the last seconds are kept for the next."""
+def raise_open_file_limit() -> None:
+    """Allow a connection for each request, and those that are kept open for reuse."""
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    wanted = MOST_FILES if hard == resource.RLIM_INFINITY else min(hard, MOST_FILES)
+    wanted = MAX_OPEN_FILES if hard == resource.RLIM_INFINITY else min(hard, MAX_OPEN_FILES)
     resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
 
 
-def spare_the_garbage_collector() -> None:
-    """What is loaded by now stays: looking through it held deliveries up for 60 ms at a time."""
+def freeze_loaded_objects() -> None:
+    """Exclude what is loaded by now from garbage collection.
+
+    It stays anyway, and scanning it delayed deliveries by 60 ms at a time.
+    """
     gc.collect()
     gc.freeze()
-    gc.set_threshold(50_000, 20, 50)  # as in app.wsgi
+    gc.set_threshold(50_000, 20, 50)  # the same thresholds as in app.wsgi
 
 
-def load_runtimes(settings: Settings, lane: Lane, device: str) -> dict[str, Any]:
-    """Every served pipeline, loaded on `device` and warm. The cpu lane starts at its own tier."""
+def load_runtimes(settings: Settings, lane: Lane, device: str) -> dict[str, Runtime]:
+    """Load and warm up every served pipeline on `device`; the cpu lane starts at its own tier."""
     import torch  # noqa: PLC0415 - the parent process must never load it
 
     from ml.catalog import load_pipelines  # noqa: PLC0415

@@ -1,4 +1,4 @@
-"""A parent hears of each child that ends, from billiard, before another takes its place."""
+"""Reports pool children that crashed, when billiard notices that they have ended."""
 
 from __future__ import annotations
 
@@ -10,20 +10,20 @@ from billiard.pool import EX_RECYCLE
 from tasks.worker import failures
 from tasks.worker.heartbeat import SharedHeartbeats
 
-GOOD_ENDS = (0, EX_RECYCLE, -signal.SIGTERM)
+EXPECTED_EXIT_CODES = (0, EX_RECYCLE, -signal.SIGTERM)
 
 
-def watch(pool: Any, pulse: SharedHeartbeats) -> None:
-    """Tell of children that neither were told to end nor said why.
+def watch(pool: Any, heartbeats: SharedHeartbeats) -> None:
+    """Report each child that ends without having been stopped and without a report of its own.
 
-    pool: billiard's, whose `on_process_down` is called in the parent with a process that ended.
+    pool: billiard's, whose `on_process_down` is called in the parent with each ended process.
     """
-    go_on = pool.on_process_down
+    original = pool.on_process_down
 
-    def down(process: Any) -> None:
-        doing = pulse.doing_of(process.pid)
-        if doing is not None and process.exitcode not in GOOD_ENDS:
-            failures.crashed(process.pid, process.exitcode, doing)
-        go_on(process)
+    def report_then_continue(process: Any) -> None:
+        tags = heartbeats.tags_of_process(process.pid)
+        if tags is not None and process.exitcode not in EXPECTED_EXIT_CODES:
+            failures.crashed(process.pid, process.exitcode, tags)
+        original(process)
 
-    pool.on_process_down = down
+    pool.on_process_down = report_then_continue

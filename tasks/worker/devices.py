@@ -1,4 +1,4 @@
-"""Which device a pool child works on. Counting devices never touches CUDA: children do that."""
+"""Which device a pool child runs on. Devices are counted without CUDA, which only children use."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from tasks.jobs.lanes import Lane
 
 
 def visible_gpus(settings: Settings) -> tuple[str, ...]:
-    """The GPUs that this worker may use, as CUDA_VISIBLE_DEVICES names them."""
+    """The GPUs that this worker may use, named as in CUDA_VISIBLE_DEVICES."""
     if settings.visible_gpus is not None:
         return settings.visible_gpus
     nodes = sorted(path.name for path in Path("/dev").glob("nvidia[0-9]*"))
@@ -18,7 +18,7 @@ def visible_gpus(settings: Settings) -> tuple[str, ...]:
 
 
 def pool_size(settings: Settings, lane: Lane) -> int:
-    """Children of a worker: one per GPU in the gpu lane (one on the CPU if there is none)."""
+    """Pool children at start: one per GPU in the gpu lane, or one on the CPU if there is none."""
     if lane is Lane.GPU:
         return max(1, len(visible_gpus(settings)))
     if lane is Lane.CPU:
@@ -27,20 +27,20 @@ def pool_size(settings: Settings, lane: Lane) -> int:
 
 
 def most_children(settings: Settings, lane: Lane) -> int:
-    """The same, or more where the lane's load decides (see `tasks.autoscaling.decisions`)."""
+    """Most pool children at any time; more than at start if the lane's pool autoscales."""
     if scales(settings, lane):
         return settings.cpu_workers_range[1]
     return pool_size(settings, lane)
 
 
 def scales(settings: Settings, lane: Lane) -> bool:
-    """Whether a worker of the lane adds children and takes them away by the lane's load."""
+    """Whether a worker of the lane adds and removes children with its load."""
     return lane is Lane.CPU and settings.cpu_pool_scales
 
 
 def pin(settings: Settings, lane: Lane, child: int) -> str:
     """Bind this process to its device, before torch is imported; returns torch's name for it."""
-    os.environ["TOKENIZERS_PARALLELISM"] = "false"  # a child uses the cores it was given
+    os.environ["TOKENIZERS_PARALLELISM"] = "false"  # a child uses only the cores it was given
     gpus = visible_gpus(settings)
     if lane is Lane.GPU and gpus:
         os.environ["CUDA_VISIBLE_DEVICES"] = gpus[child % len(gpus)]
@@ -50,15 +50,16 @@ def pin(settings: Settings, lane: Lane, child: int) -> str:
 
 
 def name_of(settings: Settings, lane: Lane, child: int) -> str:
-    """What metrics call a child's device: a GPU by its name here, a child without one by itself."""
+    """The device label of a child's metrics: its GPU, or the child's own number without one."""
     gpus = visible_gpus(settings)
     return gpus[child % len(gpus)] if lane is Lane.GPU and gpus else f"cpu-{child}"
 
 
 def threads(lane: Lane) -> int:
-    """torch threads of a child: half the cores in the gpu lane, in case it has no GPU, else one.
+    """Number of torch threads of a child: half the cores in the gpu lane, else one.
 
-    The API, Redis and the cpu lane need the other half: threads that wait for a core spin, and one
-    forward pass on contended cores took 400 ms instead of 13.
+    The gpu lane may have no GPU. The API, Redis and the cpu lane need the other half of the cores:
+    threads that wait for a core spin, and one forward pass on contended cores took 400 ms
+    instead of 13.
     """
     return max(1, (os.cpu_count() or 1) // 2) if lane is Lane.GPU else 1

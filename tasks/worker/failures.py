@@ -27,27 +27,27 @@ def cannot_start(error: BaseException) -> None:
     sentry.flush()
 
 
-def hung(what: str, limit_s: float, doing: Mapping[str, str]) -> None:
+def hung(what: str, limit_s: float, tags: Mapping[str, str]) -> None:
     """Report a hang, with the stack of every thread; the process is killed after this."""
     text = f"{what} went on for more than {limit_s:g} s; its process is ended"
-    kind = ("hung", doing.get("pipeline", ""))
-    sentry.capture_message("HungModel", text, kind, EventDetails(doing), stacks=True)
+    kind = ("hung", tags.get("pipeline", ""))
+    sentry.capture_message("HungModel", text, kind, EventDetails(tags), stacks=True)
     sentry.flush()
 
 
-def no_pulse(pid: int, doing: Mapping[str, str]) -> None:
+def no_heartbeat(pid: int, tags: Mapping[str, str]) -> None:
     """Report a child in which not even a Python thread can run. Called by its parent."""
     text = "no Python thread can run in a worker child, as if C code kept the GIL; it is ended"
-    kind = ("hung", doing.get("pipeline", ""))
-    sentry.capture_message("HungProcess", text, kind, EventDetails(doing, extra={"pid": pid}))
+    kind = ("hung", tags.get("pipeline", ""))
+    sentry.capture_message("HungProcess", text, kind, EventDetails(tags, extra={"pid": pid}))
 
 
-def crashed(pid: int, exit_code: int, doing: Mapping[str, str]) -> None:
+def crashed(pid: int, exit_code: int, tags: Mapping[str, str]) -> None:
     """Report a child that ended without reporting an error itself. Called by its parent."""
     how = _how(exit_code)
-    kind = ("crash", doing.get("pipeline", ""), how)
-    about = EventDetails(doing, extra={"pid": pid})
-    sentry.capture_message("WorkerCrash", f"a worker child {how}", kind, about)
+    kind = ("crash", tags.get("pipeline", ""), how)
+    details = EventDetails(tags, extra={"pid": pid})
+    sentry.capture_message("WorkerCrash", f"a worker child {how}", kind, details)
 
 
 def _how(exit_code: int) -> str:

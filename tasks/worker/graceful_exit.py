@@ -1,8 +1,8 @@
-"""How a child ends that its pool no longer wants: it holds nothing then, and says so.
+"""Graceful exit of a pool child that its autoscaled pool no longer needs.
 
-billiard ends it by SIGTERM, which by billiard's own handler would break off what runs on the main
-thread. It means it for idle children, but takes one for idle to which a wake-up is on its way, or
-that found its work without one (`tasks.worker.poller.FallbackPoller`).
+billiard ends a child with SIGTERM, and its own handler would interrupt what runs on the main
+thread. It does so only to idle children, but it takes a child for idle while a wake-up is on its
+way to it, or while it runs batches without one (`tasks.worker.poller.FallbackPoller`).
 """
 
 from __future__ import annotations
@@ -18,36 +18,38 @@ from tasks.telemetry.logs import get_logger
 
 log = get_logger(__name__)
 
-ASKED: Final = {signal.SIGTERM}
-REPLY_S: Final = 0.5
+SIGNALS: Final = {signal.SIGTERM}
+REPLY_S: Final = 0.5  # for the main thread to tell the pool that its last task is done
 
 
 def block_sigterm() -> None:
-    """Keep the signal for `GracefulExit`; to be called before the process has a second thread.
+    """Block SIGTERM, so that `GracefulExit` gets it; call it before a second thread starts.
 
-    billiard sets its handler after this process's start, so that no handler of ours would stay.
+    A handler would not do: billiard installs its own later.
     """
-    signal.pthread_sigmask(signal.SIG_BLOCK, ASKED)
+    signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
 
 
 class GracefulExit(threading.Thread):
-    """Waits for the signal, then for the end of what is under way, and ends the process.
+    """A thread that waits for SIGTERM, then for the current batch, and ends the process.
 
-    work: begins nothing more from then on. end: must not return. patience_s: after that, what a
-    hung batch holds is left to its lease.
+    executor: starts no more batches from then on. exit_process: must not return. patience_s: after
+    that, the units of a hung batch are left to their lease.
     """
 
-    def __init__(self, work: LaneExecutor, end: Callable[[], None], patience_s: float) -> None:
+    def __init__(
+        self, executor: LaneExecutor, exit_process: Callable[[], None], patience_s: float
+    ) -> None:
         super().__init__(name="graceful-exit", daemon=True)
-        self._work = work
-        self._end = end
+        self._executor = executor
+        self._exit_process = exit_process
         self._patience_s = patience_s
 
     def run(self) -> None:
-        signal.sigwait(ASKED)
-        finished = self._work.retire(self._patience_s)
+        signal.sigwait(SIGNALS)
+        finished = self._executor.stop_draining(self._patience_s)
         # The main thread may have run the last batch and not yet told the pool, which would take
-        # this process for a crashed one. What still arrives is answered at once, having no turn.
+        # this process for a crashed one. Tasks that still arrive return at once.
         time.sleep(REPLY_S)
-        log.info("child retires", finished=finished)
-        self._end()
+        log.info("child no longer needed: ending it", finished=finished)
+        self._exit_process()

@@ -21,20 +21,21 @@ class FallbackPoller(threading.Thread):
     """A thread that runs batches once the executor has been idle for `rescue_ms`."""
 
     def __init__(
-        self, work: LaneExecutor, run_batches: Callable[[], int], settings: Settings
+        self, executor: LaneExecutor, run_batches: Callable[[], int], settings: Settings
     ) -> None:
         super().__init__(name="poller", daemon=True)
-        self._work = work
+        self._executor = executor
         self._run_batches = run_batches
         self._settings = settings
         self._stopping = threading.Event()
 
     def run(self) -> None:
-        rescue_s = self._settings.rescue_ms / 1000
-        while not self._stopping.wait(min(BEAT_S, rescue_s)):
-            if self._work.idle_s >= rescue_s:
+        idle_limit_s = self._settings.rescue_ms / 1000
+        while not self._stopping.wait(min(BEAT_S, idle_limit_s)):
+            if self._executor.idle_s >= idle_limit_s:
                 while self._run_batches() and not self._stopping.is_set():
-                    log.info("work found without a wake-up")
+                    log.info("batches found without a wake-up")
 
     def stop(self) -> None:
+        """End the thread."""
         self._stopping.set()

@@ -16,49 +16,54 @@ from tasks.worker.heartbeat import BEAT_S
 
 log = get_logger(__name__)
 
-LOOK_S = BEAT_S
-
 
 class Watchdog(threading.Thread):
-    """Ends a process that hangs, and shows that it does not; leases do the rest."""
+    """A thread that kills a hanging process and sends heartbeats of a healthy one.
+
+    The units that the process held are claimed by others when their leases run out.
+    """
 
     def __init__(
         self,
-        work: LaneExecutor,
+        executor: LaneExecutor,
         beat: Callable[[], None],
         settings: Settings,
-        goodbye: Callable[[], None],
+        unregister: Callable[[], None],
     ) -> None:
         super().__init__(name="watchdog", daemon=True)
-        self._work = work
+        self._executor = executor
         self._beat = beat
-        self._goodbye = goodbye
+        self._unregister = unregister
         self._limit_s = settings.hard_limit_s
         self._stopping = threading.Event()
 
     def start(self) -> None:
-        self._beat()  # before any work: the first batch may be the one that hangs
+        """Start the thread, with a first heartbeat."""
+        self._beat()  # before the first batch, which may hang
         super().start()
 
     def run(self) -> None:
-        while not self._stopping.wait(LOOK_S):
+        while not self._stopping.wait(BEAT_S):
             self._beat()
-            if self._work.busy_s > self._limit_s:
-                log.critical("a batch hangs: ending this process", limit_s=self._limit_s)
-                self._end("a batch")
-            elif self._work.stuck_s > self._limit_s and self._work.retire(LOOK_S):
-                log.critical("a tier hangs: ending this process", limit_s=self._limit_s)
-                self._end("a call of a tier")
+            if self._executor.busy_s > self._limit_s:
+                log.critical("a batch hangs: killing this process", limit_s=self._limit_s)
+                self._kill("a batch")
+            elif self._executor.stuck_s > self._limit_s and self._executor.stop_draining(BEAT_S):
+                log.critical("a tier hangs: killing this process", limit_s=self._limit_s)
+                self._kill("a call of a tier")
 
-    def _end(self, what: str) -> None:
-        """Tell of it, but not for long: on a thread of its own, as anything may be held up here."""
-        told = threading.Thread(
-            target=failures.hung, args=(what, self._limit_s, self._work.doing), daemon=True
+    def _kill(self, what: str) -> None:
+        """Report the hang in a thread, as anything may block here; then kill this process."""
+        report = threading.Thread(
+            target=failures.hung,
+            args=(what, self._limit_s, self._executor.current_tags),
+            daemon=True,
         )
-        told.start()
-        told.join(sentry.FLUSH_S)
-        self._goodbye()
+        report.start()
+        report.join(sentry.FLUSH_S)
+        self._unregister()
         os.kill(os.getpid(), signal.SIGKILL)
 
     def stop(self) -> None:
+        """End the thread."""
         self._stopping.set()

@@ -32,17 +32,19 @@ class OfBilliard:
 
 
 @pytest.fixture
-def pulse() -> SharedHeartbeats:
-    pulse = SharedHeartbeats(1)
-    pulse.begin(0)
-    pulse.note(0, {"job": "j1", "pipeline": "toy"})
-    return pulse
+def heartbeats() -> SharedHeartbeats:
+    heartbeats = SharedHeartbeats(1)
+    heartbeats.register(0)
+    heartbeats.set_tags(0, {"job": "j1", "pipeline": "toy"})
+    return heartbeats
 
 
-def told(settings: Settings, pulse: SharedHeartbeats, process: Process) -> list[tuple[str, str]]:
+def told(
+    settings: Settings, heartbeats: SharedHeartbeats, process: Process
+) -> list[tuple[str, str]]:
     """Job and text of each event."""
     pool = OfBilliard()
-    crash_reports.watch(pool, pulse)
+    crash_reports.watch(pool, heartbeats)
     with installed(settings) as receiver:
         pool.on_process_down(process)
         events = arrived(receiver)
@@ -51,24 +53,24 @@ def told(settings: Settings, pulse: SharedHeartbeats, process: Process) -> list[
 
 
 def test_a_child_that_a_signal_ended_is_told_of_with_what_it_was_at(
-    settings: Settings, pulse: SharedHeartbeats
+    settings: Settings, heartbeats: SharedHeartbeats
 ) -> None:
     said = "a worker child was killed by SIGSEGV"
-    assert told(settings, pulse, Process(-11)) == [("j1", said)]
+    assert told(settings, heartbeats, Process(-11)) == [("j1", said)]
 
 
-@pytest.mark.parametrize("exit_code", crash_reports.GOOD_ENDS)
+@pytest.mark.parametrize("exit_code", crash_reports.EXPECTED_EXIT_CODES)
 def test_a_child_that_ended_in_good_order_is_not(
-    settings: Settings, pulse: SharedHeartbeats, exit_code: int
+    settings: Settings, heartbeats: SharedHeartbeats, exit_code: int
 ) -> None:
-    assert told(settings, pulse, Process(exit_code)) == []
+    assert told(settings, heartbeats, Process(exit_code)) == []
 
 
 def test_a_child_whose_end_was_told_by_itself_is_not(
-    settings: Settings, pulse: SharedHeartbeats
+    settings: Settings, heartbeats: SharedHeartbeats
 ) -> None:
-    pulse.end(0)
-    assert told(settings, pulse, Process(-9)) == []
+    heartbeats.unregister(0)
+    assert told(settings, heartbeats, Process(-9)) == []
 
 
 def test_billiards_pool_has_the_hook() -> None:

@@ -21,19 +21,19 @@ LIMIT_S = 2
 LOOKS = int((LIMIT_S + GRACE_S) / BEAT_S)
 
 
-def live(pulse: SharedHeartbeats, orders: Connection) -> None:
+def live(heartbeats: SharedHeartbeats, orders: Connection) -> None:
     """A child: beats when told to, and says so."""
-    pulse.begin(0)
+    heartbeats.register(0)
     orders.send("begun")
     while orders.recv():
-        pulse.beat(0)
+        heartbeats.beat(0)
         orders.send("beaten")
 
 
 class Child:
-    def __init__(self, pulse: SharedHeartbeats) -> None:
+    def __init__(self, heartbeats: SharedHeartbeats) -> None:
         self.orders, theirs = fork.Pipe()
-        self.process: ForkProcess = fork.Process(target=live, args=(pulse, theirs))
+        self.process: ForkProcess = fork.Process(target=live, args=(heartbeats, theirs))
         self.process.start()
         assert self.orders.recv() == "begun"
 
@@ -43,103 +43,105 @@ class Child:
 
 
 @pytest.fixture
-def pulse() -> SharedHeartbeats:
+def heartbeats() -> SharedHeartbeats:
     return SharedHeartbeats(1)
 
 
 @pytest.fixture
-def guard(pulse: SharedHeartbeats, settings: Settings) -> HeartbeatMonitor:
-    return HeartbeatMonitor(pulse, replace(settings, hard_limit_s=LIMIT_S))
+def monitor(heartbeats: SharedHeartbeats, settings: Settings) -> HeartbeatMonitor:
+    return HeartbeatMonitor(heartbeats, replace(settings, hard_limit_s=LIMIT_S))
 
 
 @pytest.fixture
-def child(pulse: SharedHeartbeats) -> Iterator[Child]:
-    child = Child(pulse)
+def child(heartbeats: SharedHeartbeats) -> Iterator[Child]:
+    child = Child(heartbeats)
     yield child
     child.process.kill()
     child.process.join()
 
 
 def test_a_child_that_falls_silent_is_ended_after_the_limit(
-    child: Child, guard: HeartbeatMonitor
+    child: Child, monitor: HeartbeatMonitor
 ) -> None:
     child.beat()
     for _ in range(LOOKS + 1):
-        guard.look()
+        monitor.check()
     assert child.process.is_alive()
-    guard.look()
+    monitor.check()
     child.process.join(30)
     assert child.process.exitcode == -signal.SIGKILL
 
 
-def test_a_child_that_beats_now_and_then_lives(child: Child, guard: HeartbeatMonitor) -> None:
+def test_a_child_that_beats_now_and_then_lives(child: Child, monitor: HeartbeatMonitor) -> None:
     for _ in range(3 * LOOKS):
         child.beat()
         for _ in range(LOOKS):
-            guard.look()
+            monitor.check()
     child.beat()
     assert child.process.is_alive()
 
 
-def test_a_child_that_still_loads_is_not_listened_to(child: Child, guard: HeartbeatMonitor) -> None:
+def test_a_child_that_still_loads_is_not_listened_to(
+    child: Child, monitor: HeartbeatMonitor
+) -> None:
     for _ in range(3 * LOOKS):
-        guard.look()
+        monitor.check()
     child.beat()
     assert child.process.is_alive()
 
 
 def test_a_childs_successor_begins_anew(
-    child: Child, pulse: SharedHeartbeats, guard: HeartbeatMonitor
+    child: Child, heartbeats: SharedHeartbeats, monitor: HeartbeatMonitor
 ) -> None:
     child.beat()
     for _ in range(LOOKS):
-        guard.look()
-    successor = Child(pulse)
+        monitor.check()
+    successor = Child(heartbeats)
     successor.beat()
     for _ in range(LOOKS):
-        guard.look()
+        monitor.check()
     assert successor.process.is_alive()
     successor.orders.send(False)
     successor.process.join(30)
     assert successor.process.exitcode == 0
 
 
-def test_what_a_child_is_at_can_be_read_until_it_says_goodbye(pulse: SharedHeartbeats) -> None:
-    pulse.begin(0)
-    assert pulse.doing_of(os.getpid()) == {}
-    pulse.note(0, {"job": "j" * 1_000})
-    pulse.beat(0)
-    assert pulse.doing_of(os.getpid()) == {"job": "j" * 1_000}
-    assert pulse.doing_of(1) is None
-    pulse.note(0, {"job": "j" * 3_000})  # too long for its place
-    assert pulse.doing_of(os.getpid()) == {}
-    pulse.note(0, {"job": "j"})
-    pulse.note(0, {})
-    assert pulse.doing_of(os.getpid()) == {}
-    pulse.end(0)
-    assert pulse.doing_of(os.getpid()) is None
+def test_what_a_child_is_at_can_be_read_until_it_says_goodbye(heartbeats: SharedHeartbeats) -> None:
+    heartbeats.register(0)
+    assert heartbeats.tags_of_process(os.getpid()) == {}
+    heartbeats.set_tags(0, {"job": "j" * 1_000})
+    heartbeats.beat(0)
+    assert heartbeats.tags_of_process(os.getpid()) == {"job": "j" * 1_000}
+    assert heartbeats.tags_of_process(1) is None
+    heartbeats.set_tags(0, {"job": "j" * 3_000})  # too long for its place
+    assert heartbeats.tags_of_process(os.getpid()) == {}
+    heartbeats.set_tags(0, {"job": "j"})
+    heartbeats.set_tags(0, {})
+    assert heartbeats.tags_of_process(os.getpid()) == {}
+    heartbeats.unregister(0)
+    assert heartbeats.tags_of_process(os.getpid()) is None
 
 
 def test_a_successor_does_not_begin_with_what_its_predecessor_was_at(
-    pulse: SharedHeartbeats,
+    heartbeats: SharedHeartbeats,
 ) -> None:
-    pulse.begin(0)
-    pulse.note(0, {"job": "j"})
-    pulse.begin(0)
-    assert pulse.doing_of(os.getpid()) == {}
+    heartbeats.register(0)
+    heartbeats.set_tags(0, {"job": "j"})
+    heartbeats.register(0)
+    assert heartbeats.tags_of_process(os.getpid()) == {}
 
 
 def test_the_guard_tells_what_a_silent_child_was_at_and_that_it_ended_it(
-    child: Child, guard: HeartbeatMonitor, pulse: SharedHeartbeats, settings: Settings
+    child: Child, monitor: HeartbeatMonitor, heartbeats: SharedHeartbeats, settings: Settings
 ) -> None:
-    pulse.note(0, {"job": "j1"})
+    heartbeats.set_tags(0, {"job": "j1"})
     child.beat()
     with installed(settings) as receiver:
         for _ in range(LOOKS + 2):
-            guard.look()
+            monitor.check()
         (event,) = arrived(receiver)
     assert event["tags"]["job"] == "j1"
     assert event["extra"]["pid"] == child.process.pid
     child.process.join(30)
     assert child.process.pid is not None
-    assert pulse.doing_of(child.process.pid) is None
+    assert heartbeats.tags_of_process(child.process.pid) is None

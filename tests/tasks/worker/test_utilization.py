@@ -8,7 +8,7 @@ import pytest
 
 from tasks.jobs.lanes import Lane
 from tasks.telemetry.metrics.process import UTILIZATION, process_metrics
-from tasks.worker.utilization import Utilization, busy_share, share_of
+from tasks.worker.utilization import Utilization, busy_share, utilization_of
 
 
 class Clock:
@@ -42,14 +42,14 @@ def test_a_gpu_is_asked_for_by_its_uuid(monkeypatch: pytest.MonkeyPatch) -> None
     cuda = SimpleNamespace(get_device_properties=lambda _: properties)
     monkeypatch.setitem(sys.modules, "pynvml", nvml)
     monkeypatch.setitem(sys.modules, "torch", SimpleNamespace(cuda=cuda))
-    assert share_of("cuda:0", lambda: 0.0)() == 0.37
+    assert utilization_of("cuda:0", lambda: 0.0)() == 0.37
     assert asked == ["GPU-1b2c"]
 
 
 def test_without_nvml_the_child_is_looked_at(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "pynvml", None)
     clock, worked = Clock(monkeypatch), 0.0
-    share = share_of("cuda:0", lambda: worked)
+    share = utilization_of("cuda:0", lambda: worked)
     clock.now, worked = 102.0, 1.0
     assert share() == 0.5
 
@@ -58,8 +58,8 @@ def test_what_was_seen_is_a_gauge_and_a_failing_look_leaves_it_as_it_was() -> No
     def failing() -> float:
         raise OSError("the driver is gone")
 
-    Utilization(Lane.CPU, "cpu-0", lambda: 0.75).look()
-    Utilization(Lane.CPU, "cpu-0", failing).look()
+    Utilization(Lane.CPU, "cpu-0", lambda: 0.75).measure()
+    Utilization(Lane.CPU, "cpu-0", failing).measure()
     (family,) = process_metrics().collector([UTILIZATION]).collect()
     (sample,) = family.samples
     assert (sample.labels, sample.value) == ({"lane": "cpu", "device": "cpu-0"}, 0.75)
