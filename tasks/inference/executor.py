@@ -164,7 +164,7 @@ class InferenceExecutor(LaneExecutor):
             if batch := self._claim(self._awake_ms):
                 return batch
             linger_s = self._settings.linger_ms / 1000
-            if not linger_s or not self._consumer.wait_for_notification(linger_s):
+            if not linger_s or not self._consumer.wait_for_wakeup(linger_s):
                 return self._claim(0)
         wake(self._celery, self._consumer.lane)
         return None

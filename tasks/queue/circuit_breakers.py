@@ -4,10 +4,10 @@
                                        ^                      |
                                        +-------failure--------+
 
-A call fails if it answers none of its members: one bad item among good ones never counts.
-Half-open lets one call through per cool-down, whichever worker comes first. An open breaker routes
-round its tier: to the tier below, and new jobs to the cpu lane. It never fails a job that cannot go
-elsewhere.
+A call fails if it answers none of its items: one bad item among good ones never counts. Half-open
+lets one call through per cool-down, from whichever worker comes first. While a breaker is open, its
+tier is skipped: the tier below answers, and new jobs go to the cpu lane. A job that cannot go
+elsewhere never fails because of it.
 """
 
 from __future__ import annotations
@@ -34,12 +34,15 @@ log = get_logger(__name__)
 
 
 class BreakerState(StrEnum):
+    """State of one breaker, as the API and the metrics show it."""
+
     CLOSED = "closed"
     HALF_OPEN = "half_open"
     OPEN = "open"
 
 
 def breaker_name(pipeline: str, tier: str) -> str:
+    """The name of a tier's breaker in Redis and in logs."""
     return f"{pipeline}/{tier}"
 
 
@@ -57,7 +60,7 @@ def states(store: Store, pipelines: Iterable[Pipeline]) -> dict[str, BreakerStat
 def states_of(
     known: Mapping[str, str], now_ms: int, pipelines: Iterable[Pipeline]
 ) -> dict[str, BreakerState]:
-    """The same from ps:breakers as it stood at that moment."""
+    """The state of every tier's breaker, from the contents of ps:breakers at `now_ms`."""
     return {
         name: _state(known.get(name), now_ms)
         for pipeline in pipelines
@@ -66,20 +69,21 @@ def states_of(
 
 
 class CircuitBreakers:
-    """A worker's side: which tiers to pass over, and what became of those that were called."""
+    """A worker's view of the breakers: which tiers to skip, and the results of their calls."""
 
     def __init__(self, store: Store) -> None:
         self._store = store
         self._known: Mapping[str, str] = {}
 
-    def learn(self, known: Mapping[str, str]) -> None:
-        """Take over what a claim brought: breakers with failures, as Redis keeps them."""
+    def update(self, known: Mapping[str, str]) -> None:
+        """Take over the states that a claim returned: of breakers with failures."""
         self._known = known
 
     def tiers_to_skip(self, pipeline: str, tiers: Iterable[str]) -> frozenset[str]:
-        """Which of `tiers` must not be called now; one whose turn it is to be probed may be.
+        """Which of `tiers` must not be called now; a half-open one may be, once per cool-down.
 
-        tiers: those that run here. Asking for another would take its turn from who runs it.
+        tiers: those that run here. Asking about another would use up the probe of a worker that
+        runs it.
         """
         tripped = [tier for tier in tiers if self.is_open(pipeline, tier)]
         return frozenset(tier for tier in tripped if not self._may_probe(pipeline, tier))
@@ -90,9 +94,9 @@ class CircuitBreakers:
         return known is not None and not known.endswith(" 0")
 
     def record(self, pipeline: str, verdicts: Iterable[Verdict]) -> None:
-        """Report calls of tiers, in order.
+        """Record the results of calls of tiers, in order.
 
-        Best effort: a batch's answers matter more than a count of failures.
+        Best effort: if Redis cannot be reached, the batch goes on.
         """
         failing = {name for name in self._known if name.startswith(f"{pipeline}/")}
         for verdict in verdicts:
@@ -100,9 +104,9 @@ class CircuitBreakers:
             if verdict.answered and name not in failing:
                 continue
             (failing.discard if verdict.answered else failing.add)(name)
-            self._count(name, verdict.answered)
+            self._record_one(name, verdict.answered)
 
-    def _count(self, name: str, answered: bool) -> None:
+    def _record_one(self, name: str, answered: bool) -> None:
         settings = self._store.settings
         args = BreakerRecordArgs(
             name=name,
@@ -113,7 +117,7 @@ class CircuitBreakers:
         try:
             changed = self._store.run(BREAKER_RECORD, args)
         except RedisError as error:
-            log.warning("breaker not told", breaker=name, error=str(error))
+            log.warning("breaker result not recorded", breaker=name, error=str(error))
             return
         if changed:
             log.warning("breaker closed" if answered else "breaker opened", breaker=name)
@@ -123,7 +127,7 @@ class CircuitBreakers:
         try:
             return bool(self._store.run(BREAKER_PROBE, BreakerProbeArgs(name, cool_down_ms)))
         except RedisError as error:
-            log.warning("breaker not asked", breaker=name, error=str(error))
+            log.warning("breaker state not known", breaker=name, error=str(error))
             return False
 
 

@@ -1,4 +1,4 @@
-"""A worker's side of a lane: claim units, keep their leases, commit what became of them."""
+"""A worker's side of a lane: claim units, renew their leases, commit their outcomes."""
 
 from __future__ import annotations
 
@@ -40,11 +40,11 @@ from tasks.telemetry.metrics.process import process_metrics
 
 @dataclass(frozen=True, slots=True)
 class Claim:
-    """What a claim brought.
+    """The result of a claim.
 
-    waiting: units left in the lane for others, or for the next claim. breakers: those that have
-    something to tell, by name (see `tasks.queue.circuit_breakers`). ended: jobs that the claim
-    itself ended.
+    waiting: units left in the lane. breakers: states of the circuit breakers that have failures, by
+    name (see `tasks.queue.circuit_breakers`). ended: jobs that the claim itself finished: expired,
+    or out of attempts.
     """
 
     units: Sequence[Unit]
@@ -55,7 +55,11 @@ class Claim:
 
 @dataclass(frozen=True, slots=True)
 class CommitResult:
-    """stale: units that had been lost to another worker. wake: lanes whose workers wait for it."""
+    """The result of a commit.
+
+    stale: units that had been lost to another worker. wake: lanes that need a wake-up. ended: jobs
+    that the commit finished.
+    """
 
     stale: int
     wake: Sequence[Lane]
@@ -63,7 +67,10 @@ class CommitResult:
 
 
 class Consumer:
-    """One process's standing in one lane. Thread-safe: the housekeeper renews while others run."""
+    """One worker process as a consumer of one lane.
+
+    Thread-safe: the maintenance thread renews leases while others claim and commit.
+    """
 
     def __init__(self, store: Store, lane: Lane) -> None:
         self.store = store
@@ -75,9 +82,9 @@ class Consumer:
         self._commit_s = process_metrics().commit.labels(lane)
 
     def claim(self, most_items: int, awake_ms: int, suspects: bool = True) -> Claim:
-        """Lease up to `most_items`, or one suspect alone if `suspects` may come.
+        """Lease units of up to `most_items` items, or one suspect alone if `suspects` are allowed.
 
-        awake_ms: how soon this worker claims again; 0: it sleeps.
+        awake_ms: within which this worker claims again, so it needs no wake-up; 0: it sleeps.
         """
         settings = self.store.settings
         args = ClaimArgs(
@@ -93,7 +100,7 @@ class Consumer:
         )
         with self._claim_s.time():
             raw, waiting, breakers, more, ended = self.store.run(CLAIM, args)
-        while more and not raw:  # so far it met only units to be dropped
+        while more and not raw:  # so far it found only units of finished jobs, and dropped them
             raw, waiting, breakers, more, also = self.store.run(CLAIM, args)
             ended += also
         units = [Unit.read(unit) for unit in raw]
@@ -102,15 +109,15 @@ class Consumer:
         states = dict(zip(breakers[::2], breakers[1::2], strict=True))
         return Claim(units, waiting, states, [FinishedJob.read(raw) for raw in ended])
 
-    def wait_for_notification(self, seconds: float) -> bool:
-        """Wait until somebody rings for this lane; False if it stayed silent."""
-        seconds = max(seconds, 0.002)  # Redis 6 takes a millisecond for ever
+    def wait_for_wakeup(self, seconds: float) -> bool:
+        """Wait until units are added to this lane; False if there were none in time."""
+        seconds = max(seconds, 0.002)  # Redis 6 takes a timeout of a millisecond as none at all
         return self.store.redis.blpop([keys.wakeup_list(self.lane)], timeout=seconds) is not None
 
     def commit(
         self, batch: Sequence[SettledUnit], spent: Mapping[str, int] | None = None
     ) -> CommitResult:
-        """Store outcomes. spent: microseconds devices ran for them, see `tasks.queue.counters`."""
+        """Store outcomes. spent: device time by series, microseconds (`tasks.queue.counters`)."""
         settings = self.store.settings
         args = CommitArgs(
             lane=self.lane,
@@ -131,21 +138,21 @@ class Consumer:
         return CommitResult(stale, [Lane(lane) for lane in wake], _read_ended(ended, batch))
 
     def release(self, units: Sequence[Unit]) -> None:
-        """Hand units back unrun, so that another worker takes them at once."""
+        """Give units back that were not run, so that another worker can claim them at once."""
         args = ReleaseArgs(self.lane, self.name, self.store.settings.lease_ms)
         rows = (ReleasedUnit(u.stream, u.entry, u.job, u.number, u.attempt) for u in units)
         self.store.run(RELEASE, args, rows)
         self.forget(units)
 
     def drop_leases(self) -> int:
-        """Renew nothing that is still held, so that its leases run out; returns how many units."""
+        """Stop renewing all held leases, so that they run out; returns the number of units."""
         with self._lock:
             held = len(self._held)
             self._held.clear()
         return held
 
     def renew(self) -> list[str]:
-        """Say that this worker lives and keeps what it holds; returns the entries it has lost."""
+        """Send a heartbeat and renew held leases; returns lost entries."""
         with self._lock:
             held = list(self._held.values())
         args = RenewArgs(self.lane, self.name, self.store.settings.lease_ms)
@@ -154,11 +161,11 @@ class Consumer:
         return lost
 
     def deregister(self) -> None:
-        """Take this worker off the lists, at the end of a process in good order."""
+        """Remove this worker from the lane's list of workers, when its process stops cleanly."""
         self.store.run(DEREGISTER, DeregisterArgs(self.lane, self.name))
 
     def forget(self, units: Iterable[Unit]) -> None:
-        """Renew them no more: they have been settled, or handed back."""
+        """Stop renewing the leases of units that were committed or released."""
         with self._lock:
             for unit in units:
                 self._held.pop(unit.entry, None)

@@ -1,4 +1,4 @@
-"""What a batch adds to the counts in Redis, written by the script that commits it (series.lua)."""
+"""Counters of a batch: what its commit adds to the metrics series in Redis (series.lua)."""
 
 from __future__ import annotations
 
@@ -20,10 +20,11 @@ Answer = Mapping[str, Any]  # {"output": ..., "error": ...}
 
 @dataclass(frozen=True, slots=True)
 class UnitCounters:
-    """What one unit adds, if its commit is taken.
+    """What one unit adds to the counters, if its commit is accepted.
 
-    answered: pipeline|tier|model version of its answers, for the durations of its job. counts: a
-    line per series. from_cache: items whose answer was known. device_us: its share of the batch's.
+    answered: pipeline|tier|model version of its answers, for the durations of its job. counts: one
+    line per series. from_cache: items answered from the result cache. device_us: its share of the
+    batch's device time, microseconds.
     """
 
     answered: str
@@ -34,9 +35,9 @@ class UnitCounters:
 
 @dataclass(frozen=True, slots=True)
 class CountedAnswer:
-    """One item's answer, as it is counted.
+    """One item's answer and how it was found.
 
-    cached: it was known. asked: it was looked up among the known ones, but had to be computed.
+    cached: it came from the result cache. asked: it was looked up there, but had to be computed.
     """
 
     answer: Answer
@@ -47,7 +48,7 @@ class CountedAnswer:
 def count_unit(
     pipeline: str, lane: str, items: Sequence[CountedAnswer], device_us: int
 ) -> UnitCounters:
-    """Count a unit's answers."""
+    """Count a unit's answers, by tier, model version, status and confidence."""
     counts: Counter[str] = Counter()
     for kind, number in Counter(map(_kind, items)).items():
         for series in _series(pipeline, lane, kind):
@@ -64,7 +65,7 @@ def count_unit(
 
 
 def device_time(pipeline: str, lane: str, verdicts: Iterable[Verdict]) -> Counter[str]:
-    """Microseconds that each tier ran, by series."""
+    """Microseconds that each tier ran on the device, by series."""
     spent: Counter[str] = Counter()
     for verdict in verdicts:
         spent[series_key("device", pipeline, lane, verdict.tier)] += round(verdict.seconds * 1e6)
@@ -72,14 +73,14 @@ def device_time(pipeline: str, lane: str, verdicts: Iterable[Verdict]) -> Counte
 
 
 def lines(counts: Mapping[str, int]) -> str:
-    """As series.lua reads them."""
+    """Counts as series.lua reads them: one line per series, without zeros."""
     return "\n".join(f"{series} {amount}" for series, amount in counts.items() if amount > 0)
 
 
 class _Kind(NamedTuple):
-    """What is to be counted of an answer.
+    """What is counted of an answer.
 
-    bucket: of its confidence; 0 if it has none. looked_up: the series of the cache, if it was.
+    bucket: of its confidence; 0 if it has none. looked_up: the cache's series, if it was looked up.
     """
 
     tier: str
@@ -107,7 +108,7 @@ def _kind(item: CountedAnswer) -> _Kind:
 
 @lru_cache(maxsize=4_096)
 def _series(pipeline: str, lane: str, kind: _Kind) -> tuple[str, ...]:
-    """The series to which an answer of that kind adds one each."""
+    """The series that an answer of this kind adds one to."""
     tier, version, status, reasons, bucket, looked_up = kind
     found = [series_key("predictions", pipeline, tier, version, status)]
     if status in ("succeeded", "degraded"):
@@ -122,7 +123,7 @@ def _series(pipeline: str, lane: str, kind: _Kind) -> tuple[str, ...]:
 
 
 def _add_confidences(counts: Counter[str], pipeline: str, items: Sequence[CountedAnswer]) -> None:
-    """In millionths, as all sums that are no whole numbers."""
+    """Add the sums of confidences, in millionths: Redis counts whole numbers."""
     sums: dict[tuple[str, str], float] = defaultdict(float)
     for item in items:
         confidence = (item.answer["output"] or {}).get("confidence")

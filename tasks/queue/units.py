@@ -1,4 +1,4 @@
-"""Units on the worker's side: as claimed from a lane, and as given back with outcomes."""
+"""Units on the worker's side: as claimed from a lane, and as settled with their outcomes."""
 
 from __future__ import annotations
 
@@ -12,7 +12,10 @@ from tasks.queue.counters import UnitCounters
 
 @dataclass(frozen=True, slots=True)
 class Unit:
-    """A claimed unit: where it stands in its lane, and the attempt that fences its commit."""
+    """A claimed unit: its stream entry, its payload, and the attempt that fences its commit.
+
+    bytes: of the payload as it stands in the lane. reason: why another lane did not serve it.
+    """
 
     stream: str
     entry: str
@@ -21,16 +24,17 @@ class Unit:
     attempt: int
     items: int
     payload: Payload
-    bytes: int = 0  # of the payload as it stands in the lane
-    reason: str | None = None  # why another lane did not serve it
+    bytes: int = 0
+    reason: str | None = None
 
     @property
     def suspect(self) -> bool:
-        """Whether a worker fell silent while it held the unit; it may be the unit's fault."""
+        """Whether a worker died or hung while it held the unit, which may be the unit's fault."""
         return self.attempt > 1
 
     @classmethod
     def read(cls, raw: Sequence[Any]) -> Unit:
+        """From a reply of claim.lua."""
         stream, entry, job, number, attempt, items, payload, size, reason = raw
         return cls(
             stream,
@@ -47,7 +51,10 @@ class Unit:
 
 @dataclass(frozen=True, slots=True)
 class Escalation:
-    """What the gpu lane is asked of a unit, while it has a worker and `breaker` is not open."""
+    """A unit that the gpu lane should finish, if it has a worker and `breaker` is not open.
+
+    payload: with the answers that stay. breaker: of the pipeline's best tier.
+    """
 
     payload: Payload
     breaker: str
@@ -60,10 +67,11 @@ class Escalation:
 
 @dataclass(frozen=True, slots=True)
 class SettledUnit:
-    """A unit that was run: one outcome per item, in input order, and what may be cached of it.
+    """A unit with one outcome per item, in input order, ready to be committed.
 
-    tally: what it adds to the counts; a unit that went to no pipeline has none. onward: where it
-    goes instead, if it can; the outcomes are for when it cannot.
+    answers: what to put into the result cache. cached: all its answers came from there. counters:
+    None if it went to no pipeline. escalation: tried first; the outcomes are committed if the gpu
+    lane cannot take the unit.
     """
 
     unit: Unit
@@ -75,4 +83,5 @@ class SettledUnit:
 
     @property
     def failed(self) -> int:
+        """Number of items with an error."""
         return sum(outcome["error"] is not None for outcome in self.outcomes)

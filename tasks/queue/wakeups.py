@@ -1,4 +1,4 @@
-"""Wake-ups: tell a lane's workers that there is work. Best effort: the sweep repairs the lost."""
+"""Wake-ups: Celery messages that tell a lane's workers to claim. A sweep repairs lost ones."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ from tasks.threads import LazyThread
 
 log = get_logger(__name__)
 
-MOST_AT_ONCE = 16  # one wake-up drains many batches, so more would only be spurious
+MAX_WAKEUPS = 16  # at once; one wake-up drains many batches, so more would find nothing
 
 
 def wake(celery: Celery, lane: Lane | str, times: int = 1) -> None:
-    """Publish wake-ups now, without retrying."""
+    """Publish wake-ups now, without a retry."""
     try:
-        for _ in range(min(times, MOST_AT_ONCE)):
+        for _ in range(min(times, MAX_WAKEUPS)):
             celery.send_task(
                 RUN_BATCHES, args=[lane], queue=queue_of(lane), retry=False, ignore_result=True
             )
@@ -32,31 +32,32 @@ def wake(celery: Celery, lane: Lane | str, times: int = 1) -> None:
 
 
 class Waker:
-    """Publishes from a thread of its own, so that a submit never waits for the broker."""
+    """Publishes wake-ups in a thread of its own, so that a submit never waits for the broker."""
 
     def __init__(self, celery: Celery) -> None:
         self._celery = celery
-        self._asked: SimpleQueue[tuple[Lane, int]] = SimpleQueue()
+        self._requests: SimpleQueue[tuple[Lane, int]] = SimpleQueue()
         self._thread = LazyThread("waker", self._run)
 
     def wake(self, lane: Lane, times: int) -> None:
+        """Queue wake-ups to publish; starts the thread at first use."""
         self._thread.start()
-        self._asked.put((lane, times))
+        self._requests.put((lane, times))
 
     def _run(self) -> None:
         while True:
             try:
-                for lane, times in self._wanted().items():
+                for lane, times in self._next_requests().items():
                     wake(self._celery, lane, times)
-            except Exception as error:  # nobody would start the thread again
+            except Exception as error:  # nothing would start the thread again
                 log.exception("waker failed")
                 failures.unexpected(error, "waker")
 
-    def _wanted(self) -> Mapping[Lane, int]:
-        """What was asked for since, at least one wake-up; waits for it."""
-        lane, times = self._asked.get()
+    def _next_requests(self) -> Mapping[Lane, int]:
+        """Wake-ups requested since the last call, by lane; waits for at least one."""
+        lane, times = self._requests.get()
         wanted = Counter({lane: times})
-        while not self._asked.empty():
-            lane, times = self._asked.get()
+        while not self._requests.empty():
+            lane, times = self._requests.get()
             wanted[lane] += times
         return wanted

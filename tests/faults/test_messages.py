@@ -55,7 +55,7 @@ def one_job(stack: Stack, text: str) -> float:
 
 def found_by_itself(stack: Stack) -> bool:
     """Whether a worker took work unasked; it says so only once its lane is empty again."""
-    return any("work found without a wake-up" in stack.log(name) for name in ("gpu", "cpu"))
+    return any("batches found without a wake-up" in stack.log(name) for name in ("gpu", "cpu"))
 
 
 def test_jobs_end_though_every_wake_up_is_lost(stack: Stack, report: Report) -> None:

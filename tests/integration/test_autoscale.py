@@ -92,7 +92,7 @@ def test_a_burst_adds_children_that_go_again_and_every_job_ends_once(stack: Stac
         assert down >= 1
         scale = client.get("/v1/lanes/cpu/scale").json()
         assert (scale["desired"], scale["current"], scale["depth"]) == (1, 1, 0)
-    assert stack.log("cpu").count("child retires") >= MOST - 1
+    assert stack.log("cpu").count("child no longer needed") >= MOST - 1
     assert "exited with" not in stack.log("cpu")
     assert "Traceback" not in stack.log("cpu")
 

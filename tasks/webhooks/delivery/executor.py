@@ -98,7 +98,7 @@ class DeliveryExecutor(LaneExecutor):
     def _may_get_more(self) -> bool:
         """Wait briefly for more deliveries; False if none was announced and none is held."""
         if linger_s := self._settings.linger_ms / 1000:
-            return self._consumer.wait_for_notification(linger_s) or self._held > 0
+            return self._consumer.wait_for_wakeup(linger_s) or self._held > 0
         with self._slots:
             return self._held > 0 and (self._slots.wait(POLL_S) or self._held > 0)
 

@@ -23,7 +23,7 @@ import sys
 from tasks.worker.graceful_exit import GracefulExit, block_sigterm
 
 class Executor:
-    def retire(self, within_s):
+    def stop_draining(self, within_s):
         print("finished what was under way", within_s, flush=True)
         return True
 

@@ -91,7 +91,7 @@ def test_what_is_told_names_the_features_in_words_and_no_histograms(store: Store
 def test_an_endpoint_that_changes_its_mind_is_told_no_more(store: Store) -> None:
     changed, off, gone = (endpoints.create(store, "o", URL, [DRIFT_EVENT]) for _ in range(3))
     endpoints.update(store, "o", changed.id, events=["job.failed"])
-    endpoints.disable(store, "o", off.id, endpoints.OF_OWNER)
+    endpoints.disable(store, "o", off.id, endpoints.BY_OWNER)
     endpoints.delete(store, "o", gone.id)
     assert store.redis.hgetall(keys.DRIFT_HOOKS) == {}
     sampled(store, longer=2)

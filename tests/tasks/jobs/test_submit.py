@@ -98,7 +98,7 @@ def test_an_awake_worker_is_rung_for_instead_of_woken(store: Store) -> None:
     worker = Consumer(store, Lane.GPU)
     claim(worker, awake_ms=60_000)
     assert put(store).wake_ups == 0
-    assert worker.wait_for_notification(5)
+    assert worker.wait_for_wakeup(5)
     assert len(claim(worker)) == 1
 
 

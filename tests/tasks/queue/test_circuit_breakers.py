@@ -28,7 +28,7 @@ def patient(store: Store) -> Store:
 def as_claimed(store: Store) -> CircuitBreakers:
     """A worker's breakers after a claim."""
     breakers = CircuitBreakers(store)
-    breakers.learn(Consumer(store, Lane.GPU).claim(1, 0).breakers)
+    breakers.update(Consumer(store, Lane.GPU).claim(1, 0).breakers)
     return breakers
 
 
@@ -89,7 +89,7 @@ def test_a_worker_that_never_saw_a_failure_writes_nothing(patient: Store) -> Non
 
 def test_an_unreachable_redis_costs_a_batch_nothing(patient: Store) -> None:
     breakers = as_claimed(patient)
-    breakers.learn({NAME: "5 1"})
+    breakers.update({NAME: "5 1"})
     patient.redis.connection_pool.disconnect()
     patient.redis.connection_pool.connection_kwargs |= {"port": 1}
     patient.execute = patient.redis.execute_command  # type: ignore[method-assign]

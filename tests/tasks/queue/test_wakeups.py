@@ -7,7 +7,7 @@ from typing import Any
 from tasks.celery import make_celery
 from tasks.config.settings import Settings
 from tasks.jobs.lanes import Lane
-from tasks.queue.wakeups import MOST_AT_ONCE, Waker, wake
+from tasks.queue.wakeups import MAX_WAKEUPS, Waker, wake
 from tasks.store.client import Store
 from tests.eventually import eventually
 from tests.ports import free_port
@@ -41,7 +41,7 @@ def test_a_broker_that_is_down_is_no_error_for_the_caller(settings: Settings) ->
 def test_no_more_wake_ups_are_sent_than_can_be_of_use() -> None:
     recorder = Recorder()
     wake(recorder, Lane.GPU, 10_000)  # type: ignore[arg-type]
-    assert len(recorder.sent) == MOST_AT_ONCE
+    assert len(recorder.sent) == MAX_WAKEUPS
 
 
 def test_the_waker_publishes_from_its_own_thread() -> None:

@@ -126,7 +126,7 @@ def test_the_commit_says_whether_the_lane_must_be_woken(
     claim(hooks, awake_ms=10_000)
     put(store, hooked("job.succeeded"))
     assert gpu.commit([done(unit) for unit in claim(gpu)]).wake == []
-    assert hooks.wait_for_notification(1) is True
+    assert hooks.wait_for_wakeup(1) is True
 
 
 def test_a_success_ends_the_delivery_and_keeps_its_log(
