@@ -108,7 +108,7 @@ def test_changes_are_seen_by_what_ends_jobs(store: Store) -> None:
 
 def test_nothing_else_can_be_changed(store: Store) -> None:
     made = make(store)
-    with pytest.raises(TypeError, match=r"not to be changed: \['secrets'\]"):
+    with pytest.raises(TypeError, match=r"fields that cannot be changed: \['secrets'\]"):
         endpoints.update(store, "o", made.id, secrets=())
 
 
