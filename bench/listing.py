@@ -32,7 +32,7 @@ from bench.fleet import free_port
 from bench.measure import quantile
 from deploy.local.redis_server import find_server, write_config
 from tasks.config.settings import Settings
-from tasks.jobs.listing import MOST_LOOKED_AT, OPEN
+from tasks.jobs.listing import MOST_EXAMINED, OPEN
 from tasks.jobs.model import Spec, Status
 from tasks.store import keys
 from tasks.store.client import connect
@@ -173,7 +173,7 @@ def sparse(client: FlaskClient, redis: Redis) -> None:
     """Measure the most expensive page: its filter makes the script read as many jobs as it may."""
     pipe = redis.pipeline(transaction=False)
     now_ms = time.time_ns() // 1_000_000
-    for number in range(MOST_LOOKED_AT):
+    for number in range(MOST_EXAMINED):
         job_id = f"job_{ULID((now_ms + number).to_bytes(6, 'big') + secrets.token_bytes(10))}"
         pipe.zadd(keys.jobs(OWNER, OPEN), {job_id: 0})
         pipe.hset(keys.job(job_id), mapping=_record(now_ms, Status.QUEUED))
@@ -184,7 +184,7 @@ def sparse(client: FlaskClient, redis: Redis) -> None:
         response = client.get("/v1/jobs?status=running")
         ms.append((time.perf_counter() - begun) * 1_000)
         assert orjson.loads(response.data)["jobs"] == []
-    print(f"a page that passes over {MOST_LOOKED_AT:,} jobs: {statistics.median(ms):.2f} ms")
+    print(f"a page that passes over {MOST_EXAMINED:,} jobs: {statistics.median(ms):.2f} ms")
 
 
 def _record(ms: int, status: Status) -> dict[Any, Any]:

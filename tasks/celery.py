@@ -1,7 +1,7 @@
-"""The Celery application: worker processes, routing and events. Jobs are not in it.
+"""The Celery application: worker processes, queues and events. Its messages carry no jobs.
 
-A message says "lane X has work" and nothing else. It may be lost (the sweep sends another) or come
-twice (the second claim finds nothing), so nothing here is retried or acknowledged late.
+A message says only that a lane has work. It may be lost (the sweep sends another) or arrive twice
+(the second claim finds nothing), so no message is retried or acknowledged late.
 """
 
 from __future__ import annotations
@@ -18,11 +18,12 @@ from tasks.jobs.lanes import Lane
 RUN_BATCHES = "penstock.run_batches"
 
 
-RECONNECT_S = 2.0  # kombu's pause grows to 30 s, which a worker would sit out after Redis is back
+# kombu's pause grows to 30 s, for which a worker would stay idle although Redis is back.
+RECONNECT_S = 2.0
 
 
 class _Connection(Connection):
-    """A broker connection that keeps trying at a steady pace."""
+    """A broker connection that retries at a constant interval."""
 
     def ensure_connection(self, *args: Any, **options: Any) -> Self:
         options |= {"interval_start": RECONNECT_S, "interval_step": 0, "interval_max": RECONNECT_S}
@@ -34,17 +35,19 @@ class _Amqp(AMQP):
 
 
 def queue_of(lane: Lane | str) -> str:
+    """Name of the lane's Celery queue."""
     return f"penstock.{lane}"
 
 
 def make_celery(settings: Settings) -> Celery:
+    """Create the Celery application, for workers, for senders of wake-ups and for Flower."""
     app = Celery("penstock", set_as_current=False, amqp=_Amqp)
     timeout_s = settings.redis_timeout_ms / 1000
     app.conf.update(
         broker_url=f"redis://{settings.redis_host}:{settings.redis_port}/{settings.redis_db}",
         broker_password=settings.redis_password,
         broker_connection_retry_on_startup=True,
-        broker_connection_max_retries=None,  # a worker outlives any outage of Redis
+        broker_connection_max_retries=None,  # a worker survives any outage of Redis
         broker_transport_options={
             "socket_timeout": timeout_s,
             "socket_connect_timeout": timeout_s,

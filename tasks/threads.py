@@ -1,4 +1,4 @@
-"""Threads that begin when they are first needed: servers fork after the application is built."""
+"""Threads that start on first use, because servers fork after the application is built."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 
 class LazyThread:
-    """A daemon thread that any of its users may begin; there is never more than one."""
+    """A daemon thread that is started once, by its first user."""
 
     def __init__(self, name: str, run: Callable[[], None]) -> None:
         self._name = name
@@ -16,10 +16,10 @@ class LazyThread:
         self._lock = threading.Lock()
 
     def start(self) -> None:
-        """Start it unless it has been; if that fails, whoever comes next tries again.
+        """Start the thread unless it was started; after a failure the next call tries again.
 
         Raises:
-            RuntimeError: the process may have no more threads.
+            RuntimeError: the process can start no more threads.
         """
         if self._started:
             return

@@ -1,4 +1,4 @@
-"""Dead letters: units that ended the worker on every attempt, kept to be looked at and replayed."""
+"""Dead letters: units on which workers died at every attempt, kept for inspection and requeue."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ from tasks.store import keys
 from tasks.store.client import Store
 
 
-class NoDeadLetter(Exception):  # an answer to an operator, not a fault
+class NoDeadLetter(Exception):
     """No dead letter belongs to this job."""
 
 
 @dataclass(frozen=True, slots=True)
 class DeadLetter:
-    """A quarantined unit. died: Redis milliseconds since the epoch."""
+    """A quarantined unit. died: milliseconds since the epoch by Redis's clock."""
 
     died: int
     job: str
@@ -47,16 +47,16 @@ class DeadLetter:
 
 
 def dead_letters(store: Store) -> Iterator[DeadLetter]:
-    """All that are kept, newest first."""
+    """All dead letters, newest first."""
     found: Any = store.redis.xrevrange(keys.DEAD)
     for entry, fields in found:
         yield DeadLetter.read(entry, fields)
 
 
 def requeue(store: Store, job_id: str) -> list[str]:
-    """Submit the job's dead units anew, each as a job of its own; returns the new ids.
+    """Submit the job's dead units again, each as a job of its own; returns the new ids.
 
-    The ended job stays as it ended: terminal is final. The dead letters stay too, as its record.
+    The ended job is not changed: a terminal status is final. Its dead letters are kept too.
 
     Raises:
         NoDeadLetter: the job has no dead unit.
@@ -64,10 +64,12 @@ def requeue(store: Store, job_id: str) -> list[str]:
     letters = [letter for letter in dead_letters(store) if letter.job == job_id]
     if not letters:
         raise NoDeadLetter(f"No dead letter belongs to {job_id}.")
-    return [submit(store, _again(letter), new_job_id()).job_id for letter in reversed(letters)]
+    return [
+        submit(store, _resubmission(letter), new_job_id()).job_id for letter in reversed(letters)
+    ]
 
 
-def _again(letter: DeadLetter) -> Submission:
+def _resubmission(letter: DeadLetter) -> Submission:
     return Submission(
         spec=letter.spec,
         inputs=letter.payload.inputs,

@@ -1,7 +1,7 @@
-"""A job that a script has just ended, as that script alone tells of it: for logs and dashboards.
+"""A finished job as the script that ended it returns it: for logs, traces and dashboards.
 
-Each end is told once, to whoever ran the script. A process that dies before it has passed it on
-takes the news along; the record and the counts in Redis are not touched by that.
+Each finished job is returned once, to the process that ran the script. If that process dies before
+it has reported the job, the report is lost; the record and the counters in Redis are not affected.
 """
 
 from __future__ import annotations
@@ -18,11 +18,11 @@ from tasks.store.series import NONE
 
 @dataclass(frozen=True, slots=True)
 class FinishedJob:
-    """Times are Redis's microseconds since the epoch; a job that was never claimed has no start.
+    """A job that has ended. Times are microseconds since the epoch by Redis's clock.
 
-    outcome: {"output", "error"} of a single job, where whoever ended it knows it.
-    tier, model_version: of its answer; of a bulk job's, those of its last unit; "mixed", if that
-    has several; None if it was not answered.
+    started: None if it was never claimed. outcome: {"output", "error"} of a single job, if the
+    process that ended it knows them. tier, model_version: of its answer; of a bulk job, those of
+    its last unit; "mixed" if that has several; None if it was not answered.
     """
 
     job: str
@@ -44,7 +44,7 @@ class FinishedJob:
     def read(
         cls, raw: Sequence[str | None], outcomes: Mapping[str, Mapping[str, Any]] | None = None
     ) -> Self:
-        """Build from what finish.lua gathers of a job. outcomes: of single jobs, by their id."""
+        """Build from the fields that finish.lua returns. outcomes: of single jobs, by job id."""
         job, status, lane, created, started, finished, total, failed, attempts, cached, *rest = raw
         spec, answered = rest
         tier, version = _answered(answered)
@@ -103,6 +103,6 @@ class FinishedJob:
 
 
 def _answered(labels: str | None) -> tuple[str | None, str | None]:
-    """Tier and model version of pipeline|tier|model version, see `tasks.queue.counters`."""
+    """Tier and model version of pipeline|tier|model version, as the worker counted them."""
     _, tier, version = (labels or f"{NONE}|{NONE}|{NONE}").split("|")
     return (tier, version) if tier != NONE else (None, None)

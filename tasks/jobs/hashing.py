@@ -1,8 +1,9 @@
-"""A keyed hash of a job's inputs: equal inputs can be found in logs, and never read from them.
+"""Hashes: a keyed hash of a job's inputs for the log, and digests of keys and bodies.
 
-BLAKE2b with a key derived from the pepper (RFC 7693), so that whoever has the logs alone cannot try
-likely inputs out. The inputs are hashed as the pipeline's schema leaves them, each followed by a
-line feed, so it does not matter how they came: in one body, in several units, or as an upload.
+With the input hash, jobs with equal inputs can be found in logs, but inputs cannot be read from
+them. It is BLAKE2b (RFC 7693) with a key derived from the pepper, so that the logs alone do not
+allow likely inputs to be tried. Inputs are hashed as the pipeline's schema returns them, each
+followed by a line feed, so the hash is the same for one body, several units and an upload.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ _OPTIONS = orjson.OPT_SORT_KEYS | orjson.OPT_APPEND_NEWLINE
 
 
 class InputHash:
-    """Takes inputs in their order."""
+    """Keyed hash of inputs that are added in order."""
 
     def __init__(self, pepper: str) -> None:
         key = hashlib.blake2b(pepper.encode(), person=b"penstock inputs").digest()
@@ -29,12 +30,12 @@ class InputHash:
 
     @property
     def hex(self) -> str:
-        """Of all that was added so far; 32 characters."""
+        """The hash of all inputs added so far; 32 characters."""
         return self._hash.hexdigest()
 
 
 def digest_of(*parts: bytes) -> str:
-    """A short name for a client's key, body or question; 160 bits, so none meets another."""
+    """Digest of a client's key, body or question; 160 bits, so that none collides with another."""
     digest = hashlib.blake2b(digest_size=20)
     for part in parts:
         digest.update(len(part).to_bytes(8, "big"))

@@ -1,8 +1,8 @@
-"""An owner's jobs, newest first, a page at a time; a page is one round trip.
+"""Lists an owner's jobs, newest first, page by page; a page is one round trip.
 
-A job's id begins with the moment it was made, so ids in their own order are in that of time, and a
-page is a range of an index: O(log jobs + page). A filter for queued or running looks through the
-index of open jobs, of which it reads `MOST_LOOKED_AT` a page.
+A job's id begins with the time at which it was made, so ids sort by time and a page is a range of
+an index: O(log jobs + page). A filter for queued or running jobs scans the index of open jobs, of
+which it reads at most `MOST_EXAMINED` ids a page.
 """
 
 from __future__ import annotations
@@ -18,17 +18,15 @@ from tasks.store.client import Store
 from tasks.store.scripts.jobs import LIST_JOBS, ListJobsArgs
 
 OPEN = "open"  # the index of jobs that have not ended; each terminal status has its own
-MOST_LOOKED_AT = (
-    1_000  # ids a page; bounds how long Redis is busy with a filter that matches little
-)
+MOST_EXAMINED = 1_000  # ids a page; bounds how long Redis is busy when a filter matches few jobs
 
 
 @dataclass(frozen=True, slots=True)
 class Filter:
-    """Which jobs. after, before: microseconds since the epoch, both exclusive.
+    """Which jobs to list. after, before: microseconds since the epoch, both exclusive.
 
-    They are compared with the millisecond in a job's id, which is of the clock of the API process
-    that accepted it and a little before `Job.created`.
+    They are compared with the millisecond in a job's id. That is from the clock of the API process
+    that accepted the job, and a little before `Job.created`.
     """
 
     status: Status | None = None
@@ -38,7 +36,7 @@ class Filter:
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """Some jobs. position: the id behind which the next page begins; None: this was the last."""
+    """One page of jobs. position: the id after which the next page begins; None: no next page."""
 
     jobs: Sequence[Job]
     position: str | None
@@ -47,15 +45,15 @@ class Page:
 def list_jobs(
     store: Store, owner: str, wanted: Filter, limit: int, position: str | None = None
 ) -> Page:
-    """At most `limit` jobs behind `position`, or the newest (list.lua).
+    """At most `limit` jobs after `position`, or the newest (jobs/list.lua).
 
-    A page may be shorter, even empty, and yet not the last.
+    A page may be shorter, even empty, without being the last.
 
     Raises:
         redis.RedisError: Redis is out of reach.
     """
     newest, oldest = _range(wanted, position)
-    args = ListJobsArgs(newest, oldest, limit, MOST_LOOKED_AT, wanted.status or "")
+    args = ListJobsArgs(newest, oldest, limit, MOST_EXAMINED, wanted.status or "")
     indexes = [keys.jobs(owner, state) for state in _states(wanted.status)]
     last, *found = store.run(LIST_JOBS, args, [Job.FIELDS], keys=indexes)
     jobs = [Job.read(job_id, values) for job_id, values in found]
@@ -63,7 +61,7 @@ def list_jobs(
 
 
 def newest_jobs(store: Store, owners: Sequence[str], limit: int) -> list[Job]:
-    """The newest jobs of some owners together; for operators, since owners see their own alone.
+    """The newest jobs of several owners together. For operators: an owner sees only its own jobs.
 
     Raises:
         redis.RedisError: Redis is out of reach.
@@ -72,14 +70,14 @@ def newest_jobs(store: Store, owners: Sequence[str], limit: int) -> list[Job]:
     newest, oldest = _range(Filter(), None)
     if not indexes:
         return []
-    args = ListJobsArgs(newest, oldest, limit, MOST_LOOKED_AT, "")
+    args = ListJobsArgs(newest, oldest, limit, MOST_EXAMINED, "")
     _, *found = store.run(LIST_JOBS, args, [Job.FIELDS], keys=indexes)
     jobs = [Job.read(job_id, values) for job_id, values in found]
     return [job for job in jobs if job]
 
 
 def _range(wanted: Filter, position: str | None) -> tuple[str, str]:
-    """The newest and the oldest id, as ZRANGE BYLEX takes them."""
+    """The newest and the oldest id of a page, as ZRANGE BYLEX takes them."""
     newest = [position] if position else []
     if wanted.before is not None:
         newest.append(_id_at(-(-wanted.before // 1_000)))
@@ -95,5 +93,5 @@ def _states(status: Status | None) -> Sequence[str]:
 
 
 def _id_at(ms: int) -> str:
-    """The first id of a millisecond; before the epoch there are none."""
+    """The lowest job id of a millisecond; there are none before the epoch."""
     return f"job_{ULID(max(0, ms).to_bytes(6, 'big') + bytes(10))}"

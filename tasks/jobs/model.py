@@ -1,11 +1,12 @@
-"""A job: what was asked, where it stands, how it is shown.
+"""A job: its specification, its record and status, and its form as JSON values.
 
     queued --claim--> running --commit--> succeeded | failed
        |                 |
        +----cancel-------+---> cancelled
        +----deadline-----+---> expired
 
-Terminal is final: every transition is one Lua script that looks at the status before it writes.
+A terminal status is final: every transition is one Lua script that reads the status before it
+writes.
 """
 
 from __future__ import annotations
@@ -35,12 +36,12 @@ class Status(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Spec:
-    """What the client asked for; written once, never changed.
+    """What the client submitted; written once, never changed.
 
     options: as the client sent them, validated. metadata: the client's own, echoed. bulk: whether
     the job was submitted with `inputs`, so that its results are read as a list. unit_items: items
-    of each of its units but the last. webhook: {"url", "events"} to be told of its end. input_hash:
-    for the log, if it is wanted (see `tasks.jobs.hashing`).
+    of each of its units but the last. webhook: {"url", "events"}, the job's own webhook.
+    input_hash: for the log, if that is switched on (see `tasks.jobs.hashing`).
     """
 
     pipeline: str
@@ -56,7 +57,7 @@ class Spec:
 
     @property
     def hook(self) -> str:
-        """The webhook as scripts read it: deliveries to one host stand in one line, then events."""
+        """The webhook as scripts read it: its delivery queue (one per host), then its events."""
         if not self.webhook:
             return ""
         host = urlsplit(self.webhook["url"]).netloc
@@ -68,7 +69,7 @@ class Spec:
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """A job's record as it stood when it was read. Times are Redis microseconds since the epoch."""
+    """A job's record when it was read. Times are microseconds since the epoch by Redis's clock."""
 
     id: str
     spec: Spec
@@ -141,12 +142,12 @@ class Job:
             "cached": self.cached,
             "progress": {"done": self.done, "failed": self.failed, "total": self.total},
             "output": outcome.get("output"),
-            "error": outcome.get("error") or self._ending(),
+            "error": outcome.get("error") or self._error_of_status(),
             "metadata": self.spec.metadata,
         }
 
-    def _ending(self) -> dict[str, str] | None:
-        """Why a job ended that no outcome explains."""
+    def _error_of_status(self) -> dict[str, str] | None:
+        """The error of a job whose end no outcome explains."""
         texts = {
             Status.CANCELLED: ("cancelled", "The job was cancelled before it finished."),
             Status.EXPIRED: ("deadline_exceeded", "The job's deadline passed before it finished."),
@@ -159,7 +160,7 @@ class Job:
 
 
 def timestamp(us: int | None) -> str | None:
-    """RFC 3339 in UTC with milliseconds."""
+    """Format microseconds since the epoch as RFC 3339 in UTC with milliseconds."""
     if us is None:
         return None
     moment = datetime.fromtimestamp(us / 1e6, tz=UTC)

@@ -16,11 +16,10 @@ class Payload:
     """What a worker needs to run a unit without reading its job's record.
 
     inputs: the valid ones. rejected: of an upload that goes on without the others, what was wrong
-    with those, by their place in the unit. traceparent: of its job, see
-    `tasks.telemetry.tracing.context`. known: answers that another lane gave to some of the inputs,
-    by their place among these.
+    with those, by their index in the unit. traceparent: the W3C trace context of its job. known:
+    answers that another lane gave to some of the inputs, by their index among these.
 
-    It is a list, and what stands last in it and is empty is left out.
+    As JSON it is a list of these fields; empty ones at its end are left out.
     """
 
     pipeline: str

@@ -1,4 +1,4 @@
-"""Reading jobs: one round trip each, never a write."""
+"""Reads jobs and their results, in one round trip each; never writes."""
 
 from __future__ import annotations
 
@@ -12,20 +12,22 @@ from tasks.store import keys
 from tasks.store.client import Store
 from tasks.store.scripts.jobs import READ_JOBS, ReadJobsArgs
 
-UNITS_AT_ONCE = 16
+UNITS_AT_ONCE = 16  # read in one command
 
 
 def read_job(store: Store, job_id: str) -> Job | None:
+    """The job's record; None if there is none."""
     return Job.read(job_id, store.execute("HMGET", keys.job(job_id), *Job.FIELDS))
 
 
 def read_jobs(store: Store, job_ids: Sequence[str]) -> list[Job | None]:
+    """Many jobs in one round trip, in the given order; None where there is no record."""
     found = store.run(READ_JOBS, ReadJobsArgs(len(Job.FIELDS)), [Job.FIELDS, job_ids])
     return [Job.read(job_id, values) for job_id, values in zip(job_ids, found, strict=True)]
 
 
 def read_results(store: Store, job: Job) -> Iterator[dict[str, Any]]:
-    """One line per item in input order; an item without outcome shows how its job stands."""
+    """One line per item in input order; an item without an outcome has the status of its job."""
     first = 1 if job.spec.bulk else 0
     units = range(first, first + -(-job.total // job.spec.unit_items))
     index = 0

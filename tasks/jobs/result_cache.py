@@ -1,8 +1,8 @@
-"""The result cache: equal questions to one model version are answered once.
+"""Result cache: equal questions to one model version are computed once.
 
-Submit asks for single jobs in the same round trip that would accept them; workers ask again for a
-whole batch, since an answer may have come in between, and run equal items of a batch once. Only
-full answers are kept: no errors, nothing degraded.
+Submit looks up a single job in the same round trip that would accept it. Workers look up a whole
+batch again, since an answer may have been stored meanwhile, and run equal items of a batch once.
+Only full answers are cached: no errors and no degraded answers.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from tasks.store import keys
 
 
 def answer_key(pipeline: Pipeline, item: Item) -> str | None:
-    """Where the answer to `item` is kept, or None if the pipeline does not reuse answers."""
+    """The cache key of the answer to `item`; None if the pipeline does not reuse answers."""
     question = pipeline.cache_key(item)
     if question is None:
         return None
@@ -28,7 +28,7 @@ def answer_key(pipeline: Pipeline, item: Item) -> str | None:
 
 
 def look_up(redis: Redis, wanted: Sequence[str]) -> dict[str, Mapping[str, Any]]:
-    """The outcomes that are known, by key."""
+    """The cached outcomes, by key."""
     if not wanted:
         return {}
     found = redis.mget(wanted)

@@ -1,7 +1,8 @@
-"""An upload: the units of a job too large for one request to Redis, staged one after another.
+"""Staged upload: stores the units of a job one by one, before the job is submitted as a whole.
 
-Nobody sees the job before `tasks.jobs.submit` accepts it whole. A web process that dies on the way
-leaves only what goes by itself when `upload_patience_ms` have passed without another unit.
+It is for jobs too large for one request to Redis. The job does not exist before
+`tasks.jobs.submit` accepts it. If the web process dies midway, the staged units expire
+`upload_patience_ms` after the last one.
 """
 
 from __future__ import annotations
@@ -18,13 +19,11 @@ from tasks.store import keys
 from tasks.store.client import Store
 from tasks.store.scripts.jobs import DISCARD, STAGE, DiscardArgs, StageArgs, StagedUnit, SubmitUnit
 
-STAGING_OVERHEAD = (
-    2  # bytes staged for each that may be sent: some JSON grows when it is written anew
-)
+STAGING_OVERHEAD = 2  # staged bytes allowed per byte sent: some JSON grows when it is encoded again
 
 
-class TooLarge(Exception):  # an answer to the client, not a fault
-    """What was staged comes to more than `most` bytes."""
+class TooLarge(Exception):
+    """The staged units have more than `most` bytes together."""
 
     def __init__(self, most: int) -> None:
         super().__init__(f"more than {most} bytes")
@@ -46,7 +45,7 @@ class StagedUpload:
         self._store = store
         self._job_id = job_id
         self._record = keys.idempotency(owner, idempotency_key) if idempotency_key else ""
-        self._kept = True
+        self._storing = True
 
     def __enter__(self) -> Self:
         return self
@@ -58,21 +57,21 @@ class StagedUpload:
             self._discard()
 
     def add(self, payload: Payload, first_number: int = 1) -> bool:
-        """Stage the next unit. False: the idempotency key has its job already, nothing is kept.
+        """Stage the next unit. False: the idempotency key has a job already, nothing is stored.
 
         Raises:
             InFlight: another upload with this idempotency key is under way.
-            Overloaded: Redis has no room for more ("memory").
-            TooLarge: this upload has too much.
+            Overloaded: Redis has no memory for more ("memory").
+            TooLarge: this upload has too many bytes.
             redis.RedisError: Redis is out of reach.
         """
         unit = submit_unit(payload)
         if self.hash:
             self.hash.add(payload.inputs)
-        if self._kept:
-            self._kept = self._stage(first_number + len(self.units), unit.payload)
+        if self._storing:
+            self._storing = self._stage(first_number + len(self.units), unit.payload)
         self.units.append(unit._replace(payload=b""))
-        return self._kept
+        return self._storing
 
     def _stage(self, number: int, payload: bytes) -> bool:
         settings = self._store.settings
@@ -94,8 +93,8 @@ class StagedUpload:
         return bool(kind == "staged")
 
     def _discard(self) -> None:
-        """Forget what was staged, and that the idempotency key is taken (discard.lua)."""
+        """Delete the staged units and release the idempotency key (jobs/discard.lua)."""
         try:
             self._store.run(DISCARD, DiscardArgs(self._job_id), keys=[self._record])
         except RedisError:
-            return  # it goes by itself
+            return  # they expire by themselves

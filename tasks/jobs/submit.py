@@ -1,4 +1,4 @@
-"""Submit: accept a job in one round trip, or say why its answer is known already."""
+"""Submit: accept a job in one round trip, or answer it from the cache or an earlier request."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ from tasks.store import keys
 from tasks.store.client import Store
 from tasks.store.scripts.jobs import SUBMIT, SubmitArgs, SubmitUnit
 
-RETRY_UNKNOWN_S = 5  # before any drain rate was measured
-RETRY_MOST_S = 300
+RETRY_UNKNOWN_S = 5  # Retry-After while no drain rate has been measured
+RETRY_MOST_S = 300  # longest Retry-After
 ANSWER_BYTES = 512  # of Redis's memory set aside for each item that waits; moderation takes 300
 
 
@@ -29,7 +29,7 @@ class IdempotencyMismatch(Exception):
 
 
 class Overloaded(Exception):
-    """No lane can take the job.
+    """No lane has room for the job.
 
     reason: "full" (units or bytes), "late" (its deadline would pass first) or "memory" (Redis's).
     waiting: units ahead of it. retry_after_s: when to try again.
@@ -53,16 +53,16 @@ class QuotaExceeded(Exception):
 
 
 class InFlight(Exception):
-    """An upload with this idempotency key has not come to its end."""
+    """Another upload with this idempotency key has not ended."""
 
 
 class Unstaged(Exception):
-    """What was staged for the job is not there any more: its upload took too long."""
+    """The staged units of the job have expired: its upload took too long."""
 
 
 @dataclass(frozen=True, slots=True)
 class Idempotency:
-    """The client's key and its body, both as digests."""
+    """Digests of the client's idempotency key and of its request body."""
 
     key: str
     body: str
@@ -72,7 +72,8 @@ class Idempotency:
 class Submission:
     """A validated request.
 
-    lane: where it belongs; the cpu lane may have to take it. breaker: of the pipeline's best tier.
+    lane: the lane to use; the cpu lane may have to take the job instead. breaker: of the pipeline's
+    best tier.
     batch_items: items a worker claims at once. most_unfinished: items that the owner may have under
     way, this job's too. cache_key: None if answers are not reused.
     cpu_may_serve: whether the client accepts what the cpu lane can answer. staged: the units, if
@@ -112,9 +113,10 @@ class Submission:
 
 @dataclass(frozen=True, slots=True)
 class Receipt:
-    """What became of a submission.
+    """The result of a submission.
 
-    job: None if it replays an earlier one, which must be read. lane: to be woken `wake_ups` times.
+    job: None if an earlier request is replayed; its job must be read. lane: it must be woken
+    `wake_ups` times.
     """
 
     job_id: str
@@ -124,9 +126,9 @@ class Receipt:
 
 
 def new_job_id() -> str:
-    """An id that sorts by time. It need not be secret: only its owner may read the job.
+    """A new job id, which sorts by time. It need not be secret: only its owner may read the job.
 
-    Hence `random`: os.urandom gives up the GIL, which under load costs ten times the call itself.
+    So `random` will do: os.urandom releases the GIL, which under load costs ten times the call.
     """
     moment = (time.time_ns() // 1_000_000).to_bytes(6, "big")
     return f"job_{ULID(moment + random.getrandbits(80).to_bytes(10, 'big'))}"
@@ -209,7 +211,7 @@ def _args(store: Store, submission: Submission, job_id: str) -> SubmitArgs:
 
 
 def _retry_after_s(waiting: int, units_per_s: float) -> int:
-    """When a tenth of what waits will have drained, at the rate last measured."""
+    """Seconds until a tenth of the waiting units will have drained, at the last measured rate."""
     if units_per_s <= 0:
         return RETRY_UNKNOWN_S
     return max(1, min(RETRY_MOST_S, math.ceil(waiting / 10 / units_per_s)))

@@ -18,9 +18,10 @@ from tasks.store.scripts.script import Arg, Args, Row, Script
 
 
 def connect(settings: Settings, max_connections: int = 16) -> Redis:
-    """A client for many threads; commands are sent again once, on a connection found dead.
+    """Create a client for many threads, which sends a command again once if the connection is dead.
 
-    That is safe because every script here may be repeated: it finds its own traces and stops.
+    That is safe because every script here may be repeated: a second run finds the traces of the
+    first and stops.
     """
     pool = BlockingConnectionPool(
         host=settings.redis_host,

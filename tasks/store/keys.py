@@ -1,136 +1,168 @@
-"""Every Redis key, its type, its life and who writes it. Nothing else in Python spells a key.
+"""Names of all Redis keys, with type, expiry and the scripts that write each key.
 
-| key                          | type   | TTL                 | written by                       |
-|------------------------------|--------|---------------------|----------------------------------|
-| ps:job:{id}                  | hash   | result_ttl from end | submit claim commit cancel sweep |
-| ps:inputs:{id}               | hash   | upload; end of job  | stage; discard, its job's end    |
-| ps:jobs:{owner}:{state}      | zset   | none; members go    | submit, whatever ends a job      |
-| ps:unfinished                | hash   | none; fields go     | submit; commit, whatever ends it |
-| ps:lane:{lane}:{priority}    | stream | none; units deleted | submit, sweep; commit, claim     |
-| .. :{priority}:line:{owner}  | stream | none; goes if empty | submit, sweep; claim             |
-| .. :{priority}:lines         | set    | none; members go    | the owners that have such a line |
-| .. :{priority}:ahead         | hash   | none; fields go     | submit, sweep; claim             |
-| ps:lane:{lane}:turn          | string | none                | claim: whose turn it is          |
-| ps:lane:{lane}:awake         | string | linger              | claim: a worker claims again soon|
-| ps:lane:{lane}:bell          | list   | 1 s                 | submit rings, that worker waits  |
-| ps:lane:{lane}:settled       | string | none                | commit: units settled, ever      |
-| ps:lane:{lane}:load          | hash   | none                | whatever adds or deletes units   |
-| ps:lane:{lane}:rate          | hash   | none                | sweep: units drained per second  |
-| ps:scale:{lane}              | hash   | none                | scale: workers it should have    |
-| ps:breakers                  | hash   | none; fields go     | verdict, probe                   |
-| ps:endpoints:{owner}         | hash   | none; fields go     | endpoint: id -> JSON             |
-| ps:hooks:{owner}             | hash   | none; fields go     | endpoint: enabled ones' events   |
-| ps:webhooks:secrets          | hash   | none                | job_secrets: owner -> JSON       |
-| ps:delivery:{id}             | hash   | webhook_log from end| whatever ends a job; claim, ...  |
-| ps:deliveries:{job}          | list   | that of its members | whatever ends a job; delivered   |
-| ps:webhooks:due              | zset   | none; members go    | delivered; sweep, redeliver      |
-| ps:webhooks:failing          | hash   | none; fields go     | delivered; endpoint              |
-| ps:webhooks:breaker:{line}   | string | 1 h from a failure  | delivered; prepare; endpoint     |
-| ps:webhooks:counts           | hash   | none                | delivered, claim                 |
-| ps:dead:webhooks             | stream | none; max_dead kept | delivered, claim: given up       |
-| ps:deadlines                 | zset   | none; members go    | submit; whatever ends a job      |
-| ps:idempotency:{owner}:{key} | string | idempotency_ttl     | submit; stage: pending; discard  |
-| ps:cache:{digest}            | string | cache_ttl           | commit                           |
-| ps:dead                      | stream | none; max_dead kept | claim: units that killed workers |
-| ps:workers                   | zset   | none; members go    | renew; leave and sweep           |
-| ps:limits:*                  | string | 2 windows at most   | app.rate_limiting: tokens taken  |
-| ps:sweep                     | string | sweep interval      | sweep: who swept this second     |
-| ps:counts                    | hash   | none                | whatever ends a job: by status   |
-| ps:series                    | hash   | none                | what Prometheus is shown         |
-| ps:usage:{owner}:{day}       | hash   | 93 days             | commit, whatever ends a job      |
-| ps:drift:{pipeline}:{version}| hash   | 30 d from a report  | drift: report and alarm          |
-| .. :{window}                 | zset   | 3 intervals         | sample: rows by their draws      |
-| .. :{window}:turn            | string | 1 minute            | tasks.drift: who compares        |
-| ps:drift:hooks               | hash   | none; fields go     | endpoint: those told of drift    |
-| ps:keys                      | hash   | none                | write_keys: API keys by their id |
-| ps:keys:version              | string | none                | write_keys: us of its last run   |
-| ps:done                      | pubsub |                     | whatever ends a job              |
-| ps:none                      | never exists; deleting it is a write that Redis never refuses   |
+Nothing else in Python spells a key. A writer is a script in tasks/lua, named by its folder and
+file. "finish" is includes/finish, which every script that ends a job runs: jobs/submit,
+jobs/cancel, queue/claim, queue/commit and queue/sweep.
 
-Fields of a job's hash (Redis's clock: deadline in ms, the others in us, since the epoch):
+| key                          | type   | expires after           | written by                    |
+|------------------------------|--------|-------------------------|-------------------------------|
+| ps:job:{id}                  | hash   | result_ttl from its end | jobs/submit, queue/claim,     |
+|                              |        |                         | queue/commit, finish          |
+| ps:inputs:{id}               | hash   | upload_patience; deleted| jobs/stage, jobs/discard,     |
+|                              |        | at the end of its job   | finish                        |
+| ps:jobs:{owner}:{state}      | zset   | never; members removed  | jobs/submit, finish           |
+| ps:unfinished                | hash   | never; fields removed   | jobs/submit, queue/commit,    |
+|                              |        |                         | finish                        |
+| ps:lane:{lane}:{priority}    | stream | never; entries deleted  | jobs/submit, queue/sweep,     |
+|                              |        |                         | queue/commit, queue/claim     |
+| .. :{priority}:line:{owner}  | stream | never; deleted if empty | jobs/submit, queue/sweep,     |
+|                              |        |                         | queue/claim                   |
+| .. :{priority}:lines         | set    | never; members removed  | the same: owners with a queue |
+| .. :{priority}:ahead         | hash   | never; fields removed   | jobs/submit, queue/sweep,     |
+|                              |        |                         | queue/claim                   |
+| ps:lane:{lane}:turn          | string | never                   | queue/claim: number of claims,|
+|                              |        |                         | sets the order of priorities  |
+| ps:lane:{lane}:awake         | string | linger                  | queue/claim: a worker is about|
+|                              |        |                         | to claim again                |
+| ps:lane:{lane}:bell          | list   | 1 s                     | jobs/submit pushes, the       |
+|                              |        |                         | waiting worker pops           |
+| ps:lane:{lane}:settled       | string | never                   | queue/commit: units ever      |
+|                              |        |                         | settled                       |
+| ps:lane:{lane}:load          | hash   | never                   | whatever adds or deletes units|
+| ps:lane:{lane}:rate          | hash   | never                   | queue/sweep: units per second |
+| ps:scale:{lane}              | hash   | never                   | autoscaling/save_decision     |
+| ps:breakers                  | hash   | never; fields removed   | queue/breaker_record,         |
+|                              |        |                         | queue/breaker_probe           |
+| ps:endpoints:{owner}         | hash   | never; fields removed   | webhooks/put_endpoint:        |
+|                              |        |                         | id -> JSON                    |
+| ps:hooks:{owner}             | hash   | never; fields removed   | webhooks/put_endpoint: events |
+|                              |        |                         | of enabled endpoints          |
+| ps:webhooks:secrets          | hash   | never                   | tasks.webhooks.owner_secrets: |
+|                              |        |                         | owner -> JSON                 |
+| ps:delivery:{id}             | hash   | webhook_log from its end| finish, queue/claim,          |
+|                              |        |                         | webhooks/record and others    |
+| ps:deliveries:{job}          | list   | as its deliveries       | finish, webhooks/record       |
+| ps:webhooks:due              | zset   | never; members removed  | webhooks/record, queue/sweep, |
+|                              |        |                         | webhooks/redeliver            |
+| ps:webhooks:failing          | hash   | never; fields removed   | webhooks/record,              |
+|                              |        |                         | webhooks/put_endpoint         |
+| ps:webhooks:breaker:{queue}  | string | 1 h from a failure      | webhooks/record,              |
+|                              |        |                         | webhooks/load,                |
+|                              |        |                         | webhooks/put_endpoint         |
+| ps:webhooks:counts           | hash   | never                   | webhooks/record, queue/claim  |
+| ps:dead:webhooks             | stream | never; max_dead entries | webhooks/record, queue/claim  |
+| ps:deadlines                 | zset   | never; members removed  | jobs/submit, finish           |
+| ps:idempotency:{owner}:{key} | string | idempotency_ttl         | jobs/submit, jobs/stage       |
+|                              |        |                         | ("pending"), jobs/discard     |
+| ps:cache:{digest}            | string | cache_ttl               | queue/commit                  |
+| ps:dead                      | stream | never; max_dead entries | queue/claim: units that       |
+|                              |        |                         | killed workers                |
+| ps:workers                   | zset   | never; members removed  | queue/renew, queue/deregister,|
+|                              |        |                         | queue/sweep                   |
+| ps:limits:*                  | string | 2 windows at most       | app.rate_limiting: tokens     |
+|                              |        |                         | spent                         |
+| ps:sweep                     | string | sweep interval          | queue/sweep: the lock of one  |
+|                              |        |                         | sweep                         |
+| ps:counts                    | hash   | never                   | finish: ended jobs by status  |
+| ps:series                    | hash   | never                   | includes/series: counters     |
+|                              |        |                         | shown to Prometheus           |
+| ps:usage:{owner}:{day}       | hash   | 93 days                 | queue/commit, finish          |
+| ps:drift:{pipeline}:{version}| hash   | 30 days from a report   | drift/save_report             |
+| .. :{window}                 | zset   | 3 intervals             | drift/add_samples: rows by    |
+|                              |        |                         | their draws                   |
+| .. :{window}:turn            | string | 1 minute                | tasks.drift.reports: lock of  |
+|                              |        |                         | a comparison                  |
+| ps:drift:hooks               | hash   | never; fields removed   | webhooks/put_endpoint         |
+| ps:keys                      | hash   | never                   | api_keys/write: API keys by id|
+| ps:keys:version              | string | never                   | api_keys/write: us of its last|
+|                              |        |                         | run                           |
+| ps:done                      | pubsub |                         | finish                        |
+| ps:none                      | none   | it never exists: deleting it is a write that Redis      |
+|                              |        | does not refuse when its memory is full                 |
+
+Fields of a job's hash. Times are Redis's clock since the epoch: deadline in ms, the others in us.
     spec      JSON, immutable: what the client asked for (see `tasks.jobs.model.Spec`)
-    owner     as in the spec, where scripts find it
-    hook      of its own webhook: the line its deliveries stand in, and their events
-    staged    1 if its payloads are in ps:inputs:{id}, by unit, not in its units
+    owner     as in the spec, so that scripts find it
+    hook      of the job's own webhook: the queue of its deliveries, and their events
+    staged    1 if its payloads are in ps:inputs:{id}, by unit, and not in its units
     status    see `tasks.jobs.model.Status`
     lane      where its units wait or ran
     created, started, finished, deadline
     total, done, failed     items
     attempts  most claims of any of its units
     cached    1 if the answer came from the cache
-    a:{unit}  claims of that unit so far: the fence of a commit
+    a:{unit}  claims of that unit so far; a commit of an earlier claim is refused by it
     r:{unit}  JSON list of the unit's outcomes, in input order
 
-The unit of a single job is number 0; a bulk job's units are numbered from 1, so that a bulk job's
+The unit of a single job is number 0. The units of a bulk job are numbered from 1, so that its
 answers are never read by accident with its record.
 
 Fields of a unit (a stream entry): job, unit, items (their number), owner, cpu (1 if the cpu lane
-may serve it), bytes (of its payload), payload (JSON list: pipeline, options, inputs, request_id,
-perhaps rejected, traceparent and known answers; empty if staged), reason (why the sweep moved it
-there), left (items without an answer, if not all). A dead letter has job, unit, payload, its spec
-and the stream it stood in.
+may serve it), bytes (of its payload), payload (JSON list, see `tasks.jobs.payload.Payload`; empty
+if staged), reason (why the sweep moved it there), left (items without an answer, if not all). A
+dead letter has job, unit, payload, the job's spec and the stream that held it.
 
-A lane's streams are what workers claim from, in order. The consumer group's pending list holds the
-leases: consumer = holder, idle time = age of the lease by Redis's clock. `ahead` counts, by owner,
-the items in a stream that nobody holds; beyond a few an owner's units wait in a line of their own
-(see units.lua), so that owners take turns.
+Workers claim from a lane's streams, in an order of priorities. The consumer group's pending list
+holds the leases: consumer = holder, idle time = age of the lease by Redis's clock. `ahead` counts,
+by owner, the items in a stream that no worker holds. When an owner has more than a few, its further
+units wait in a queue of its own (`.. :line:{owner}`, see units.lua), and the owners are served in
+turn (round-robin).
 
-ps:jobs:{owner}:{state} lists job ids, score 0, so in their own order, which is that of time; the
-state is open, or a terminal status. ps:unfinished counts, by owner, the items of jobs that have not
-ended; it has a field for every owner that has jobs. In ps:inputs:{id} the field `bytes` is their
-size. Scripts compute keys from fields, so Penstock wants one Redis (or a failover pair), not Redis
+ps:jobs:{owner}:{state} lists job ids with score 0, so ordered by id, which is by time. The state is
+`open` or a terminal status. ps:unfinished counts, by owner, the items of jobs that have not ended;
+it has a field for every owner that has jobs. In ps:inputs:{id} the field `bytes` is their size.
+Scripts compute keys from fields, so Penstock needs one Redis (or a failover pair), not Redis
 Cluster.
 
-A lane's load: items and bytes of payload in it, held ones too; parked:{priority}: units in lines.
-A field of ps:breakers is "pipeline/tier", its value "failures until": failed calls in a row, and
-the moment (ms) until which the breaker lets nobody through; a tier that has not failed since its
-last success has no field.
+A lane's load: items and bytes of payload in it, claimed ones too; parked:{priority}: units in the
+queues of owners. A field of ps:breakers is "pipeline/tier", its value "failures until": failed
+calls in a row, and the moment (ms) until which the circuit breaker is open. A tier that has not
+failed since its last success has no field.
 
-A hash of ps:scale has the last decision on a lane: desired (workers), decided (us, when), settled
-(units until then), drain (units per second of late) and memory (JSON, what the policy keeps between
-decisions; see `tasks.autoscaling.decisions`).
+A hash of ps:scale has the last decision on a lane: desired (workers), decided (us), settled (units
+by then), drain (recent units per second) and memory (JSON, the state of the policy; see
+`tasks.autoscaling.policy.PolicyState`).
 
-A delivery's hash: job, owner, event, endpoint (an id, or `job`), line, status, created, finished,
-next (ms), tries, l:{try} (JSON, the log), a:0 (claims since the last try: the fence), body, url (of
-a job's own webhook) and origin (JSON: request_id and traceparent of its job), once they are kept,
-trigger (why it is tried now, if not by itself: manual or test). Its unit in the lane of webhooks
-has the delivery's id for a job and its line for an owner, so that endpoints take turns; there
-`ahead` counts units until they are settled.
+A delivery's hash: job, owner, event, endpoint (an id, or `job`), line (its queue), status, created,
+finished, next (ms), tries, l:{try} (JSON, the log), a:0 (claims since the last try, as for a unit).
+Kept with the first failed attempt: body, url (of a job's own webhook) and origin (JSON: request_id
+and traceparent of its job). trigger: why it is tried now, if not by schedule: manual or test. Its
+unit in the webhooks lane has the delivery's id as job and its queue as owner, so that endpoints are
+served in turn; there `ahead` counts units until they are settled.
 
 ps:webhooks:counts has the deliveries that succeeded and failed, and the attempts with the result
 retry or postponed.
 
-A line's breaker is "failures until since": failed attempts in a row, the moment until which it lets
-nobody through, and that of the first of the failures (ms). ps:webhooks:failing has, by endpoint,
-"since last": since when all attempts have failed, and when the last one did (ms).
+The circuit breaker of a delivery queue is "failures until since": failed attempts in a row, the
+moment until which it is open, and the time of the first of the failures (ms). ps:webhooks:failing
+has, by endpoint, "since last": since when all attempts have failed, and the last of them (ms).
 
 An endpoint is JSON: url, events, description, enabled, created (us), disabled_reason, and secrets,
 newest first: each sealed (Fernet), created, and expires (us) or null. ps:hooks has the events of
-the enabled ones, separated by blanks, for the scripts that end jobs. ps:webhooks:secrets has what
-signs the webhooks of an owner's single jobs, as an endpoint has its own secrets.
+the enabled ones, separated by spaces, for the scripts that end jobs. ps:webhooks:secrets has, in
+the same form, the secrets that sign the webhooks of an owner's single jobs.
 
 A value of ps:keys is JSON, see `app.api_keys.records.KeyRecord`: owner, scopes, limits, times and
-the digest of a key, never the key. Its version changes with every write. It is a moment rather than
-a count, so that it never comes to a value again after Redis lost a write or was put back from a
-copy.
+the digest of a key, never the key. Its version changes with every write. It is a time and not a
+count, so that no value is used twice, even after Redis lost a write or was restored from a backup.
 
-A field of ps:series is a name and its labels, see `tasks.store.series`; in all at most 20,000.
-Those of histograms end in the number of a bucket, from 1, or in sum (in millionths); of times, in
+A field of ps:series is a name and its labels, see `tasks.store.series`; there are at most 20,000.
+Those of histograms end in the number of a bucket, from 1, or in sum (in millionths); times are in
 us.
 
-A day of ps:usage is days since the epoch (UTC); its fields are {lane}|{pipeline}|jobs, items,
-cached (those answered from the cache) and device_us (the owner's share of what devices ran).
+The day of ps:usage is days since the epoch (UTC); its fields are {lane}|{pipeline}|jobs, items,
+cached (those answered from the cache) and device_us (the owner's share of device time).
 
 A hash of ps:drift has the latest report (JSON), alarm (1 while it finds drift), since (us, when
 that changed) and window, the last in which it was made on schedule. Windows are counted from the
 epoch, each PENSTOCK_DRIFT_INTERVAL_S long by Redis's clock. A row is JSON: its draw, 0..1, and
-figures about one item (see `tasks.drift.sampler`); of a window at most PENSTOCK_DRIFT_SAMPLES stay.
-ps:drift:hooks has the enabled endpoints that chose `pipeline.drift`, and their owners.
+figures about one item (see `tasks.drift.sampler`). A window keeps at most PENSTOCK_DRIFT_SAMPLES
+rows. ps:drift:hooks has the enabled endpoints that subscribe to `pipeline.drift`, and their owners.
 
-The keys below ps:limits are spelled by the library `limits`: {requests/KEY ID/QUOTA/WINDOW/second}
-and the same for items, tokens in this window; with /-1 behind it, in the last one.
+The library `limits` names the keys below ps:limits: {requests/KEY ID/QUOTA/WINDOW/second}, the same
+for items: tokens spent in this window; with /-1 appended, in the previous one.
 
-Celery's own keys (its queues `penstock.{lane}`, `_kombu.*`, `unacked*`) are its own affair.
+Celery names its own keys: its queues `penstock.{lane}`, `_kombu.*`, `unacked*`.
 """
 
 GROUP = "workers"
@@ -185,8 +217,8 @@ def deliveries(job_id: str) -> str:
     return f"ps:deliveries:{job_id}"
 
 
-def webhook_breaker(line_: str) -> str:
-    return f"ps:webhooks:breaker:{line_}"
+def webhook_breaker(queue: str) -> str:
+    return f"ps:webhooks:breaker:{queue}"
 
 
 def owner_queue(lane: str, priority: str, owner: str) -> str:

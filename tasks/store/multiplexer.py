@@ -1,11 +1,13 @@
-"""One connection to Redis for all threads of a process: concurrent commands share round trips.
+"""Multiplexer: one Redis connection for all threads, whose concurrent commands share round trips.
 
-A thread puts its command in line. If nobody is talking to Redis, it leads: it sends everything that
-stands in line in one write, reads the replies and hands them out, then gives the lead to a thread
-that came in line meanwhile. Under load a round trip, a system call and an fsync serve many requests
-(flat combining: Hendler et al., SPAA 2010); alone, a command pays nothing extra.
+A thread adds its command to a queue. If no other thread is using the connection, it becomes the
+leader: it sends all queued commands in one write, reads the replies and hands them out, then passes
+the lead to a thread that queued a command meanwhile. Under load one round trip, one system call and
+one fsync serve many requests (flat combining: Hendler et al., SPAA 2010). A lone command costs
+nothing extra.
 
-After a connection is found dead all is sent again, so only what may be repeated belongs here.
+When the connection is found dead, all commands are sent again, so only repeatable commands may be
+used here.
 """
 
 from __future__ import annotations
@@ -26,7 +28,7 @@ MOST_AT_ONCE = 128  # commands sent before the first reply is read; keeps both s
 
 
 class _Call:
-    """A command in line, and the thread that waits for its reply."""
+    """A queued command, and the thread that waits for its reply."""
 
     __slots__ = ("_parked", "command", "leads", "reply")
 
@@ -45,14 +47,14 @@ class _Call:
 
 
 class Multiplexer:
-    """Send commands from many threads; replies and errors come back to the thread that asked."""
+    """Sends commands of many threads; each reply or error returns to the thread that sent it."""
 
     def __init__(self, redis: Redis) -> None:
         self._pool = redis.connection_pool
         self._connection: ConnectionInterface | None = None
-        self._line: deque[_Call] = deque()
-        self._lock = threading.Lock()  # guards _line and _led
-        self._led = False
+        self._queue: deque[_Call] = deque()
+        self._lock = threading.Lock()  # guards _queue and _has_leader
+        self._has_leader = False
 
     def execute(self, *command: str | int | bytes) -> Any:
         """The reply to one command.
@@ -62,10 +64,10 @@ class Multiplexer:
         """
         call = _Call(command)
         with self._lock:
-            self._line.append(call)
-            leads, self._led = not self._led, True
-        # From here on the lead may be handed over at any moment, even before the wait begins: it
-        # is looked for only behind the wait, or the call would be woken once more than it waits.
+            self._queue.append(call)
+            leads, self._has_leader = not self._has_leader, True
+        # From here on the lead may be passed to this call at any moment, even before its wait
+        # begins. So `leads` is read only after the wait, or the call would be woken once too often.
         if not leads:
             call.wait()
             leads = call.leads
@@ -77,34 +79,34 @@ class Multiplexer:
 
     def _lead(self) -> None:
         with self._lock:
-            calls = [self._line.popleft() for _ in range(min(len(self._line), MOST_AT_ONCE))]
+            calls = [self._queue.popleft() for _ in range(min(len(self._queue), MOST_AT_ONCE))]
         try:
-            self._talk(calls)
-        finally:  # whatever happens, or those behind would wait for ever
+            self._send_all(calls)
+        finally:  # in every case, or the threads that queued later would wait for ever
             self._pass_on()
             for call in calls:
                 call.wake()
 
     def _pass_on(self) -> None:
-        """Give the lead to the first in line, or to nobody."""
+        """Pass the lead to the first queued call, if there is one."""
         with self._lock:
-            self._led = bool(self._line)
-            if self._line:
-                self._line[0].leads = True
-                self._line[0].wake()
+            self._has_leader = bool(self._queue)
+            if self._queue:
+                self._queue[0].leads = True
+                self._queue[0].wake()
 
-    def _talk(self, calls: Sequence[_Call]) -> None:
-        """Fill in every reply; a connection found dead is replaced once, then all is sent again."""
+    def _send_all(self, calls: Sequence[_Call]) -> None:
+        """Fill in every reply; if the connection is dead, replace it once and send all again."""
         try:
             try:
                 self._exchange(calls)
             except RedisConnectionError:
-                self._hang_up()
+                self._close()
                 self._exchange(calls)
         except BaseException as error:
             for call in calls:
                 call.reply = error
-            self._hang_up()
+            self._close()
 
     def _exchange(self, calls: Sequence[_Call]) -> None:
         if self._connection is None:
@@ -118,8 +120,8 @@ class Multiplexer:
             except ResponseError as error:
                 call.reply = error
 
-    def _hang_up(self) -> None:
-        """Unread replies would answer the wrong commands, so a connection in doubt is closed."""
+    def _close(self) -> None:
+        """Close the connection: unread replies would be taken for those of later commands."""
         if self._connection is not None:
             self._connection.disconnect()
             self._pool.release(cast(Connection, self._connection))

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from tasks.jobs.listing import MOST_LOOKED_AT, Filter, Page, list_jobs
+from tasks.jobs.listing import MOST_EXAMINED, Filter, Page, list_jobs
 from tasks.jobs.model import Status
 from tasks.store import keys
 from tasks.store.client import Store
@@ -74,7 +74,7 @@ def test_a_status_filters(store: Store, status: Status) -> None:
 
 
 def test_a_filter_that_matches_little_looks_at_so_many_jobs_and_no_more(store: Store) -> None:
-    count = MOST_LOOKED_AT * 2 + 100
+    count = MOST_EXAMINED * 2 + 100
     add(store, range(1, count), Status.QUEUED)
     (oldest,) = add(store, [0], Status.RUNNING)
     before = calls(store, "hget")

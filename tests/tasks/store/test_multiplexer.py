@@ -73,26 +73,26 @@ def test_a_redis_that_is_down_is_an_error_for_every_thread_and_the_next_call_tri
 class Held:
     """A lock that detains the second thread to queue a command until that thread leads.
 
-    So a thread stands between coming in line and waiting just when it is given the lead.
+    So a thread stands between queueing its command and waiting when the lead is passed to it.
     """
 
     def __init__(self, multiplexer: Multiplexer, monkeypatch: pytest.MonkeyPatch) -> None:
-        self.leads, self.in_line, self.handed_over = (threading.Event() for _ in range(3))
+        self.leads, self.queued, self.handed_over = (threading.Event() for _ in range(3))
         self._lock = threading.Lock()
         self._follower: int | None = None
-        talk, pass_on = multiplexer._talk, multiplexer._pass_on
+        send, pass_on = multiplexer._send_all, multiplexer._pass_on
 
-        def talk_once_followed(calls: Sequence[Any]) -> None:
+        def send_once_followed(calls: Sequence[Any]) -> None:
             self.leads.set()
-            assert self.in_line.wait(10)
-            talk(calls)
+            assert self.queued.wait(10)
+            send(calls)
 
         def pass_on_and_tell() -> None:
             pass_on()
             self.handed_over.set()
 
         monkeypatch.setattr(multiplexer, "_lock", self)
-        monkeypatch.setattr(multiplexer, "_talk", talk_once_followed)
+        monkeypatch.setattr(multiplexer, "_send_all", send_once_followed)
         monkeypatch.setattr(multiplexer, "_pass_on", pass_on_and_tell)
 
     def follow(self, multiplexer: Multiplexer) -> Any:
@@ -104,8 +104,8 @@ class Held:
 
     def __exit__(self, *_: object) -> None:
         self._lock.release()
-        if threading.get_ident() == self._follower and not self.in_line.is_set():
-            self.in_line.set()
+        if threading.get_ident() == self._follower and not self.queued.is_set():
+            self.queued.set()
             assert self.handed_over.wait(10)
 
 
@@ -126,19 +126,19 @@ def test_whatever_goes_wrong_nobody_is_left_waiting(
 ) -> None:
     """Even what should never fail, such as closing a connection."""
     everybody = 8
-    first_to_lead = threading.Semaphore(1)
+    first_leader = threading.Semaphore(1)
 
-    def fail_once_all_are_in_line(calls: Sequence[Any]) -> None:
-        if first_to_lead.acquire(blocking=False):
-            eventually(lambda: len(calls) + len(multiplexer._line) == everybody, "all in line")
+    def fail_once_all_are_queued(calls: Sequence[Any]) -> None:
+        if first_leader.acquire(blocking=False):
+            eventually(lambda: len(calls) + len(multiplexer._queue) == everybody, "all queued")
         raise ZeroDivisionError
 
     def fail() -> None:
         raise ZeroDivisionError
 
     with monkeypatch.context() as broken:
-        broken.setattr(multiplexer, "_exchange", fail_once_all_are_in_line)
-        broken.setattr(multiplexer, "_hang_up", fail)
+        broken.setattr(multiplexer, "_exchange", fail_once_all_are_queued)
+        broken.setattr(multiplexer, "_close", fail)
         with ThreadPoolExecutor(everybody) as threads:
             asked = [threads.submit(multiplexer.execute, "ECHO", n) for n in range(everybody)]
             failures = [call.exception(10) for call in asked]
