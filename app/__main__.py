@@ -13,12 +13,13 @@ from app.middleware.concurrency_limit import SPARE_THREADS
 from tasks.config.settings import Settings, SettingsError
 from tasks.telemetry.metrics.multiprocess import open_metrics_folder
 
-STOP_S = 20  # what is under way then is cut, well before the supervisor's grace of 30 s ends
-OTHER_FILES = 256  # that a web process has open beside its clients' connections
+STOP_S = 20  # then open requests are cut off, well before the supervisor's grace of 30 s ends
+OTHER_FILES = 256  # files that a web process has open beside its clients' connections
 BACKLOG = 1024  # connections that the kernel holds until a process takes them
 
 
 def main() -> int:
+    """Run the server until it is stopped; returns the exit status."""
     try:
         settings = Settings.from_env()
         open_metrics_folder(settings, "web")
@@ -47,7 +48,7 @@ def main() -> int:
 
 
 def _connections(wanted: int) -> int:
-    """As many as wanted, if the process may have so many files open; its own limit is raised."""
+    """Raise the limit of open files; returns how many connections it allows, at most `wanted`."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     needed = wanted + OTHER_FILES
     allowed = needed if hard == resource.RLIM_INFINITY else min(needed, hard)

@@ -1,4 +1,4 @@
-"""What a request handler needs, built once per process and found on the application."""
+"""Composition root: the objects that request handlers share, built once per process."""
 
 from __future__ import annotations
 
@@ -41,6 +41,8 @@ EXTENSION = "penstock"
 
 @dataclass(frozen=True, slots=True)
 class Services:
+    """Everything that handlers use beside the request; stored in `app.extensions`."""
+
     settings: Settings
     store: Store
     event_streams: EventStreams
@@ -58,6 +60,7 @@ class Services:
 
     @classmethod
     def build(cls, settings: Settings) -> Services:
+        """Build all of them from the settings."""
         pipelines = load_pipelines(settings.served)
         store = Store(connect(settings), settings)
         long_polls = LongPolls(store, settings.max_waiters)
@@ -82,12 +85,12 @@ class Services:
 
 
 def _sinks(settings: Settings, celery: Celery, tracer: Tracer | None) -> list[Sink]:
-    """Who is told of the jobs that this process ends: cancelled, or answered from the cache."""
+    """Log, traces and Flower events of the jobs that this process ends (cancelled or cached)."""
     logs: list[Sink] = [JobLog("web")] if settings.log_jobs else []
     spans: list[Sink] = [QueueSpans(tracer)] if tracer else []
     return [*logs, *spans, *flower_sinks(celery, settings, "web")]
 
 
 def services() -> Services:
-    """The services of the application that handles the current request."""
+    """Return the services of the application that handles the current request."""
     return cast(Services, current_app.extensions[EXTENSION])

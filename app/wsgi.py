@@ -1,4 +1,4 @@
-"""What a WSGI server loads: `app.wsgi:app`."""
+"""Entry point of a WSGI server: `app.wsgi:app`."""
 
 import gc
 import os
@@ -18,7 +18,8 @@ error_reports.start_reporting(settings)
 app = create_app(settings)
 register_commands(app)
 
-# Requests make many short-lived containers and hardly a cycle; what is loaded now stays for good.
+# Requests create many short-lived containers and hardly any reference cycle, and what is loaded
+# now stays in memory: the garbage collector should rarely run and never look at it.
 gc.collect()
 gc.freeze()
 gc.set_threshold(50_000, 20, 50)

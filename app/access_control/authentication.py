@@ -1,4 +1,4 @@
-"""Who is asking: bearer keys, and what they open."""
+"""Authentication by bearer key, and the check of its scope."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from app.services import services
 P = ParamSpec("P")
 R = TypeVar("R")
 
-OPERATOR = Principal(  # whoever holds the key of the settings; no benchmark reaches its limits
+OPERATOR = Principal(  # the holder of PENSTOCK_API_KEY; no benchmark reaches its limits
     owner="default",
     key_id="operator",
     scopes=frozenset(Scope),
@@ -28,7 +28,7 @@ OPERATOR = Principal(  # whoever holds the key of the settings; no benchmark rea
 
 
 def requires(scope: Scope) -> Callable[[Callable[P, R]], Callable[P, R]]:
-    """Refuse a request without a valid key of that scope; sets `g.principal`."""
+    """Decorator: refuse a request without a valid key of that scope; sets `g.principal`."""
 
     def guard(view: Callable[P, R]) -> Callable[P, R]:
         @wraps(view)
@@ -45,11 +45,11 @@ def requires(scope: Scope) -> Callable[[Callable[P, R]], Callable[P, R]]:
 
 
 def _principal() -> Principal:
-    """Whose key the request shows. A right key is looked at first, so it works in any flood.
+    """Find the holder of the request's key. A valid key works however many wrong ones are sent.
 
     Raises:
-        Unauthorized, TooManyWrongKeys: it shows none that works.
-        redis.RedisError: Redis is out of reach, and it is not the operator's.
+        Unauthorized, TooManyWrongKeys: the request has no valid key.
+        redis.RedisError: Redis is out of reach, and the key is not the operator's.
     """
     scheme, _, key = request.headers.get("Authorization", "").partition(" ")
     key = key.strip() if scheme.lower() == "bearer" else ""
@@ -57,10 +57,10 @@ def _principal() -> Principal:
 
 
 def find_principal(key: str) -> Principal | None:
-    """Whose key it is; None if it is not valid.
+    """Find the holder of a key; None if the key is not valid.
 
     Raises:
-        redis.RedisError: Redis is out of reach, and it is not the operator's.
+        redis.RedisError: Redis is out of reach, and the key is not the operator's.
     """
     here = services()
     if hmac.compare_digest(key.encode(), here.settings.api_key.encode()):
@@ -69,7 +69,12 @@ def find_principal(key: str) -> Principal | None:
 
 
 def refuse(key: str, advice: str) -> NoReturn:
-    """Tell nothing of what is wrong with the key. A request without any is not counted."""
+    """Refuse a wrong key without saying what is wrong with it. A missing key is not counted.
+
+    Raises:
+        TooManyWrongKeys: too many wrong keys came from this address or named this id.
+        Unauthorized: otherwise.
+    """
     here = services()
     if "Authorization" in request.headers:
         forwarded_for = request.headers.get("X-Forwarded-For", "")
@@ -77,7 +82,7 @@ def refuse(key: str, advice: str) -> NoReturn:
         wait_s = here.failed_attempts.count(address, key_id_of(key))
         if wait_s is not None:
             raise TooManyWrongKeys(
-                "Too many wrong keys from this address or of this key's id. A right key works.",
+                "Too many wrong keys from this address or with this id. A valid key still works.",
                 wait_s,
             )
     raise Unauthorized(advice)

@@ -19,26 +19,26 @@ _ID = re.compile(r"job_[0-7][0-9A-HJKMNP-TV-Z]{25}")
 
 
 def find_own_job(job_id: str) -> Job:
-    """The job of that id.
+    """Find the caller's job of that id.
 
     Raises:
-        JobNotFound: the owner has none such.
-        ResultExpired: by its id it is so old that it would be gone.
+        JobNotFound: the caller has no such job.
+        ResultExpired: by the time in its id, the job is older than results are kept.
     """
     here = services()
     job = read_job(here.store, job_id)
     if job is None and _age_s(job_id) > here.settings.result_ttl_s:
-        raise ResultExpired(f"Results are kept {here.settings.result_ttl_s} s; this one is gone.")
+        raise ResultExpired(f"Results are kept {here.settings.result_ttl_s} s; this has expired.")
     if job is None or job.spec.owner != g.principal.owner:
         raise JobNotFound("There is no such job.")
     return job
 
 
-def existing(endpoint: Endpoint | None) -> Endpoint:
-    """What was found.
+def require_endpoint(endpoint: Endpoint | None) -> Endpoint:
+    """Return the endpoint if there is one.
 
     Raises:
-        EndpointNotFound: it was not.
+        EndpointNotFound: there is none.
     """
     if endpoint is None:
         raise EndpointNotFound("There is no such webhook endpoint.")
@@ -46,12 +46,12 @@ def existing(endpoint: Endpoint | None) -> Endpoint:
 
 
 def find_own_endpoint(endpoint_id: str) -> Endpoint:
-    """The owner's endpoint of that id, or `EndpointNotFound`."""
-    return existing(endpoints.find(services().store, g.principal.owner, endpoint_id))
+    """Find the caller's endpoint of that id, or raise `EndpointNotFound`."""
+    return require_endpoint(endpoints.find(services().store, g.principal.owner, endpoint_id))
 
 
 def find_enabled_endpoint(endpoint_id: str) -> Endpoint:
-    """Likewise, one that may be sent to; `EndpointDisabled` if it may not."""
+    """Find the caller's endpoint of that id; raise `EndpointDisabled` if it is disabled."""
     found = find_own_endpoint(endpoint_id)
     if not found.enabled:
         raise EndpointDisabled(
@@ -62,7 +62,7 @@ def find_enabled_endpoint(endpoint_id: str) -> Endpoint:
 
 
 def _age_s(job_id: str) -> float:
-    """Seconds since the id was made, which it tells itself; 0 for what is no id of ours."""
+    """Seconds since the id was created, from the time in the id; 0 if it is not an id of ours."""
     if not _ID.fullmatch(job_id):
         return 0.0
     return time.time() - ULID.from_str(job_id.removeprefix("job_")).timestamp

@@ -1,8 +1,8 @@
-"""What a key may spend, and what its answers say of it.
+"""Rate limits of a key, and the response headers that report them.
 
 The header fields are those of draft-ietf-httpapi-ratelimit-headers-11, "RateLimit header fields for
-HTTP": lists of structured fields (RFC 9651). Items are no unit that is registered there, so their
-policy's name says what it counts.
+HTTP": lists of structured fields (RFC 9651). No unit is registered there for items, so the name of
+their policy says what it counts.
 """
 
 from __future__ import annotations
@@ -19,9 +19,9 @@ def spend(requests: int = 0, items: int = 0) -> None:
     """Count a request, or the items of one, against the rates of `g.principal`.
 
     Raises:
-        BadRequest: so many items are more than this key may ever send at once.
-        RateLimited: not now.
-        Unavailable: it cannot be counted, and PENSTOCK_LIMITER_FAIL is "closed".
+        BadRequest: there are more items than this key may ever send at once.
+        RateLimited: the key has used its rate up for now.
+        Unavailable: Redis cannot count it, and PENSTOCK_LIMITER_FAIL is "closed".
     """
     here, principal = services(), g.principal
     _check_size(items, principal.limits.items_per_s * ITEMS_WINDOW_S)
@@ -38,8 +38,10 @@ def spend(requests: int = 0, items: int = 0) -> None:
 
 
 def install(app: Flask) -> None:
+    """Add the RateLimit headers to every response to a valid key."""
+
     @app.after_request
-    def tell(response: Response) -> Response:
+    def add_headers(response: Response) -> Response:
         if principal := g.get("principal"):
             policies = services().rate_limiter.quotas(principal).policies
             response.headers.add("RateLimit-Policy", policies)

@@ -1,8 +1,8 @@
-"""The API keys as a web process holds them: in memory, and never older than half a second.
+"""Cache of all API keys in a web process, never older than half a second.
 
-A request costs no look at Redis. Twice a second, one request asks whether the keys are still those
-that were read, and reads them anew if not; who comes meanwhile waits for its answer. So an unknown
-key costs nothing, and a revoked one stops within half a second and a round trip.
+A request normally needs no read of Redis. Twice a second, one request asks Redis whether the keys
+have changed, and reads them if so; requests that come meanwhile wait for its result. So an unknown
+key costs nothing, and a revoked key stops working within half a second and a round trip.
 """
 
 from __future__ import annotations
@@ -21,12 +21,12 @@ from tasks.config.settings import Settings
 from tasks.store.client import Store
 
 FRESH_S = 0.5
-NOBODYS = "0" * 64  # a digest to compare with where there is none
+NO_DIGEST = "0" * 64  # compared with if the key is unknown, so that the time tells nothing
 
 
 @dataclass(frozen=True, slots=True)
 class KeySnapshot:
-    """Keys as they stood. now: Redis's clock then, us; at: ours, s, taken before it was read."""
+    """All keys at one moment. now: Redis's clock then, us. at: our clock before the read, s."""
 
     version: str
     records: Mapping[str, KeyRecord]
@@ -36,7 +36,7 @@ class KeySnapshot:
 
 
 class KeyCache:
-    """All keys. clock: seconds, never set back."""
+    """The cache. clock: monotonic, seconds."""
 
     def __init__(self, store: Store, clock: Callable[[], float] = time.monotonic) -> None:
         self._store = store
@@ -46,10 +46,10 @@ class KeyCache:
         self._reading: Future[KeySnapshot] | None = None
 
     def principal_of(self, text: str) -> Principal | None:
-        """The holder of a key; None if it is wrong, unknown, expired or revoked.
+        """Find the holder of a key; None if it is malformed, unknown, expired or revoked.
 
         Raises:
-            redis.RedisError: Redis is out of reach, so nobody knows whether the key still works.
+            redis.RedisError: Redis is out of reach, so it is not known whether the key is valid.
         """
         key_id = key_id_of(text)
         if key_id is None:
@@ -57,7 +57,7 @@ class KeyCache:
         now = self._fresh()
         record = now.records.get(key_id)
         shown = digest(text, self._store.settings.key_pepper)
-        right = hmac.compare_digest(shown, record.digest if record else NOBODYS)
+        right = hmac.compare_digest(shown, record.digest if record else NO_DIGEST)
         if record is None or not right or not record.works(self._redis_us(now)):
             return None
         return now.principals[key_id]
@@ -66,7 +66,7 @@ class KeyCache:
         return now.now + int((self._clock() - now.at) * 1_000_000)
 
     def _fresh(self) -> KeySnapshot:
-        """A snapshot that was true within FRESH_S before the call; one thread reads for all."""
+        """A snapshot at most FRESH_S older than the call; one thread reads for all."""
         oldest = self._clock() - FRESH_S
         if (snapshot := self._snapshot).at > oldest:
             return snapshot
@@ -83,7 +83,7 @@ class KeyCache:
     def _read_into(self, reading: Future[KeySnapshot]) -> None:
         try:
             snapshot = self._read(self._snapshot)
-        except BaseException as error:  # all that wait fail alike; the next one tries anew
+        except BaseException as error:  # all that wait get the error; the next request tries again
             with self._lock:
                 self._reading = None
             reading.set_exception(error)

@@ -1,9 +1,9 @@
-"""Wrong keys are counted by address and by the id they name; beyond some a minute, it is too many.
+"""Counts wrong API keys by client address and by key id; too many a minute are answered 429.
 
-It tells a client gone wrong to stop; the keys themselves are safe without it, since 256 bits cannot
-be tried out. Counts are this process's own and cost no look at Redis. What is counted falls into a
-fixed number of buckets, so that no flood of made-up addresses and ids fills the memory. Strangers
-that share one can at worst make each other's 401 a 429: a right key is never counted.
+This tells a misconfigured client to stop. The keys are safe without it, since 256 bits cannot be
+guessed. Each process counts for itself, without Redis. Addresses and ids are hashed into a fixed
+number of buckets, so that a flood of made-up ones cannot fill the memory. Clients that share a
+bucket can at worst turn each other's 401 into a 429: a valid key is never counted.
 """
 
 from __future__ import annotations
@@ -21,14 +21,16 @@ BUCKETS = 1_024  # for addresses, and as many for ids
 
 
 class FailedAttempts:
+    """The counters of this process. per_minute: wrong keys allowed for an address or an id."""
+
     def __init__(self, per_minute: int) -> None:
         self._most = RateLimitItemPerMinute(per_minute)
         self._limiter = FixedWindowRateLimiter(MemoryStorage())
 
     def count(self, address: str, key_id: str | None) -> int | None:
-        """Count one; if there were too many from the address or of the id, the seconds to wait.
+        """Count a wrong key; returns the seconds to wait if there were too many, else None.
 
-        What an address shows beyond its limit is not counted for the ids, or one client could use
+        Keys from an address beyond its limit are not counted for the ids, or one client could use
         up the buckets of all.
         """
         buckets = [_bucket("address", network_of(address))]
@@ -42,4 +44,4 @@ class FailedAttempts:
 
 
 def _bucket(kind: str, value: str) -> str:
-    return f"{kind}/{hash(value) % BUCKETS}"  # Python salts its hashes: nobody can aim
+    return f"{kind}/{hash(value) % BUCKETS}"  # Python salts its hashes: nobody can choose a bucket

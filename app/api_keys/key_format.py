@@ -1,9 +1,9 @@
-"""What an API key looks like, and what is kept of it.
+"""Format of an API key, and the digest that is stored of it.
 
-    psk_ {id: 12} _ {secret: 43} {checksum: 6}          digits of base 62 behind the underscores
+    psk_ {id: 12} _ {secret: 43} {checksum: 6}          the parts are in base 62
 
 The id is public; the secret has 256 random bits; the checksum is the CRC-32 of all before it, as
-GitHub's tokens have one: what was mistyped or cut off is told from a key without a look at any.
+GitHub's tokens have one: a mistyped or truncated key is recognised without looking any key up.
 """
 
 from __future__ import annotations
@@ -28,13 +28,14 @@ _KEY = re.compile(
 
 @dataclass(frozen=True, slots=True)
 class ApiKey:
-    """A key as its holder has it. text: the whole of it, secret included."""
+    """A key as its holder has it. text: the whole key, with the secret."""
 
     id: str
     text: str = field(repr=False)
 
 
 def new_key() -> ApiKey:
+    """Make a random key."""
     key_id = "".join(secrets.choice(BASE_62) for _ in range(ID_DIGITS))
     secret = _digits(secrets.randbits(SECRET_BITS), SECRET_DIGITS)
     unchecked = f"psk_{key_id}_{secret}"
@@ -50,7 +51,7 @@ def key_id_of(text: str) -> str | None:
 
 
 def digest(text: str, pepper: str) -> str:
-    """HMAC-SHA-256 of the whole key, in hex. A fast hash will do: 256 bits cannot be tried out."""
+    """HMAC-SHA-256 of the whole key, in hex. A fast hash is enough: 256 bits cannot be guessed."""
     return hmac.digest(pepper.encode(), text.encode(), "sha256").hex()
 
 

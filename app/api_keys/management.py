@@ -1,7 +1,8 @@
-"""Create, rotate and revoke API keys: each is one atomic change, or none.
+"""Creates, rotates and revokes API keys, each as one atomic change.
 
-What a change writes is made from the keys as they were read, and written only if they are still so;
-else it is made again. Hence a change whose reply was lost may be repeated: it finds its own traces.
+A change is computed from the keys as they were read, and written only if they have not changed
+since; else it is computed again. So a change whose reply was lost may be repeated: it recognises
+what it has written.
 """
 
 from __future__ import annotations
@@ -11,20 +12,20 @@ from dataclasses import dataclass, replace
 
 from app.api_keys.key_format import ApiKey, digest, new_key
 from app.api_keys.principal import Scope
-from app.api_keys.records import PLACES, KeyRecord, StoredKeys, read_keys
+from app.api_keys.records import REDIS_KEYS, KeyRecord, StoredKeys, read_keys
 from tasks.store.client import Store
 from tasks.store.scripts.api_keys import WRITE_API_KEYS, ApiKeyRecord, WriteApiKeysArgs
 
 US_PER_S = 1_000_000
 
 
-class NoSuchChange(Exception):  # an answer to an operator, not a fault
-    """The key is not there, or cannot be changed so; says why and what can be done."""
+class NoSuchChange(Exception):
+    """The key does not exist or cannot be changed in this way; the text says what can be done."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class KeyRequest:
-    """A key to be made. lives_s: None for ever. A limit that is None is the settings'."""
+    """A key to be created. lives_s: None for ever. A limit of None takes the setting."""
 
     owner: str
     scopes: tuple[Scope, ...] = (Scope.JOBS,)
@@ -37,17 +38,17 @@ class KeyRequest:
 
 @dataclass(frozen=True, slots=True)
 class IssuedKey:
-    """A new key, to be shown once, and what is kept of it."""
+    """A new key, to be shown once, and its record."""
 
     key: ApiKey
     record: KeyRecord
 
 
 def create(store: Store, request: KeyRequest) -> IssuedKey:
-    """Make a key.
+    """Create a key.
 
     Raises:
-        redis.RedisError: Redis is out of reach; there may be a key that nobody knows.
+        redis.RedisError: Redis is out of reach; the key may exist without anybody knowing it.
     """
     key = new_key()
 
@@ -72,22 +73,22 @@ def create(store: Store, request: KeyRequest) -> IssuedKey:
 
 
 def rotate(store: Store, key_id: str, grace_s: int) -> IssuedKey:
-    """Make a key that is as the old one was when it was made; the old one lives for `grace_s` more.
+    """Create a successor with the same rights and lifetime; the old key works `grace_s` more.
 
     Raises:
-        NoSuchChange: there is no such key, it works no more, or it has a successor already.
+        NoSuchChange: there is no such key, it has expired or was revoked, or has a successor.
         redis.RedisError: Redis is out of reach.
     """
     key = new_key()
 
     def rotated(now: StoredKeys) -> list[KeyRecord]:
-        old = _found(now, key_id)
-        if old.successor == key.id:  # written by a try whose reply was lost
-            return [old, _found(now, key.id)]
+        old = _require(now, key_id)
+        if old.successor == key.id:  # written by an attempt whose reply was lost
+            return [old, _require(now, key.id)]
         if not old.works(now.now):
             raise NoSuchChange(f"{key_id} is {old.state(now.now)}: create a new key instead.")
         if old.successor is not None:
-            raise NoSuchChange(f"{key_id} has a successor already: rotate {old.successor} instead.")
+            raise NoSuchChange(f"{key_id} already has a successor: rotate {old.successor} instead.")
         ends = now.now + grace_s * US_PER_S
         lives = None if old.expires is None else old.expires - old.created
         new = replace(
@@ -105,7 +106,7 @@ def rotate(store: Store, key_id: str, grace_s: int) -> IssuedKey:
 
 
 def revoke(store: Store, key_id: str) -> KeyRecord:
-    """End a key at once; revoking it again changes nothing.
+    """Revoke a key at once; revoking it again changes nothing.
 
     Raises:
         NoSuchChange: there is no such key.
@@ -113,25 +114,25 @@ def revoke(store: Store, key_id: str) -> KeyRecord:
     """
 
     def revoked(now: StoredKeys) -> list[KeyRecord]:
-        old = _found(now, key_id)
+        old = _require(now, key_id)
         return [old if old.revoked is not None else replace(old, revoked=now.now)]
 
     (record,) = _change(store, revoked)
     return record
 
 
-def _change(store: Store, of: Callable[[StoredKeys], list[KeyRecord]]) -> list[KeyRecord]:
-    """Write what `of` makes of the keys; if somebody else was faster, of what they are then."""
+def _change(store: Store, compute: Callable[[StoredKeys], list[KeyRecord]]) -> list[KeyRecord]:
+    """Write the records that `compute` returns; computed again if the keys have changed since."""
     while True:
         now = read_keys(store)
-        records = of(now)
+        records = compute(now)
         rows = (ApiKeyRecord(record.id, record.dump()) for record in records)
-        if store.run(WRITE_API_KEYS, WriteApiKeysArgs(now.version), rows, keys=PLACES):
+        if store.run(WRITE_API_KEYS, WriteApiKeysArgs(now.version), rows, keys=REDIS_KEYS):
             return records
 
 
-def _found(now: StoredKeys, key_id: str) -> KeyRecord:
+def _require(now: StoredKeys, key_id: str) -> KeyRecord:
     record = (now.records or {}).get(key_id)
     if record is None:
-        raise NoSuchChange(f"There is no key {key_id}; `flask keys list` shows those there are.")
+        raise NoSuchChange(f"There is no key {key_id}; `flask keys list` shows all keys.")
     return record

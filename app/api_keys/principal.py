@@ -1,4 +1,4 @@
-"""Who is asking, and how much they may ask for."""
+"""The caller of a request: owner, key, scopes and limits."""
 
 from __future__ import annotations
 
@@ -10,8 +10,10 @@ OWNER_PATTERN: Final = r"[A-Za-z0-9_-]{1,64}"
 
 
 class Scope(StrEnum):
-    """What a key opens. metrics: what monitoring reads. admin: everything, of its own owner, and
-    what any owner and the whole fleet used and cost; on the console, any owner's jobs.
+    """What a key gives access to.
+
+    jobs: its owner's jobs and webhooks. metrics: what monitoring reads. admin: both, the usage and
+    cost of any owner and of the whole fleet, and on the console any owner's jobs.
     """
 
     JOBS = "jobs"
@@ -21,7 +23,7 @@ class Scope(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class KeyLimits:
-    """requests_per_s and items_per_s are rates; unfinished_items counts what has not ended yet."""
+    """Limits of a key: two rates, and how many items may be unfinished at once."""
 
     requests_per_s: int
     items_per_s: int
@@ -30,7 +32,7 @@ class KeyLimits:
 
 @dataclass(frozen=True, slots=True)
 class Principal:
-    """The holder of a valid key. owner: whose jobs it sees. key_id: public, fit for logs."""
+    """The holder of a valid key. owner: whose jobs it may see. key_id: public, may be logged."""
 
     owner: str
     key_id: str
@@ -38,4 +40,5 @@ class Principal:
     limits: KeyLimits
 
     def may(self, scope: Scope) -> bool:
+        """Whether the key has the scope; admin includes the others."""
         return scope in self.scopes or Scope.ADMIN in self.scopes

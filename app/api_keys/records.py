@@ -1,4 +1,4 @@
-"""What is stored of an API key, and reading it. The key itself is not."""
+"""The stored record of an API key, and how all records are read. The key itself is not stored."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ from tasks.store import keys
 from tasks.store.client import Store
 from tasks.store.scripts.api_keys import READ_API_KEYS, ReadApiKeysArgs
 
-NEVER_READ = "none"  # no version of anything
-PLACES = (keys.API_KEYS, keys.API_KEYS_VERSION)
+NEVER_READ = "none"  # differs from every version
+REDIS_KEYS = (keys.API_KEYS, keys.API_KEYS_VERSION)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class KeyRecord:
-    """A key's record. Times are Redis microseconds since the epoch; None is never, or not yet.
+    """The record of a key. Times are microseconds since the epoch, by Redis's clock, or None.
 
-    digest: see `app.api_keys.key_format.digest`. successor: id of the key made to take its place. A
-    limit that is None is the settings'.
+    digest: see `app.api_keys.key_format.digest`. successor: id of the key that replaces it. A limit
+    of None takes the setting.
     """
 
     id: str
@@ -47,15 +47,18 @@ class KeyRecord:
         return "rotated" if self.successor else "live"
 
     def works(self, now: int) -> bool:
+        """Whether the key is valid at `now`."""
         return self.state(now) in ("live", "rotated")
 
     def dump(self) -> bytes:
+        """The record as JSON, as it is stored."""
         members = dataclasses.asdict(self)
-        del members["id"]  # the name of the field
+        del members["id"]  # it is the name of the hash field
         return orjson.dumps(members)
 
     @classmethod
     def load(cls, key_id: str, stored: str) -> KeyRecord:
+        """Read a stored record."""
         members = orjson.loads(stored)
         scopes = tuple(Scope(scope) for scope in members.pop("scopes"))
         return cls(id=key_id, scopes=scopes, **members)
@@ -63,7 +66,7 @@ class KeyRecord:
 
 @dataclass(frozen=True, slots=True)
 class StoredKeys:
-    """The keys at one moment. records: by id; None if they are still those of the version known."""
+    """All keys at one moment. records: by id; None if the version has not changed."""
 
     now: int
     version: str
@@ -71,12 +74,12 @@ class StoredKeys:
 
 
 def read_keys(store: Store, known: str = NEVER_READ) -> StoredKeys:
-    """All keys, in one round trip; without their records if `known` is their version.
+    """Read all keys in one round trip; without the records if `known` is still their version.
 
     Raises:
         redis.RedisError: Redis is out of reach.
     """
-    now, version, *rest = store.run(READ_API_KEYS, ReadApiKeysArgs(known), keys=PLACES)
+    now, version, *rest = store.run(READ_API_KEYS, ReadApiKeysArgs(known), keys=REDIS_KEYS)
     if not rest:
         return StoredKeys(int(now), version, None)
     (flat,) = rest

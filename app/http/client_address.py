@@ -1,4 +1,4 @@
-"""Where a request came from, when proxies that we trust stand in between."""
+"""The address of a client behind trusted proxies (X-Forwarded-For)."""
 
 from __future__ import annotations
 
@@ -15,22 +15,21 @@ from ipaddress import (
 Network = IPv4Network | IPv6Network
 Address = IPv4Address | IPv6Address
 
-ONE_CLIENT_V6 = (
-    64  # bits: a site has at least so much to itself (RFC 6177), and may walk about in it
-)
+# Prefix length, bits: a site has at least a /64 (RFC 6177), and a client may use any address of it.
+ONE_CLIENT_V6 = 64
 
 
 def parse_networks(given: Iterable[str]) -> tuple[Network, ...]:
-    """CIDR notations, each a network or one address, as networks."""
+    """Parse networks and single addresses in CIDR notation."""
     return tuple(ip_network(network) for network in given)
 
 
 def client_address(peer: str, forwarded_for: str, trusted: Sequence[Network]) -> str:
-    """The client's address: the peer's, or what trusted proxies say of it in X-Forwarded-For.
+    """The client's address: the peer's, or the one that trusted proxies put into X-Forwarded-For.
 
-    Each proxy appends whom it was asked by, so the list is read from the right, up to the first
-    address that is no trusted proxy's: whatever stands left of it, anybody may have written. What
-    is no address ends the reading likewise. If all are trusted, it is the left-most.
+    Each proxy appends the address of the peer that called it. So the list is read from the right,
+    up to the first that is not a trusted proxy's: anybody may have written what is left of
+    it. Text that is no address ends the reading, too. If all are trusted, it is the left-most one.
     """
     address = _read(peer)
     if address is None:
@@ -45,7 +44,7 @@ def client_address(peer: str, forwarded_for: str, trusted: Sequence[Network]) ->
 
 
 def network_of(address: str) -> str:
-    """What one client holds: an IPv4 address, or the /64 network around an IPv6 address."""
+    """The network of one client: an IPv4 address alone, or the /64 around an IPv6 address."""
     read = _read(address)
     if isinstance(read, IPv6Address):
         return str(IPv6Network((read, ONE_CLIENT_V6), strict=False))
@@ -53,7 +52,7 @@ def network_of(address: str) -> str:
 
 
 def _read(text: str) -> Address | None:
-    """One address as proxies write it: quoted, bracketed, with a port or a zone behind; or None."""
+    """Parse one address as proxies write it: perhaps quoted, bracketed, with a port or a zone."""
     bare = text.strip().strip('"')
     if bare.startswith("["):
         bare = bare[1:].partition("]")[0]

@@ -1,7 +1,7 @@
-"""Errors of requests to Sentry, with what is known of a request and nothing of what it brought.
+"""Reports errors of requests to Sentry: route, ids and headers, never the inputs.
 
-Not by the SDK's Flask integration: its middleware costs every request 50 to 75 microseconds, a
-tenth of the whole, and our handler of errors sees all that it would.
+The SDK's Flask integration is not used: its middleware costs every request 50 to 75 microseconds,
+a tenth of the whole, and our error handler sees everything that it would.
 """
 
 from __future__ import annotations
@@ -20,7 +20,11 @@ from tasks.telemetry.tracing.context import trace_id
 
 
 def start_reporting(settings: Settings) -> None:
-    """Once per process; those that granian forks end by `os._exit`, which no atexit survives."""
+    """Start Sentry, once per process.
+
+    Processes that granian forks end by `os._exit`, which runs no atexit function: so a finalizer of
+    multiprocessing flushes the events.
+    """
     sentry.install(settings, "api")
     if settings.sentry_dsn:
         Finalize(None, sentry.flush, exitpriority=0)
@@ -44,19 +48,19 @@ def report_failure(error: Exception, pipelines: Collection[str]) -> None:
 
 
 def report_broken_stream(error: Exception, request_id: str) -> None:
-    """An answer failed while it was under way; its request has ended by then."""
+    """Report that a streamed response failed after its request context had ended."""
     about = sentry.EventDetails({"request_id": request_id}, inputs=None)
     sentry.capture_error(error, ("api", "stream", type(error).__name__), about)
 
 
 def report_redis_outage(error: Exception) -> None:
-    """One event for an outage of Redis, however many requests it fails."""
+    """Report an outage of Redis: one event, however many requests fail in it."""
     about = sentry.EventDetails({"request_id": g.get("request_id", "")})
     sentry.capture_error(error, ("redis", type(error).__name__), about, lasting=True)
 
 
 def _document() -> Any:
-    """The body as JSON, a mapping without members if there is none; None if nobody can tell."""
+    """The body as JSON, {} if there is none; None if it was not read or is not JSON."""
     if not g.get("body_is_read"):
         has_body = request.content_length or "Transfer-Encoding" in request.headers
         return None if has_body else {}

@@ -22,7 +22,7 @@ ApiError
 ├── BodyTooLarge          413 body_too_large
 ├── WrongMediaType        415 unsupported_media_type
 ├── KeyReused             422 idempotency_mismatch
-├── RateLimited           429 rate_limited          of this key, whichever address
+├── RateLimited           429 rate_limited          of this key, from any address
 ├── OverQuota             429 quota_exceeded
 ├── TooManyWrongKeys      429 too_many_wrong_keys   from an address, or of a key's id
 ├── Shedding              503 overloaded
@@ -34,12 +34,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
-# {"pointer" or "parameter" or "header", "detail"}, and of an upload the "line", from 1
+# {"pointer" or "parameter" or "header": where, "detail": text}; for uploads also "line", from 1
 FieldErrors = Sequence[Mapping[str, Any]]
 
 
 class ApiError(Exception):
-    """An answer to the client: owns its HTTP status, its stable code and whether to try again."""
+    """An error response: owns its HTTP status, its stable code and when to retry."""
 
     status: ClassVar[int] = 500
     code: ClassVar[str] = "internal_error"
@@ -127,27 +127,27 @@ class KeyReused(ApiError):
     status, code = 422, "idempotency_mismatch"
 
 
-class _Later(ApiError):
-    """Refused for now; the answer says when to try again."""
+class _RetryLater(ApiError):
+    """Refused for now; the response has Retry-After."""
 
     def __init__(self, detail: str, retry_after_s: int) -> None:
         super().__init__(detail)
         self.retry_after_s = retry_after_s
 
 
-class RateLimited(_Later):
+class RateLimited(_RetryLater):
     status, code = 429, "rate_limited"
 
 
-class TooManyWrongKeys(_Later):
+class TooManyWrongKeys(_RetryLater):
     status, code = 429, "too_many_wrong_keys"
 
 
-class OverQuota(_Later):
+class OverQuota(_RetryLater):
     status, code = 429, "quota_exceeded"
 
 
-class Shedding(_Later):
+class Shedding(_RetryLater):
     status, code = 503, "overloaded"
 
 

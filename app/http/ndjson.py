@@ -1,4 +1,4 @@
-"""Newline-delimited JSON (ndjson.org) as it arrives: lines out of chunks, one held at a time."""
+"""Splits newline-delimited JSON (ndjson.org) into lines while it arrives; one line is in memory."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ MEDIA_TYPE = "application/x-ndjson"
 
 
 def split_lines(chunks: Iterable[bytes], most_bytes: int) -> Iterator[bytes | None]:
-    """The lines without their newlines; None for one of more than `most_bytes`, which is not held.
+    """Split into lines without their newlines; None for a line of more than `most_bytes` bytes.
 
-    The last line needs no newline. One that has it is not followed by an empty line.
+    The last line needs no newline. If it has one, no empty line follows.
     """
     line = bytearray()
     too_long = False

@@ -1,4 +1,4 @@
-"""Query parameters: a view names those it takes, and any other is refused rather than ignored."""
+"""Query parameters: a view declares those it takes; `app.middleware.query_check` refuses others."""
 
 from __future__ import annotations
 
@@ -26,13 +26,17 @@ def takes(*names: str) -> Callable[[V], V]:
 
 
 def parameters_of(view: Callable[..., Any]) -> Sequence[str]:
-    """What `takes` declared, also through decorators that use `functools.wraps`."""
+    """The names that `takes` declared, also through decorators that use `functools.wraps`."""
     names: Sequence[str] = view.__dict__.get("query_parameters", ())
     return names
 
 
 def load_query(schema: Schema) -> dict[str, Any]:
-    """The query as the schema loads it, or `BadRequest` naming every parameter that is wrong."""
+    """Load the query of the request.
+
+    Raises:
+        BadRequest: it names every parameter that is wrong.
+    """
     if not request.query_string:
         return {}
     try:
@@ -44,6 +48,6 @@ def load_query(schema: Schema) -> dict[str, Any]:
 
 
 def refuse_parameters(detail: str) -> None:
-    """Take none of what `takes` declared after all, since the request is of another kind."""
+    """Refuse every parameter, for a kind of request that takes none, with `BadRequest`."""
     if request.query_string:
         raise BadRequest(INVALID, [{"parameter": name, "detail": detail} for name in request.args])

@@ -1,4 +1,4 @@
-"""Bodies of requests: what they must be labelled as, and how long they may be."""
+"""Reads JSON request bodies: checks media type, charset, encoding and length."""
 
 from __future__ import annotations
 
@@ -14,22 +14,22 @@ A_JOB = '{"pipeline": ..., "input": ...}'
 
 
 def read_json(request: Request, settings: Settings, such_as: str = A_JOB) -> dict[str, Any]:
-    """The request's body as a JSON object. such_as: one, for who sent something else.
+    """Read the body as a JSON object. such_as: an example of one, for error texts.
 
     Raises:
-        WrongMediaType: it is labelled as something other than JSON in UTF-8, or as compressed.
-        BodyTooLarge: it came without its length and is longer than the limit.
+        WrongMediaType: its headers say that it is not JSON in UTF-8, or that it is compressed.
+        BodyTooLarge: it has no Content-Length and is longer than the limit.
         MalformedBody, BadRequest: it is missing, or as in `app.http.strict_json.parse`.
     """
     body = request.get_data()
     limit = request.max_content_length
     if request.content_length is None and limit is not None and len(body) >= limit:
-        # werkzeug cuts a chunked body off at the limit without a word
+        # werkzeug truncates a chunked body at the limit without an error
         raise BodyTooLarge(f"The body must be smaller than {limit} bytes.")
     g.body_is_read = True
     _check_media_type(request)
     if request.content_length not in (None, len(body)):
-        # granian ends the stream without an error when a client breaks off
+        # granian ends the stream without an error when a client disconnects
         raise MalformedBody(
             f"The body ended after {len(body)} of the {request.content_length} bytes announced."
         )
@@ -52,7 +52,7 @@ def _check_media_type(request: Request) -> None:
 
 
 def check_coding(request: Request) -> None:
-    """Refuse what is not plain UTF-8 by its own label, with `WrongMediaType`."""
+    """Refuse a body that is not uncompressed UTF-8 by its headers, with `WrongMediaType`."""
     charset = request.mimetype_params.get("charset", "utf-8")
     if charset.lower() not in ("utf-8", "utf8"):
         raise WrongMediaType(f"The charset must be utf-8, not {charset[:100]}.")

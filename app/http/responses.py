@@ -1,4 +1,4 @@
-"""Answers: JSON by orjson, never cached by anything between us and the client."""
+"""Builds responses: JSON by orjson, with `Cache-Control: no-store`, and streamed lines of JSON."""
 
 from __future__ import annotations
 
@@ -25,22 +25,23 @@ _CUT_SHORT = {
 
 
 def respond(document: Any, status: int = 200, media_type: str = "application/json") -> Response:
+    """Build a JSON response."""
     headers = [("Content-Type", media_type), NO_STORE]
     return Response(orjson.dumps(document), status, headers)
 
 
 def make_conditional(response: Response) -> Response:
-    """With a strong ETag of its body; 304 if the client has just that (RFC 9110, section 13)."""
+    """Add a strong ETag of the body; 304 if the client has the same (RFC 9110, section 13)."""
     response.add_etag()
     response.make_conditional(request)
     return response
 
 
 def stream_lines(lines: Iterable[Any]) -> Response:
-    """Newline-delimited JSON, produced while it is sent.
+    """Build a response of newline-delimited JSON that is produced while it is sent.
 
-    By then the status has gone out, and the server ends even a failed answer as if it were whole.
-    So where Redis fails midway the last line says so; it has no member but `error`.
+    The status is sent before the first line, and the server ends even a failed response as if it
+    were complete. So if Redis fails midway, the last line says so; its only member is `error`.
     """
 
     request_id = g.get("request_id", "")

@@ -1,9 +1,9 @@
-"""JSON from strangers: bounded before it is built, and strict where Python's parser is lax.
+"""Strict JSON parser for untrusted bodies: sizes are checked before anything is built.
 
 Python's parser accepts duplicate keys, NaN, lone surrogates and numbers of any size, and builds
-whatever comes: 8 MB of `0,` once cost 580 MB and 4.5 s. So the text is measured first. Counting
-bytes bounds its keys, values and levels from above, at memory speed; only a text beyond a bound is
-looked at closer, and one that is beyond the limits is refused before anything is built of it.
+whatever it is given: 8 MB of `0,` once cost 580 MB and 4.5 s. So the text is measured first.
+Counting bytes gives upper bounds of its keys, values and levels, at memory speed. Only a text
+beyond such a bound is examined closer, and a text beyond the limits is refused before it is parsed.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from app.http.errors import BadRequest, MalformedBody
 from tasks.config.settings import Settings
 
 MAX_NUMBER: Final = 400  # characters; the largest double written out has 309
-FEW: Final = 1_000  # containers or bytes; so few do no harm, and once parsed their place is named
+FEW: Final = 1_000  # containers or bytes: harmless, so they are parsed and errors name their place
 
 _SURROGATE = re.compile("[\ud800-\udfff]")
 _LEAST, _BEYOND = -(2**63), 2**63
@@ -28,13 +28,13 @@ _NO_BRACKETS = bytes(byte for byte in range(256) if byte not in _BRACKETS)
 
 
 def parse(text: bytes, settings: Settings) -> Any:
-    """The JSON value that `text` is in UTF-8.
+    """Parse one JSON value in UTF-8.
 
     Raises:
-        MalformedBody: it is none, a key appears twice in one object, a number is longer than
+        MalformedBody: it is not JSON, a key appears twice in one object, a number is longer than
             MAX_NUMBER characters, or there are more keys, values or levels than `settings` allow.
-        BadRequest: a string is not valid Unicode, a number does not fit 64 bits, or a value lies
-            too deep; names the place.
+        BadRequest: a string is not valid Unicode, a number does not fit 64 bits, or a value is
+            nested too deep; names the place.
     """
     _measure(text, settings)
     value = _decode(text)
@@ -44,12 +44,12 @@ def parse(text: bytes, settings: Settings) -> Any:
 
 
 def reference(key: str) -> str:
-    """A reference token of a JSON pointer (RFC 6901), cut where a client's key would flood it."""
+    """A reference token of a JSON pointer (RFC 6901); a long key of a client is truncated."""
     return key[:200].replace("~", "~0").replace("/", "~1")
 
 
 def _measure(text: bytes, settings: Settings) -> None:
-    """Refuse too many keys, values or levels before anything is built of them."""
+    """Refuse too many keys, values or levels before the text is parsed."""
     if len(text) <= FEW:
         return
     most_keys, most_values = settings.max_json_keys, 2 * settings.max_json_keys
@@ -66,13 +66,13 @@ def _measure(text: bytes, settings: Settings) -> None:
         raise MalformedBody(f"The body must nest at most {settings.max_json_depth} levels deep.")
     if outside.count(b":") > most_keys:
         raise MalformedBody(f"The body must have at most {most_keys} keys in all its objects.")
-    # A value stands behind a comma or is the first of its container.
+    # A value follows a comma or is the first of its container.
     if outside.count(b",") + outside.count(b"[") + outside.count(b"{") > most_values:
         raise _too_many(most_values)
 
 
 def _outside_strings(text: bytes, most_strings: int) -> bytes:
-    """`text` without its strings, exact as far as `text` is JSON: the parser builds no more."""
+    """`text` without its strings; exact if `text` is JSON, and the parser stops where it is not."""
     if b"\\" in text:
         text = text.replace(b"\\\\", b"").replace(b'\\"', b"")
     if text.count(b'"') > 2 * most_strings:
@@ -81,7 +81,7 @@ def _outside_strings(text: bytes, most_strings: int) -> bytes:
 
 
 def _nests_deeper(brackets: bytes, levels: int) -> bool:
-    """Whether a string of `[` and `]` does; each round takes the innermost level away."""
+    """Whether a string of `[` and `]` nests deeper; each round removes the innermost level."""
     for _ in range(levels):
         brackets = brackets.replace(b"[]", b"")
     return b"[]" in brackets or brackets.count(b"[") > levels
@@ -128,12 +128,12 @@ def _bounded(digits: str) -> str:
     return digits
 
 
-# NaN and Infinity parse, so that `_name_the_fault` can name where they stand.
+# NaN and Infinity are parsed, so that `_name_the_fault` can name their place.
 _DECODER = json.JSONDecoder(object_pairs_hook=_unique, parse_int=_integer, parse_float=_float)
 
 
 def _is_sound(document: Any, max_depth: int) -> bool:
-    """Whether UTF-8 carries its text, 64 bits its numbers, and `max_depth` levels are enough."""
+    """Whether its strings fit UTF-8, its numbers 64 bits, and its depth `max_depth` levels."""
     level: list[Any] = [document]
     for _ in range(max_depth):
         below: list[Any] = []
@@ -164,7 +164,7 @@ def _fits(value: float | None) -> bool:
 
 
 def _name_the_fault(document: Any, max_depth: int) -> NoReturn:
-    """Walk what is not sound again, level by level, to the first place that is at fault."""
+    """Walk an unsound document again, level by level, and raise for the first fault."""
     level: list[tuple[str, Any]] = [("", document)]
     for _ in range(max_depth):
         below: list[tuple[str, Any]] = []

@@ -1,4 +1,4 @@
-"""How long a client wants to wait: `?wait=N` and `Prefer: wait=N` (RFC 7240), in seconds."""
+"""Reads how many seconds a client wants to wait: `?wait=N` and `Prefer: wait=N` (RFC 7240)."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ _PREFER = re.compile(r"(?:^|[,;\s])wait\s*=\s*\"?(\d{1,9})\"?(?=$|[,;\s])", re.I
 
 
 def preferred_wait(longest_s: int) -> int | None:
-    """Seconds from the Prefer header, capped; a preference that makes no sense is ignored."""
+    """Seconds from the Prefer header, capped; None if it has no valid `wait`."""
     found = _PREFER.search(request.headers.get("Prefer", ""))
     return min(int(found[1]), longest_s) if found else None
 

@@ -1,4 +1,4 @@
-"""`GET /v1/jobs/{id}/events`: a job followed by server-sent events (WHATWG HTML, section 9.2).
+"""Server-sent events of a job (WHATWG HTML, section 9.2).
 
     retry: 2000
 
@@ -10,13 +10,12 @@
     id: running-64-0
     data: {"done": 64, "failed": 0, "total": 1000}
 
-The status that is final is the last event; then the stream ends. It also ends when its time is up,
-when this process is to stop, and when Redis fails: the client reconnects and is told the present
-state. EventSource reconnects even after the last event, with that event's id; 204 then tells it to
-stop.
+The final status is the last event; then the stream ends. It also ends when its time is up, when
+this process is stopping, and when Redis fails: the client reconnects and gets the present state.
+EventSource reconnects even after the last event, with that event's id; 204 then tells it to stop.
 
-A stream holds a thread, so their number is bounded. A client that went away is noticed at the next
-write, which a comment makes every `KEEP_ALIVE_S` at the latest.
+A stream holds a thread, so their number is limited. A disconnected client is noticed at the next
+write; a comment is written at least every `KEEP_ALIVE_S`.
 """
 
 from __future__ import annotations
@@ -42,10 +41,10 @@ from tasks.webhooks.links import job_document
 
 log = get_logger(__name__)
 
-LOOK_AGAIN_S = 1.0  # how late progress may be told; an end is told at once
+LOOK_AGAIN_S = 1.0  # the longest delay of progress; an end is sent at once
 KEEP_ALIVE_S = 15.0
 RECONNECT_MS = 2_000
-RETRY_AFTER_S = 5  # where all streams are taken
+RETRY_AFTER_S = 5  # if all streams are in use
 
 KEEP_ALIVE = b": still there\n\n"
 HEADERS = [
@@ -56,7 +55,7 @@ HEADERS = [
 
 
 class EventStreams:
-    """All the event streams of this process."""
+    """The event streams of this process."""
 
     def __init__(self, store: Store, long_polls: LongPolls) -> None:
         self._store = store
@@ -65,10 +64,10 @@ class EventStreams:
         self._free = BoundedSemaphore(self._most)
 
     def follow(self, job: Job) -> Response:
-        """A stream of events that begins with the job as it stands.
+        """Respond with a stream of events that begins with the present state of the job.
 
         Raises:
-            Shedding: this process has as many streams as it may.
+            Shedding: this process sends as many streams as it may.
         """
         last = _state(job.status, job)
         if job.status.is_terminal and request.headers.get("Last-Event-ID") == last:
@@ -77,7 +76,7 @@ class EventStreams:
             return Response(iter(()), headers=HEADERS)  # a list would have a Content-Length
         if not self._free.acquire(blocking=False):
             raise Shedding(
-                f"This process sends {self._most} event streams, as many as it may. Try again "
+                f"This process sends {self._most} event streams, the most it may. Try again "
                 "after Retry-After seconds, or read the job with ?wait=N.",
                 RETRY_AFTER_S,
             )
@@ -96,19 +95,19 @@ class EventStreams:
             raise
 
     def _events(self, job_id: str) -> Iterator[bytes]:
-        """What there is to tell, when there is; the stream's thread waits in here."""
+        """Yield the events as they happen; the thread of the stream waits in here."""
         end = time.monotonic() + self._store.settings.max_events_s
-        told: Job | None = None
-        told_at = 0.0
+        sent: Job | None = None
+        sent_at = 0.0
         with self._long_polls.register(job_id) as waiter:
             job = read_job(self._store, job_id)
             while job is not None:
-                if said := _news(told, job):
-                    yield said
-                    told, told_at = job, time.monotonic()
-                elif time.monotonic() - told_at >= KEEP_ALIVE_S:
+                if events := _events_since(sent, job):
+                    yield events
+                    sent, sent_at = job, time.monotonic()
+                elif time.monotonic() - sent_at >= KEEP_ALIVE_S:
                     yield KEEP_ALIVE
-                    told_at = time.monotonic()
+                    sent_at = time.monotonic()
                 left = end - time.monotonic()
                 if job.status.is_terminal or left <= 0 or self._long_polls.draining:
                     return
@@ -116,15 +115,15 @@ class EventStreams:
                 job = ended or read_job(self._store, job_id)
 
 
-def _news(told: Job | None, job: Job) -> bytes:
-    """The events that lead from what was told to the job as it stands; often nothing."""
-    news = b""
-    if told and (told.done, told.failed) != (job.done, job.failed):
-        # under the status that was told: who has read only this has not read the last event
-        news += _event("progress", _state(told.status, job), job.view()["progress"])
-    if told is None or told.status != job.status:
-        news += _event("status", _state(job.status, job), job_document(job))
-    return news
+def _events_since(sent: Job | None, job: Job) -> bytes:
+    """The events since the state that was sent last; b"" if nothing has changed."""
+    events = b""
+    if sent and (sent.done, sent.failed) != (job.done, job.failed):
+        # with the status that was sent: who has read only this has not read the last event
+        events += _event("progress", _state(sent.status, job), job.view()["progress"])
+    if sent is None or sent.status != job.status:
+        events += _event("status", _state(job.status, job), job_document(job))
+    return events
 
 
 def _event(kind: str, state: str, data: dict[str, Any]) -> bytes:
@@ -132,5 +131,5 @@ def _event(kind: str, state: str, data: dict[str, Any]) -> bytes:
 
 
 def _state(status: Status, job: Job) -> str:
-    """The id of an event: names the state in which it leaves its reader."""
+    """The id of an event: the state of the job after it."""
     return f"{status}-{job.done}-{job.failed}"

@@ -1,12 +1,13 @@
-"""Long-polls: many threads wait for jobs, one listens to Redis for all of them.
+"""Long polls: many threads wait for jobs, and one thread listens to Redis for all of them.
 
-A worker's commit publishes the ids of the jobs it ended. The listener reads those that somebody
-here waits for in one round trip and hands each waiter its job, so that a waiter costs a parked
-thread and neither a connection nor a read of its own. Notices are best effort; every few seconds,
-and after the subscription was lost, the listener looks at everything that is still waited for.
+A worker's commit publishes the ids of the jobs it ended. The listener reads those that are waited
+for in one round trip and hands each waiter its job. So a waiter costs a blocked thread, but neither
+a connection nor a read of its own. Notices are best effort: every few seconds,
+and after the subscription was lost, the listener reads all jobs that are waited for.
 
-Only so many may wait at once, and nobody any more once the process is to end (`drain`): what waits
-then is answered with the job as it stands, and the client goes on waiting at another process.
+The number of waiters is limited, and once the process is stopping (`drain`) nobody waits any more:
+such a request is answered with the present state of the job, and the client goes on waiting at
+another process.
 """
 
 from __future__ import annotations
@@ -36,7 +37,7 @@ RECONNECT_S = 0.5
 
 
 class Waiter:
-    """One request's wait for one job to end. admitted: whether there was room for it."""
+    """The wait of one request for one job to end. admitted: whether it may wait."""
 
     __slots__ = ("_ended", "admitted", "job")
 
@@ -47,20 +48,21 @@ class Waiter:
         self._ended.acquire()
 
     def wait(self, seconds: float) -> Job | None:
-        """The ended job; None when the time is up or there is no waiting (any more).
+        """Wait for the job to end; None if the time is up or waiting is not possible (any more).
 
-        A bare lock parks cheaper than an Event.
+        A bare lock blocks at less cost than an Event.
         """
         self._ended.acquire(timeout=seconds)
         return self.job
 
     def hand_over(self, job: Job | None) -> None:
+        """End the wait. job: the ended job, or None."""
         self.job = job
         self._ended.release()
 
 
 class LongPolls:
-    """All the waits of this process: `most` at once."""
+    """The waiters of this process, at most `most` at once."""
 
     def __init__(self, store: Store, most: int) -> None:
         self._store = store
@@ -73,7 +75,7 @@ class LongPolls:
 
     @contextmanager
     def register(self, job_id: str) -> Iterator[Waiter]:
-        """Register before the job can end: an end between a read and a wait would be missed."""
+        """Register a waiter, before the job is read: an end between would be missed."""
         self._listener.start()
         waiter = Waiter()
         with self._lock:
@@ -95,7 +97,7 @@ class LongPolls:
                     self._waiters.pop(job_id, None)
 
     def drain(self) -> None:
-        """End every wait, and let none begin."""
+        """End every wait, and admit no new one."""
         with self._lock:
             self.draining = True
             waiters = [waiter for waiters in self._waiters.values() for waiter in waiters]
@@ -115,7 +117,7 @@ class LongPolls:
                 if heard:  # once per outage
                     log.warning("done notices interrupted", error=str(error))
                 heard = False
-            except Exception as error:  # nobody would start the listener again
+            except Exception as error:  # no other code would start the listener again
                 log.exception("done listener failed")
                 failures.unexpected(error, "done listener")
             time.sleep(RECONNECT_S)

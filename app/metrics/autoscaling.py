@@ -1,4 +1,4 @@
-"""How many workers lanes should have, as Prometheus metrics."""
+"""Prometheus metrics of autoscaling: how many workers each lane should have."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from tasks.store.client import Store
 
 
 def desired_workers(store: Store) -> Metric:
-    """Of the last decisions.
+    """The gauge of the last decisions.
 
     Raises:
         redis.RedisError: Redis is out of reach.

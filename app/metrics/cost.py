@@ -1,4 +1,4 @@
-"""What work costs, as Prometheus wants it; only where a price is set. See `tasks.status.cost`."""
+"""Prometheus metrics of cost, where a price is set; the arithmetic is in `tasks.status.cost`."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from tasks.status.cost import LaneWork, Prices, TierWork, lanes_of, tiers_of
 
 
 def cost_metrics(series: Mapping[str, str], prices: Prices) -> Iterator[Metric]:
-    """Three families, each perhaps without a sample. series: as in Redis."""
+    """Three metric families, perhaps without samples. series: the counters as stored in Redis."""
     lanes = lanes_of(series, prices)
     yield _per_1000(tiers_of(series, prices))
     yield _cost(lanes)

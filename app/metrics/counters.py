@@ -1,7 +1,8 @@
-"""What the scripts have counted in Redis (ps:series), as Prometheus wants it.
+"""Prometheus metrics of the counters that the Lua scripts keep in Redis (ps:series).
 
-Every count was made in the run that made it true, so it is exact, over all processes and through
-the death of any. Names follow Triton's and text-embeddings-inference's: see docs/metrics.md.
+A script counts an event in the same atomic run that causes it. So the counts are exact, over all
+processes and even when one dies. Names follow Triton's and text-embeddings-inference's: see
+docs/metrics.md.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from tasks.store.series import CONFIDENCE_BOUNDS, SECONDS_BOUNDS
 
 @dataclass(frozen=True, slots=True)
 class Family:
-    """A metric and its labels. unit: what one of it is in Redis. bounds: of a histogram."""
+    """A metric family. unit: factor from the stored number to it. bounds: upper, of a histogram."""
 
     name: str
     text: str
@@ -113,7 +114,7 @@ _Series = dict[str, dict[tuple[str, ...], float]]
 
 
 def counter_metrics(series: Mapping[str, str]) -> Iterator[Metric]:
-    """Every family of `FAMILIES`, those without a count too. series: as in Redis."""
+    """Every family of `FAMILIES`, even without samples. series: the counters as stored in Redis."""
     by_name: _Series = defaultdict(dict)
     for key, amount in series.items():
         name, *labels = key.split("|")

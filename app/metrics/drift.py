@@ -1,4 +1,4 @@
-"""Drift as Prometheus metrics, of the latest report on each version served here."""
+"""Prometheus metrics of drift, from the latest report on each version served here."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _LABELS = ["pipeline", "model_version"]
 
 
 def drift_metrics(store: Store, pipelines: Iterable[Pipeline]) -> Iterator[Metric]:
-    """Nothing of a pipeline that has no report yet.
+    """Two metric families; a pipeline without a report has no sample.
 
     Raises:
         redis.RedisError: Redis is out of reach.

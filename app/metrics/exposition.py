@@ -1,4 +1,4 @@
-"""GET /metrics: what Redis knows, so that any web process tells the whole."""
+"""Renders the Prometheus text: counters and state in Redis, and this host's web processes."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from tasks.store.client import Store
 
 
 class _Snapshot(Collector):
-    """What was read just now; nothing is asked while it is written out."""
+    """Metrics that were read before; nothing is read while they are rendered."""
 
     def __init__(self, metrics: Iterable[Metric]) -> None:
         self._metrics = list(metrics)
@@ -31,7 +31,7 @@ class _Snapshot(Collector):
 
 
 def render_metrics(store: Store, pipelines: Iterable[Pipeline], seen: Collector) -> bytes:
-    """Prometheus text. seen: what the web processes count themselves.
+    """Render the metrics as Prometheus text. seen: what the web processes count themselves.
 
     Raises:
         redis.RedisError: Redis cannot be reached.

@@ -1,6 +1,6 @@
-"""What is said of every request: a line of the log and, where traces are exported, a span.
+"""Access log: a line for every request and, where traces are exported, a span.
 
-Its path and query are not said: they may hold what is nobody else's business. The route is.
+They have the route, but neither path nor query, which may hold private data.
 """
 
 from __future__ import annotations
@@ -20,12 +20,12 @@ if TYPE_CHECKING:
 
 log = get_logger(ACCESS_LOG)
 
-QUIET = {"/livez", "/readyz", "/metrics"}  # asked every few seconds, for ever
+QUIET = {"/livez", "/readyz", "/metrics"}  # polled every few seconds
 _JOB = re.compile(r"job_[0-9A-Z]{26}", re.ASCII)
 
 
 def install(app: Flask, tracer: Tracer | None) -> None:
-    """Behind `request_metrics.install`, whose clock it reads, and `request_ids.install`."""
+    """Log every request. To be called after `request_metrics.install` and `request_id.install`."""
 
     @app.before_request
     def begin() -> None:
@@ -34,7 +34,7 @@ def install(app: Flask, tracer: Tracer | None) -> None:
             g.traceparent = g.span.traceparent
 
     @app.after_request
-    def tell(response: Response) -> Response:
+    def log_request(response: Response) -> Response:
         end = partial(_end, _facts(response), g.get("began"), g.get("span"))
         if response.is_streamed:
             response.call_on_close(end)
@@ -44,7 +44,7 @@ def install(app: Flask, tracer: Tracer | None) -> None:
 
 
 def _facts(response: Response) -> dict[str, Any]:
-    """The fields of the line; those that are not known are left out."""
+    """The fields of the log line; unknown ones are left out."""
     rule, arguments, here = request.url_rule, request.view_args or {}, g.get
     facts = {
         "method": request.method,
@@ -60,12 +60,12 @@ def _facts(response: Response) -> dict[str, Any]:
     if held_s := here("held_s"):
         facts["held_ms"] = _ms(held_s)
     if facts["job"] and not _JOB.fullmatch(facts["job"]):
-        del facts["job"]  # what a client made up
+        del facts["job"]  # not an id of ours: a client made it up
     return {name: value for name, value in facts.items() if value is not None}
 
 
 def _end(facts: dict[str, Any], began: float | None, span: Span | None) -> None:
-    """Once the answer is ready; if it is a stream, once that has ended."""
+    """Write the line and end the span: when the response is ready, or its stream has ended."""
     ms = None if began is None else _ms(time.perf_counter() - began)
     quiet = facts.get("route") in QUIET and facts["status"] < 400
     (log.debug if quiet else log.info)("request", **facts, ms=ms)

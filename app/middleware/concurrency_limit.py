@@ -1,7 +1,7 @@
-"""How many requests a process works on at once; beyond that they are refused, and at once.
+"""Concurrency limit of a process: more requests at once are refused with 503 `overloaded`.
 
-The server keeps a few threads more than requests are let in (`SPARE_THREADS`), so that a refusal
-and a probe find one when all others are taken.
+The server has some more threads than requests are admitted (`SPARE_THREADS`), so that refusals and
+probes find a thread when all others are busy.
 """
 
 from __future__ import annotations
@@ -20,13 +20,13 @@ if TYPE_CHECKING:
 
 SPARE_THREADS = 40
 RETRY_AFTER_S = 1
-_CROWDED = "penstock.crowded"
+_OVER_LIMIT = "penstock.over_limit"
 _STREAMS = "penstock.streams"
-_PROBES = {"/livez", "/readyz"}  # a full process is alive: restarting it would help nobody
+_PROBES = {"/livez", "/readyz"}  # a busy process is alive: a restart would not help
 
 
 class ConcurrencyLimit:
-    """WSGI middleware that counts requests until their answer is ready, streams until their end."""
+    """WSGI middleware that counts requests until their response is ready, streams to their end."""
 
     def __init__(self, wsgi_app: WSGIApplication, most: int) -> None:
         self._wsgi_app = wsgi_app
@@ -37,7 +37,7 @@ class ConcurrencyLimit:
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         with self._lock:
             self.under_way += 1
-            environ[_CROWDED] = self.under_way > self._most
+            environ[_OVER_LIMIT] = self.under_way > self._most
         try:
             answer = self._wsgi_app(environ, start_response)
         except BaseException:
@@ -45,7 +45,7 @@ class ConcurrencyLimit:
             raise
         if environ.get(_STREAMS):
             return ClosingIterator(answer, self._leave)
-        self._leave()  # what is ready takes its thread no longer, whether or not anybody reads it
+        self._leave()  # a complete response holds its thread no longer, read or not
         return answer
 
     def _leave(self) -> None:
@@ -54,17 +54,17 @@ class ConcurrencyLimit:
 
 
 def install(app: Flask, most: int) -> None:
-    """Refuse what would be more than `most` requests at once with 503 `overloaded`."""
+    """Refuse requests beyond `most` at once with 503 `overloaded`."""
     app.wsgi_app = ConcurrencyLimit(app.wsgi_app, most)  # type: ignore[method-assign]
 
     @app.before_request
     def refuse() -> None:
-        if request.environ.get(_CROWDED) and request.path not in _PROBES:
-            detail = f"This process works on {most} requests already; nothing was done."
+        if request.environ.get(_OVER_LIMIT) and request.path not in _PROBES:
+            detail = f"This process already handles {most} requests at once; nothing was done."
             raise Shedding(detail, RETRY_AFTER_S)
 
     @app.after_request
-    def tell_streams(response: Response) -> Response:
+    def mark_stream(response: Response) -> Response:
         if response.is_streamed:
             request.environ[_STREAMS] = True
         return response

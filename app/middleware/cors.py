@@ -1,6 +1,6 @@
-"""Pages of other origins: their browsers may call the API if the settings name them.
+"""CORS: pages of the origins in the settings may call the API.
 
-Keys travel in a header that a page's own script sets, never in cookies, so no answer ever allows
+Keys are sent in a header that the page's own script sets, never in cookies. So no response allows
 credentials, and `*` is safe. A preflight needs no key: Flask answers OPTIONS before any view.
 """
 
@@ -13,10 +13,9 @@ from flask import Flask
 from flask_cors import CORS
 
 ANY = "*"
-NOT_THE_CONSOLE = re.compile(
-    r"/(?!console(?:/|\Z))"
-)  # there browsers send a password by themselves
-PREFLIGHT_S = 600
+# For the console browsers send a password by themselves.
+NOT_THE_CONSOLE = re.compile(r"/(?!console(?:/|\Z))")
+PREFLIGHT_S = 600  # how long a browser may keep the answer to a preflight
 METHODS = ("GET", "HEAD", "POST", "PATCH", "DELETE")
 REQUEST_HEADERS = (
     *("Authorization", "Content-Type", "Idempotency-Key", "Prefer", "X-Request-ID", "traceparent"),
@@ -29,15 +28,15 @@ RESPONSE_HEADERS = (
 
 
 def install(app: Flask, origins: Sequence[str] | None) -> None:
-    """Let the pages of `origins` call `app`; None: those of no other origin."""
+    """Allow the pages of `origins` to call `app`; None: no other origin."""
     if not origins:
         return
     CORS(
         app,
         resources=NOT_THE_CONSOLE,
-        # flask-cors guesses which texts are patterns, so it gets patterns
+        # flask-cors guesses which strings are patterns, so it is given patterns
         origins=[o if o == ANY else re.compile(re.escape(o) + r"\Z") for o in origins],
-        send_wildcard=True,  # `*` as `*`, not as an echo of whoever asks
+        send_wildcard=True,  # send `*` itself, not the origin of the request
         always_send=False,
         supports_credentials=False,
         methods=METHODS,

@@ -36,7 +36,7 @@ def install(app: Flask, pipelines: Collection[str]) -> None:
 
     @app.errorhandler(NotFound)
     def nowhere(_: NotFound) -> Response:
-        detail = "No route has this path; none ends in a slash. /docs shows those there are."
+        detail = "No route has this path; no path ends in a slash. /docs lists all routes."
         return problem(404, "not_found", detail)
 
     @app.errorhandler(RequestEntityTooLarge)
@@ -49,14 +49,14 @@ def install(app: Flask, pipelines: Collection[str]) -> None:
         log.error("redis failed a request", error=str(error), request_id=g.get("request_id"))
         error_reports.report_redis_outage(error)
         text = (
-            "The job store does not answer. A job that was being submitted may have been accepted "
-            "all the same: send it again with the same Idempotency-Key."
+            "The job store does not answer. A job that was being submitted may still have been "
+            "accepted: send it again with the same Idempotency-Key."
         )
         return problem(503, Unavailable.code, text, retry_after_s=Unavailable.retry_after_s)
 
     @app.errorhandler(Exception)
     def unknown(error: Exception) -> Response:
-        # Without its text, which may quote what was sent.
+        # Without the error's text, which may quote the input.
         log.error("request failed", request_id=g.get("request_id"), exception=stack_of(error))
         error_reports.report_failure(error, pipelines)
         return problem(
@@ -71,6 +71,7 @@ def problem(
     errors: FieldErrors = (),
     retry_after_s: int | None = None,
 ) -> Response:
+    """Build a problem document (RFC 9457), and note its code for the access log."""
     g.problem = code
     document: dict[str, Any] = {
         "type": f"urn:penstock:error:{code}",

@@ -1,6 +1,6 @@
-"""One id per request: the client's if well-formed, else ours; in every answer and line of the log.
+"""Request id: the client's if well-formed, else a new one; in every response and log line.
 
-Beside it the trace context of the client, W3C traceparent, if it sent one that is well-formed.
+Also reads the client's trace context (W3C traceparent), if it sent a well-formed one.
 """
 
 from __future__ import annotations
@@ -17,6 +17,8 @@ _TRACEPARENT = re.compile(  # W3C Trace Context: version ff and ids of zeros are
 
 
 def install(app: Flask) -> None:
+    """Set `g.request_id` and `g.traceparent`, and return the id as X-Request-ID."""
+
     @app.before_request
     def begin() -> None:
         given = request.headers.get("X-Request-ID", "")

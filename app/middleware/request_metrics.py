@@ -1,7 +1,7 @@
-"""How long requests take, by route and status.
+"""Request durations by method, route and status, as a Prometheus histogram.
 
-A request is counted once, when its answer is ready and before any of it is sent, so that each to
-which a client has an answer was counted, whatever becomes of the process.
+A request is counted once, when its response is ready and before any of it is sent. So every request
+that was answered has been counted, even if the process dies then.
 """
 
 from __future__ import annotations
@@ -15,13 +15,13 @@ from flask import Flask, Response, g, request
 
 from tasks.telemetry.metrics.process import process_metrics
 
-NOWHERE: Final = "none"  # a path that no route has: paths are a client's, and without number
+NOWHERE: Final = "none"  # no route matched: paths of clients would make unbounded labels
 OTHER: Final = "other"
 _METHODS: Final = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 
 
 def install(app: Flask) -> None:
-    """To be called first: what is installed later runs in between."""
+    """Measure every request. To be called first: what is installed later is measured, too."""
     durations = process_metrics().http
 
     @app.before_request
@@ -39,7 +39,7 @@ def install(app: Flask) -> None:
 
 @contextmanager
 def exclude_wait() -> Iterator[None]:
-    """Around what a client asked to wait for: it says nothing of how fast the API is."""
+    """Context manager around a wait that the client asked for: it is not part of the duration."""
     began = time.perf_counter()
     try:
         yield

@@ -1,6 +1,6 @@
-"""Headers that keep an answer from being taken for a page, framed, sniffed or traced back.
+"""Security headers of every response (OWASP Secure Headers Project; CSP Level 3).
 
-Sources: OWASP Secure Headers Project; CSP Level 3. A view's own header stays, as /docs needs.
+A header that a view sets itself stays, as /docs needs.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ _PAIRS = list(SECURITY_HEADERS.items())
 
 
 class _HeaderMiddleware:
-    """WSGI, since five changes to Flask's headers cost a tenth of what an answer costs."""
+    """WSGI middleware: five changes to Flask's headers would cost a tenth of a whole response."""
 
     def __init__(self, wsgi_app: WSGIApplication) -> None:
         self._wsgi_app = wsgi_app
@@ -39,5 +39,5 @@ class _HeaderMiddleware:
 
 
 def install(app: Flask) -> None:
-    """Put them on every answer of `app`, errors too. HSTS is up to whoever ends the TLS."""
+    """Add them to every response of `app`, errors too. HSTS is up to the proxy that ends TLS."""
     app.wsgi_app = _HeaderMiddleware(app.wsgi_app)  # type: ignore[method-assign]

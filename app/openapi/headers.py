@@ -6,7 +6,7 @@ from typing import Any
 
 from app.openapi import examples
 from app.openapi.usage import USAGE_PARAMETERS
-from app.schemas.list_query import USUAL_PAGE
+from app.schemas.list_query import DEFAULT_PAGE
 from app.schemas.upload_query import OnError
 from ml.pipeline import Mode
 from tasks.config.settings import Settings
@@ -118,7 +118,7 @@ def parameters(settings: Settings) -> Described:
                 "type": "integer",
                 "minimum": 1,
                 "maximum": settings.max_page,
-                "default": min(USUAL_PAGE, settings.max_page),
+                "default": min(DEFAULT_PAGE, settings.max_page),
             },
         },
         "IfNoneMatch": {

@@ -1,12 +1,13 @@
-"""Rates per key: requests and items. A process takes tokens from the store by the chunk.
+"""Rate limiter per key, for requests and items; a process takes tokens from Redis in chunks.
 
-Asking Redis costs about 45 us of CPU, a tenth of what a submit costs this process. So it takes a
-twentieth of the quota at once (divided by the number of processes), spends it alone, and forgets
-what is left after a window. Where a chunk is not to be had, it asks for what the request costs. A
-refusal is remembered until the tokens are back, so that a flood of refused requests asks nothing.
+Asking Redis costs about 45 us of CPU, a tenth of what a submit costs this process. So the process
+takes a twentieth of the quota at once (divided by the number of processes), spends it locally, and
+drops the rest after a window. If a chunk is not available, it asks for what the request costs. A
+refusal is remembered until the tokens are back, so refused requests do not ask Redis each time.
 
-Not exact, therefore: what processes hold unspent, up to a twentieth of a quota in all, is refused
-to others though nobody has used it; and it is spent up to a window later than it was counted.
+So the limit is not exact: tokens that processes hold unspent, up to a twentieth of a quota in all,
+are refused to others though nobody has used them; and they are spent up to a window later than they
+were counted.
 """
 
 from __future__ import annotations
@@ -26,14 +27,14 @@ from app.rate_limiting.sliding_window import (
 
 ITEMS_WINDOW_S = 60  # a bulk job may hold more than one second's items
 CHUNKS = 20  # in a quota
-REFUSE_S = 0.05  # a refusal stands at least so long: by then some chunks are back
+REFUSE_S = 0.05  # a refusal is remembered at least so long: by then some chunks are back
 MOST_KEYS = 20_000
 
 
 class QuotaState(NamedTuple):
-    """How a key stands with a policy after a request.
+    """What a key has left of a policy after a request.
 
-    remaining: tokens. reset_s: until there are more. refused: the request got none.
+    remaining: tokens. reset_s: seconds until there are more. refused: the request got no tokens.
     """
 
     policy: RatePolicy
@@ -43,7 +44,7 @@ class QuotaState(NamedTuple):
 
 
 class LocalQuota:
-    """What this process holds and knows of one policy of one key."""
+    """The tokens that this process holds of one policy of one key."""
 
     __slots__ = (
         *("_held", "_held_until", "_key_id", "_lock", "_refused", "_refused_until", "_usage"),
@@ -56,14 +57,14 @@ class LocalQuota:
         self._store = store
         self._lock = threading.Lock()
         self._held, self._held_until = 0, 0.0
-        self._refused, self._refused_until = 0, 0.0  # so many tokens were refused, until then
+        self._refused, self._refused_until = 0, 0.0  # this many tokens were refused, until then
         self._usage: WindowUsage | None = None
 
     def take(self, cost: int) -> QuotaState:
         """Spend `cost` tokens, or none.
 
         Raises:
-            StoreUnavailable: it had to be asked and failed, or others wait too long for it already.
+            StoreUnavailable: the store had to be asked and failed, or other threads wait for it.
         """
         if not self._lock.acquire(timeout=self._store.patience_s):
             raise StoreUnavailable
@@ -74,12 +75,12 @@ class LocalQuota:
             if not self._granted(cost, now):
                 return self._refusal(cost, now)
             self._held -= cost
-            return self._standing(now)
+            return self._state(now)
         finally:
             self._lock.release()
 
     def _granted(self, cost: int, now: float) -> bool:
-        """Whether enough is held, if need be after asking the store."""
+        """Whether enough tokens are held, if necessary after asking the store for more."""
         if self._held >= cost:
             return True
         if cost >= self._refused and now < self._refused_until:
@@ -108,17 +109,17 @@ class LocalQuota:
         remaining = min(cost - 1, self._remaining(now))
         return QuotaState(self.policy, remaining, max(1, reset_s), refused=True)
 
-    def _standing(self, now: float) -> QuotaState:
+    def _state(self, now: float) -> QuotaState:
         usage = self._usage
         if usage is None or now >= usage.stale:
-            usage = self._look_again()
+            usage = self._read_usage()
         reset_s = math.ceil(usage.rest_s - max(0.0, now - usage.seen))
         return QuotaState(self.policy, self._remaining(now), max(1, reset_s), refused=False)
 
-    def _look_again(self) -> WindowUsage:
+    def _read_usage(self) -> WindowUsage:
         try:
             self._usage = self._store.usage(self.policy, self._key_id)
-        except StoreUnavailable:  # what is known is good enough for a hint
+        except StoreUnavailable:  # the last known usage is good enough for a header
             if self._usage is None:
                 raise
         return self._usage
@@ -130,7 +131,7 @@ class LocalQuota:
 
 @dataclass(frozen=True, slots=True)
 class KeyQuotas:
-    """Of one key. policies: both, as its answers name them (RateLimit-Policy)."""
+    """The two quotas of a key. policies: both, as the header field RateLimit-Policy writes them."""
 
     requests: LocalQuota
     items: LocalQuota
@@ -138,7 +139,7 @@ class KeyQuotas:
 
 
 class RateLimiter:
-    """The rates of all keys, in one of `processes`. Threads may share it."""
+    """The rate limiter of one of `processes` web processes. Threads may share it."""
 
     def __init__(self, store: SlidingWindowStore, processes: int) -> None:
         self._store = store
@@ -147,7 +148,7 @@ class RateLimiter:
         self._lock = threading.Lock()  # guards changes of _quotas
 
     def take(self, principal: Principal, requests: int = 0, items: int = 0) -> list[QuotaState]:
-        """Spend from the key's policies; how it stands with each that was asked for.
+        """Spend tokens of the key; returns what is left of each policy that was asked for.
 
         Raises:
             StoreUnavailable: the store had to be asked and failed.
@@ -161,7 +162,7 @@ class RateLimiter:
         return quota_states
 
     def quotas(self, principal: Principal) -> KeyQuotas:
-        """The key's quotas; new limits begin new ones."""
+        """The quotas of a key; a change of its limits begins new ones."""
         name = (principal.key_id, principal.limits)
         return self._quotas.get(name) or self._open(name)
 
@@ -173,7 +174,7 @@ class RateLimiter:
         with self._lock:
             policies = f"{requests.policy}, {items.policy}"
             quotas = self._quotas.setdefault(name, KeyQuotas(requests, items, policies))
-            if len(self._quotas) > MOST_KEYS:  # the oldest loses what it held, no more
+            if len(self._quotas) > MOST_KEYS:  # the oldest loses the tokens that it held
                 del self._quotas[next(iter(self._quotas))]
         return quotas
 

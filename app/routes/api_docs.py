@@ -1,4 +1,4 @@
-"""/openapi.json, and /docs to read and try it: Swagger UI from a package, nothing from afar."""
+"""/openapi.json and /docs: the OpenAPI document, and Swagger UI from a package."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ ASSETS = {
     "swagger-ui.css": _UI / "swagger-ui.css",
     "favicon.png": _UI / "favicon-32x32.png",
 }
-# Swagger UI draws its icons from data: addresses, and sets the style of elements by script.
+# Swagger UI loads its icons from data: URLs and sets styles of elements by script.
 POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; "
     "connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
@@ -30,7 +30,7 @@ _TEXT = "penstock.openapi"
 
 @docs.get("/openapi.json")
 def openapi() -> Response:
-    """This document: every route, what it takes and what it answers."""
+    """This document: every route with its parameters and responses."""
     made = current_app.extensions
     if _TEXT not in made:
         made[_TEXT] = to_text(document(current_app))
@@ -39,12 +39,12 @@ def openapi() -> Response:
 
 @docs.get("/docs")
 def page() -> Response:
-    """The document as a page that can try each route with your key."""
+    """The document as a page on which each route can be tried with your key."""
     headers = {"Content-Security-Policy": POLICY}
     return Response(_PAGE, mimetype="text/html", headers=headers)
 
 
 @docs.get(f"/docs/<any({', '.join(repr(name) for name in ASSETS)}):name>")
 def asset(name: str) -> Response:
-    """A part of the page."""
+    """A file of the page."""
     return send_file(ASSETS[name], max_age=3_600)

@@ -1,4 +1,4 @@
-"""/v1/jobs/{id}/deliveries: what became of a job's webhooks, attempt by attempt, and replay."""
+"""/v1/jobs/{id}/deliveries: the webhook deliveries of a job with their attempts, and retry."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ deliveries = Blueprint("deliveries", __name__, url_prefix="/v1/jobs/<job_id>/del
 @deliveries.get("")
 @requires(Scope.JOBS)
 def index(job_id: str) -> Response:
-    """What became of the job's webhooks: a delivery for each endpoint, with all its attempts."""
+    """The webhook deliveries of the job: one for each endpoint, with all its attempts."""
     owner = g.principal.owner
     found = [one for one in deliveries_of(services().store, job_id) if one.owner == owner]
-    if not found:  # they may be kept for longer than the job
+    if not found:  # deliveries may be kept for longer than their job
         find_own_job(job_id)
     return respond({"deliveries": [delivery_view(one) for one in found]})
 
@@ -34,18 +34,22 @@ def index(job_id: str) -> Response:
 @deliveries.post("/<delivery_id>/retry")
 @requires(Scope.JOBS)
 def retry(job_id: str, delivery_id: str) -> Response:
-    """Try a delivery again now, whether it has ended or waits; one under way is left alone."""
+    """Retry a delivery now, whether it has ended or is queued; a running one is not changed."""
     here, delivery = services(), find_own_delivery(delivery_id, job_id)
     if delivery.endpoint != OF_JOB:
         find_enabled_endpoint(delivery.endpoint)
     if not redeliver(here.store, delivery_id, g.principal.owner):
-        raise DeliveryNotFound("It was kept for long enough and has just gone.")
+        raise DeliveryNotFound("The delivery has just expired.")
     here.waker.wake(Lane.WEBHOOKS, 1)
     return respond(delivery_view(find_own_delivery(delivery_id, job_id)), 202)
 
 
 def find_own_delivery(delivery_id: str, job_id: str) -> Delivery:
-    """The owner's delivery of that job; of a ping, that is of none."""
+    """Find the caller's delivery. job_id: its job; "" for a ping, which has none.
+
+    Raises:
+        DeliveryNotFound, JobNotFound, ResultExpired: the caller has no such delivery or job.
+    """
     delivery = read_delivery(services().store, delivery_id)
     if delivery is None or (delivery.owner, delivery.job) != (g.principal.owner, job_id):
         if job_id:
@@ -55,7 +59,7 @@ def find_own_delivery(delivery_id: str, job_id: str) -> Delivery:
 
 
 def delivery_view(delivery: Delivery) -> dict[str, Any]:
-    """A delivery as its owner sees it: nothing of the receiver's answer but its status."""
+    """A delivery as its owner sees it; of the receiver's response only the status is shown."""
     due = delivery.next
     return {
         "id": delivery.id,

@@ -1,4 +1,4 @@
-"""/v1/lanes: how many workers a lane should have, for what starts and ends them."""
+"""/v1/lanes: how many workers a lane should have, for external autoscalers."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ lanes = Blueprint("lanes", __name__, url_prefix="/v1/lanes")
 @lanes.get("/<lane>/scale")
 @requires(Scope.METRICS)
 def scale(lane: str) -> Response:
-    """How many workers a lane should have, and what that was decided from.
+    """How many workers a lane should have, and the load from which that was decided.
 
     KEDA's metrics-api scaler reads `desired`; docs/autoscaling.md has an example.
     """

@@ -1,4 +1,4 @@
-"""For operators and their tools: liveness, readiness, metrics."""
+"""/livez, /readyz and /metrics: probes and metrics for operators and their tools."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ ops = Blueprint("ops", __name__)
 
 @ops.get("/livez")
 def live() -> Response:
-    """This process answers."""
+    """Whether this process answers."""
     return respond({"status": "ok"})
 
 
@@ -27,8 +27,8 @@ def live() -> Response:
 def ready() -> Response:
     """Whether a job submitted now could finish, and what is missing.
 
-    200 `ready`: as it should. 200 `degraded`: in one lane only, so that some answers come from a
-    lower tier. 503 `unready`: not at all.
+    200 `ready`: all lanes work. 200 `degraded`: only one lane works, so some answers come from a
+    lower tier. 503 `unready`: no job could finish.
     """
     try:
         health = read_health(services().store)
@@ -44,12 +44,12 @@ def ready() -> Response:
 @ops.get("/metrics")
 @requires(Scope.METRICS)
 def metrics() -> Response:
-    """Prometheus text exposition, of all web processes and of what Redis knows: docs/metrics.md."""
+    """Metrics of all web processes, and of the counters in Redis, as Prometheus text."""
     return show_metrics()
 
 
 def show_metrics() -> Response:
-    """The same for whoever has been let in another way."""
+    """Respond with the metrics, for a caller whose access has been checked."""
     here = services()
     seen = process_metrics().collector(WEB_METRICS)
     text = render_metrics(here.store, here.pipelines.values(), seen)

@@ -1,4 +1,4 @@
-"""/v1/pipelines: what is served, and what it wants."""
+"""/v1/pipelines: the served pipelines, their input schemas and drift reports."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def index() -> Response:
 @pipelines.get("/<name>")
 @requires(Scope.JOBS)
 def show(name: str) -> Response:
-    """One pipeline: input schema, tiers, version, and what it says of itself."""
+    """One pipeline: input schema, tiers, version, and its own description."""
     pipeline = _served(name)
     return respond(pipeline_view(pipeline, states(services().store, [pipeline])))
 
@@ -43,9 +43,9 @@ def show(name: str) -> Response:
 @pipelines.get("/<name>/drift")
 @requires(Scope.JOBS)
 def show_drift(name: str) -> Response:
-    """The latest report on drift: whether what is asked still looks like what the model knows.
+    """The latest drift report: whether inputs and answers still resemble the reference.
 
-    Each feature has its test, effect and verdict, and says in words what has changed.
+    Each feature has its test, effect and verdict, and a text that says what has changed.
     """
     return respond(reports.latest_report(services().store, _served(name)))
 
@@ -53,7 +53,7 @@ def show_drift(name: str) -> Response:
 @pipelines.post("/<name>/drift")
 @requires(Scope.ADMIN)
 def compare_drift(name: str) -> Response:
-    """Compare now instead of at the next interval; needs a key with the scope `admin`."""
+    """Make a drift report now, not at the next interval; needs a key with the scope `admin`."""
     here, pipeline = services(), _served(name)
     if reports.compare_and_save(here.store, pipeline):
         here.waker.wake(Lane.WEBHOOKS, 1)
@@ -61,7 +61,7 @@ def compare_drift(name: str) -> Response:
 
 
 def _served(name: str) -> Pipeline:
-    """The pipeline of that name, or `PipelineNotFound` naming those that there are."""
+    """The pipeline of that name, or `PipelineNotFound`, which names the served ones."""
     here = services()
     if name not in here.pipelines:
         known = ", ".join(sorted(here.pipelines))

@@ -1,4 +1,4 @@
-"""/v1/usage: what was used, day by day, and what it cost."""
+"""/v1/usage: usage by day and pipeline, and its cost."""
 
 from __future__ import annotations
 
@@ -37,11 +37,11 @@ _QUERY = UsageQuery()
 @takes(*PARAMETERS)
 @requires(Scope.JOBS)
 def show() -> Response:
-    """What you used, day by day, and what it cost.
+    """Your usage by day, and its cost.
 
-    Days are those of UTC, by the moment at which a job ended or an item was answered. The cost is
-    that of the time in which tiers ran for you; null: the lane has no price, or not every one that
-    is summed up. With the scope `admin` there is `fleet` too, and `owner` may be another's.
+    Days are in UTC, by the time at which a job ended or an item was answered. The cost is that of
+    the time in which tiers ran for you; null: the lane has no price, or a lane in the sum has none.
+    With the scope `admin` there is `fleet` too, and `owner` may be another owner.
     """
     store, asked = services().store, read_usage_range()
     used, series = read_usage(store, asked.owner, asked.days, g.principal.may(Scope.ADMIN))
@@ -67,25 +67,30 @@ def read_usage_range() -> UsageRange:
 
 
 def _usage(asked: UsageRange, used: Sequence[DailyUsage], prices: Prices) -> dict[str, Any]:
-    by_place: dict[tuple[str, str], list[DailyUsage]] = defaultdict(list)
+    by_pipeline: dict[tuple[str, str], list[DailyUsage]] = defaultdict(list)
     for one in used:
-        by_place[one.lane, one.pipeline].append(one)
+        by_pipeline[one.lane, one.pipeline].append(one)
     return {
         "owner": asked.owner,
         "from": asked.first.isoformat(),
         "to": asked.last.isoformat(),
         "days": [
-            {"date": day_of(one.day).isoformat(), **_place(one), **_sums([one], prices)}
+            {
+                "date": day_of(one.day).isoformat(),
+                **_lane_and_pipeline(one),
+                **_sums([one], prices),
+            }
             for one in used
         ],
         "by_pipeline": [
-            {**_place(of[0]), **_sums(of, prices)} for _, of in sorted(by_place.items())
+            {**_lane_and_pipeline(of[0]), **_sums(of, prices)}
+            for _, of in sorted(by_pipeline.items())
         ],
         "total": _sums(used, prices),
     }
 
 
-def _place(one: DailyUsage) -> dict[str, str]:
+def _lane_and_pipeline(one: DailyUsage) -> dict[str, str]:
     return {"lane": one.lane, "pipeline": one.pipeline}
 
 

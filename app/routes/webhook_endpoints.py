@@ -1,6 +1,6 @@
-"""/v1/webhook-endpoints: where an owner is told of the ends of all its jobs.
+"""/v1/webhook-endpoints: URLs to which an owner's events are sent.
 
-A secret is in the answer that makes it and in no other.
+A secret is in the response that creates it and in no other.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from flask import Blueprint, Response, g, request
 from marshmallow import Schema
 
 from app.access_control.authentication import requires
-from app.access_control.ownership import existing, find_enabled_endpoint, find_own_endpoint
+from app.access_control.ownership import find_enabled_endpoint, find_own_endpoint, require_endpoint
 from app.api_keys.principal import Scope
 from app.http.errors import BadRequest, DeliveryNotFound, EndpointLimitReached, Forbidden
 from app.http.request_body import read_json
@@ -34,16 +34,16 @@ _CHANGES = EndpointChanges(partial=True)
 @webhook_endpoints.post("")
 @requires(Scope.JOBS)
 def create() -> Response:
-    """Make an endpoint; the answer has its signing secret, this once.
+    """Create an endpoint; only this response has its signing secret.
 
-    It is told of the ends of all jobs of the key's owner from now on, as far as `events` says.
-    `pipeline.drift`, of a pipeline and no job, needs a key with the scope `admin`.
+    From now on the endpoint receives the chosen `events` of all jobs of the key's owner. The event
+    `pipeline.drift` belongs to a pipeline, not to a job, and needs a key with the scope `admin`.
     """
-    wish = _read(_NEW, '{"url": "https://..."}')
+    request_body = _read(_NEW, '{"url": "https://..."}')
     try:
-        made = endpoints.create(services().store, g.principal.owner, **wish)
+        made = endpoints.create(services().store, g.principal.owner, **request_body)
     except endpoints.TooManyEndpoints as error:
-        text = f"The key's owner has {error.most} endpoints, as many as it may; delete one first."
+        text = f"The key's owner has {error.most} endpoints, the most allowed; delete one first."
         raise EndpointLimitReached(text) from None
     response = respond({**endpoint_view(made), "secret": made.secrets[0]}, 201)
     response.headers["Location"] = _path(made)
@@ -68,19 +68,19 @@ def show(endpoint_id: str) -> Response:
 @webhook_endpoints.patch("/<endpoint_id>")
 @requires(Scope.JOBS)
 def update(endpoint_id: str) -> Response:
-    """Change what the body names: URL, events, description, or whether it is enabled.
+    """Change the members in the body: URL, events, description, or whether it is enabled.
 
-    A new URL, or enabling it, makes a fresh start: its earlier failures are forgotten.
+    A new URL, or enabling it, resets the count of its failures.
     """
     changes = _read(_CHANGES, '{"enabled": true}')
     changed = endpoints.update(services().store, g.principal.owner, endpoint_id, **changes)
-    return respond(endpoint_view(existing(changed)))
+    return respond(endpoint_view(require_endpoint(changed)))
 
 
 @webhook_endpoints.delete("/<endpoint_id>")
 @requires(Scope.JOBS)
 def delete(endpoint_id: str) -> Response:
-    """Take an endpoint away; what waits for it is given up."""
+    """Delete an endpoint; its queued deliveries fail."""
     found = find_own_endpoint(endpoint_id)
     endpoints.delete(services().store, found.owner, found.id)
     return Response(status=204, headers=[NO_STORE])
@@ -89,12 +89,12 @@ def delete(endpoint_id: str) -> Response:
 @webhook_endpoints.post("/<endpoint_id>/rotate")
 @requires(Scope.JOBS)
 def rotate(endpoint_id: str) -> Response:
-    """Make a new signing secret; the answer has it, this once.
+    """Create a new signing secret; only this response has it.
 
-    Until `old_secrets_expire_at` the secrets before it sign too, so that receivers may follow.
+    Until `old_secrets_expire_at` the older secrets sign as well, so that receivers can change over.
     """
     store = services().store
-    rotated = existing(endpoints.rotate(store, g.principal.owner, endpoint_id))
+    rotated = require_endpoint(endpoints.rotate(store, g.principal.owner, endpoint_id))
     (new, *_), (_, *older) = rotated.secrets, rotated.kept
     until = max((one.expires or 0 for one in older), default=None)
     more = {"secret": new, "old_secrets_expire_at": timestamp(until)}
@@ -104,7 +104,7 @@ def rotate(endpoint_id: str) -> Response:
 @webhook_endpoints.post("/<endpoint_id>/ping")
 @requires(Scope.JOBS)
 def ping(endpoint_id: str) -> Response:
-    """Send the endpoint a signed event `ping`, once; `Location` says what becomes of it."""
+    """Send the endpoint a signed event `ping`, once; its delivery is at `Location`."""
     here, found = services(), find_enabled_endpoint(endpoint_id)
     sent = deliveries.ping(here.store, found.owner, found.id)
     if sent.wake:
@@ -117,7 +117,7 @@ def ping(endpoint_id: str) -> Response:
 @webhook_endpoints.get("/<endpoint_id>/pings/<delivery_id>")
 @requires(Scope.JOBS)
 def show_ping(endpoint_id: str, delivery_id: str) -> Response:
-    """What became of a ping."""
+    """The delivery of a ping."""
     found, sent = find_own_endpoint(endpoint_id), find_own_delivery(delivery_id, job_id="")
     if sent.endpoint != found.id:
         raise DeliveryNotFound("There is no such ping of this endpoint.")
@@ -143,7 +143,12 @@ def _path(endpoint: Endpoint) -> str:
 
 
 def _read(schema: Schema, such_as: str) -> dict[str, Any]:
-    """The body, or `BadRequest` naming every field that is wrong."""
+    """Read and validate the body.
+
+    Raises:
+        BadRequest: it names every field that is wrong.
+        Forbidden: it has the event of drift, and the key lacks the scope admin.
+    """
     settings = services().settings
     given, errors = load_with_errors(schema, read_json(request, settings, such_as))
     merge_errors(errors, url_errors(given, settings))

@@ -1,4 +1,4 @@
-"""/v1/webhook-secret: what signs the webhooks of an owner's single jobs."""
+"""/v1/webhook-secret: the secret that signs webhooks given with single jobs."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ webhook_secret = Blueprint("webhook_secret", __name__, url_prefix="/v1/webhook-s
 def show() -> Response:
     """The secret that signs webhooks given with single jobs (`webhook` of a job).
 
-    It is made at the first look, and the key's owner has one. Endpoints have secrets of their own.
+    Each owner has one; it is created when it is first read. Endpoints have secrets of their own.
     """
     signing = owner_secrets.job_secrets(services().store, g.principal.owner)
     return respond({"secret": next(iter(signing), None)})
@@ -29,7 +29,7 @@ def show() -> Response:
 @webhook_secret.post("/rotate")
 @requires(Scope.JOBS)
 def rotate() -> Response:
-    """Make a new one; until `old_secrets_expire_at` those before it sign too."""
+    """Create a new secret; until `old_secrets_expire_at` the older ones sign as well."""
     store = services().store
     until = store.now_us() + store.settings.webhook_rotation_s * 1_000_000
     try:

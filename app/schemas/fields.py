@@ -1,4 +1,4 @@
-"""Fields that take a value of their own JSON type and turn no other into one."""
+"""marshmallow fields that accept only their own JSON type, without conversion."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from marshmallow import fields
 
 
 class StrictString(fields.String):
-    """A string; numbers and lists are not turned into one."""
+    """A string; numbers and lists are not converted."""
 
     default_error_messages = {  # noqa: RUF012 - marshmallow's own convention
         "invalid": "Must be a string.",
@@ -22,7 +22,7 @@ class StrictString(fields.String):
 
 
 class StrictInteger(fields.Integer):
-    """An integer; neither "7" nor 7.5 nor true. To JSON Schema, as to JavaScript, 7.0 is 7."""
+    """An integer; neither "7" nor 7.5 nor true. As in JSON Schema and JavaScript, 7.0 is 7."""
 
     default_error_messages = {  # noqa: RUF012 - marshmallow's own convention
         "invalid": "Must be an integer."

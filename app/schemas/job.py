@@ -1,4 +1,4 @@
-"""What `POST /v1/jobs` accepts, as marshmallow schemas; each pipeline brings that of its input."""
+"""Validates the body of `POST /v1/jobs`: the envelope here, inputs by the pipeline's own schema."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from tasks.jobs.lanes import Priority
 
 
 class OptionsSchema(Schema):
-    """See `ml.pipeline.Options`; an option that is absent takes the default there."""
+    """`options` of a job; for an absent option the default of `ml.pipeline.Options` is taken."""
 
     error_messages = {  # noqa: RUF012 - marshmallow's own convention
         "unknown": "Unknown option; there are language, temperature, max_tokens, min_tier "
@@ -36,7 +36,7 @@ class OptionsSchema(Schema):
 
 
 class JobSchema(Schema):
-    """The envelope of a job. `input` and `inputs` are checked by the pipeline's own schema."""
+    """The envelope of a job. The pipeline's own schema validates `input` and `inputs`."""
 
     error_messages = {  # noqa: RUF012 - marshmallow's own convention
         "unknown": "Unknown field; there are pipeline, input, inputs, options, priority, "
@@ -55,7 +55,7 @@ class JobSchema(Schema):
 
 @dataclass(frozen=True, slots=True)
 class JobRequest:
-    """A valid body, its inputs as the pipeline's schema leaves them."""
+    """A validated body; its inputs as the pipeline's schema has loaded them."""
 
     pipeline: Pipeline
     inputs: list[Mapping[str, Any]]
@@ -68,7 +68,7 @@ class JobRequest:
 
 
 class JobReader:
-    """Turns a parsed body into a `JobRequest`. Schemas are built once: building one is slow."""
+    """Validates parsed bodies. Schemas are built once, because building one is slow."""
 
     def __init__(self, pipelines: Mapping[str, Pipeline], settings: Settings) -> None:
         self._pipelines = pipelines
@@ -77,25 +77,37 @@ class JobReader:
         self._inputs = {name: line.input_schema() for name, line in pipelines.items()}
 
     def read(self, body: Mapping[str, Any]) -> JobRequest:
-        """Validate everything, or raise `BadRequest` naming every field that is wrong."""
+        """Validate a whole body.
+
+        Raises:
+            BadRequest: it names every field that is wrong.
+        """
         pipeline, envelope, errors = self._load_envelope(body)
         inputs, input_errors = self._load_inputs(body, envelope, pipeline)
-        for more in (input_errors, self._beyond_limits(envelope, pipeline)):
+        for more in (input_errors, self._limit_errors(envelope, pipeline)):
             merge_errors(errors, more)
         if errors:
             raise BadRequest(INVALID, error_list(errors))
         return _request(pipeline, inputs, envelope, bulk="inputs" in envelope)
 
     def read_envelope(self, body: Mapping[str, Any]) -> JobRequest:
-        """Likewise a bulk job whose inputs come by themselves (`app.routes.jobs.upload`)."""
+        """Validate the envelope of an upload; its inputs are read later (`app.routes.jobs.upload`).
+
+        Raises:
+            BadRequest: it names every field that is wrong.
+        """
         pipeline, envelope, errors = self._load_envelope(body)
-        merge_errors(errors, self._beyond_limits(envelope, pipeline))
+        merge_errors(errors, self._limit_errors(envelope, pipeline))
         if errors:
             raise BadRequest(INVALID, error_list(errors))
         return _request(pipeline, [], envelope, bulk=True)
 
     def read_input(self, pipeline: Pipeline, given: Any) -> Mapping[str, Any]:
-        """Likewise such an input."""
+        """Validate one input of an upload.
+
+        Raises:
+            BadRequest: it names every field that is wrong.
+        """
         entry: Mapping[str, Any]
         entry, errors = load_with_errors(self._inputs[pipeline.name], given)
         if errors:
@@ -105,7 +117,7 @@ class JobReader:
     def _load_envelope(
         self, body: Mapping[str, Any]
     ) -> tuple[Pipeline, dict[str, Any], dict[str, Any]]:
-        """The pipeline, the envelope as its schema leaves it, and what is wrong with that."""
+        """Load the envelope; returns the pipeline, the loaded envelope and its errors."""
         envelope, errors = load_with_errors(self._envelope, body)
         pipeline = self._pipelines.get(envelope.get("pipeline", ""))
         if pipeline is None:
@@ -114,8 +126,8 @@ class JobReader:
             raise BadRequest(INVALID, error_list(errors))
         return pipeline, envelope, errors
 
-    def _beyond_limits(self, envelope: Mapping[str, Any], pipeline: Pipeline) -> dict[str, Any]:
-        """What the settings and the pipeline bound, beside the envelope's own schema."""
+    def _limit_errors(self, envelope: Mapping[str, Any], pipeline: Pipeline) -> dict[str, Any]:
+        """Errors of members that the settings or the pipeline limit."""
         errors: dict[str, Any] = {}
         tiers = [tier.name for tier in pipeline.tiers]
         options = envelope.get("options", {})
@@ -123,7 +135,7 @@ class JobReader:
         if min_tier is not None and min_tier not in tiers:
             errors["options"] = {"min_tier": [f"Must be one of: {', '.join(tiers)}."]}
         elif options.get("mode") == Mode.CHEAP and not pipeline.cpu_may_serve(Options(**options)):
-            text = f"Must not be cheap with the min_tier {min_tier}: the cpu lane has none so good."
+            text = f"Must not be cheap with the min_tier {min_tier}: no cpu tier is so good."
             errors["options"] = {"mode": [text]}
         deadline, longest = envelope.get("deadline_ms"), self._settings.max_deadline_ms
         if deadline is not None and not 1 <= deadline <= longest:
@@ -137,7 +149,7 @@ class JobReader:
     def _load_inputs(
         self, body: Mapping[str, Any], envelope: Mapping[str, Any], pipeline: Pipeline
     ) -> tuple[list[Mapping[str, Any]], dict[str, Any]]:
-        """The inputs as the pipeline's schema leaves them, and what is wrong with them."""
+        """Load the inputs by the pipeline's schema; returns them and their errors."""
         schema = self._inputs[pipeline.name]
         if ("input" in body) == ("inputs" in body):
             return [], {"input": ["Give either 'input' or 'inputs', and only one of them."]}
@@ -146,7 +158,7 @@ class JobReader:
             return [entry], {"input": errors} if errors else {}
         given, most = envelope.get("inputs"), self._settings.max_inputs
         if given is None:
-            return [], {}  # no list: the envelope's own errors say so
+            return [], {}  # not a list: the envelope's own errors say so
         if not 1 <= len(given) <= most:
             return [], {"inputs": [f"Must hold between 1 and {most} inputs, not {len(given)}."]}
         entries, errors = load_with_errors(schema, given, many=True)

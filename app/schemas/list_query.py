@@ -13,8 +13,8 @@ from ulid import ULID
 from tasks.jobs.model import Status
 
 PARAMETERS = ("status", "created_after", "created_before", "cursor", "limit")
-USUAL_PAGE = 20
-CURSOR_VERSION = b"\x01"  # goes up when what follows it changes, so that old cursors are told apart
+DEFAULT_PAGE = 20  # jobs
+CURSOR_VERSION = b"\x01"  # raised when the format changes, so that old cursors are recognised
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _RFC_3339 = re.compile(
@@ -22,11 +22,11 @@ _RFC_3339 = re.compile(
 )
 
 
-class Moment(fields.Field[int]):
-    """A moment as RFC 3339 writes it, read as microseconds since the epoch."""
+class Timestamp(fields.Field[int]):
+    """A timestamp in RFC 3339, read as microseconds since the epoch."""
 
     default_error_messages = {  # noqa: RUF012 - marshmallow's own convention
-        "invalid": "Must be a moment in RFC 3339, such as 2026-01-31T12:00:00Z.",
+        "invalid": "Must be a timestamp in RFC 3339, such as 2026-01-31T12:00:00Z.",
     }
 
     def _deserialize(self, value: str, *_: Any, **__: Any) -> int:
@@ -70,8 +70,8 @@ class Limit(fields.Field[int]):
 
 class _Filters(Schema):
     status = fields.Enum(Status, by_value=True)
-    created_after = Moment()
-    created_before = Moment()
+    created_after = Timestamp()
+    created_before = Timestamp()
     cursor = Cursor()
 
 

@@ -1,7 +1,7 @@
-"""What a job's `metadata` may be: any JSON object that every store and log can keep.
+"""Validates a job's `metadata`: any JSON object that databases and logs can store.
 
-It comes back exactly as it was sent, so what would do harm elsewhere is refused, not cleaned away:
-U+0000, which databases cannot hold, and control characters in keys, which end up as names.
+It is returned exactly as it was sent. So what would do harm elsewhere is refused, not removed:
+U+0000, which databases cannot store, and control characters in keys, which become names.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ _CONTROL = re.compile("[\x00-\x1f\x7f-\x9f]")
 
 
 def metadata_errors(metadata: Mapping[str, Any], most_bytes: int) -> dict[str, Any]:
-    """What is wrong with it, as marshmallow nests messages; empty if nothing is."""
+    """Its errors, nested as marshmallow nests messages; empty if it is valid."""
     if len(orjson.dumps(metadata)) > most_bytes:
         return {"metadata": [f"Must be at most {most_bytes} bytes of JSON."]}
     faults = _faults(metadata)
@@ -33,7 +33,7 @@ def _faults(value: Any) -> dict[Any, Any] | list[str]:
         found = {index: _faults(member) for index, member in enumerate(value)}
     else:
         return []
-    return {place: faults for place, faults in found.items() if faults}
+    return {key: faults for key, faults in found.items() if faults}
 
 
 def _key_faults(key: str) -> list[str]:

@@ -1,4 +1,4 @@
-"""The envelope of an upload: its body has inputs only, so all else comes in the query."""
+"""Validates the query of an upload: everything but the inputs, which are its body."""
 
 from __future__ import annotations
 
@@ -16,25 +16,26 @@ from app.schemas.messages import INVALID
 
 
 class OnError(StrEnum):
-    """What becomes of an upload with lines that are not valid: all of it, or they alone, fail."""
+    """If lines are not valid: `fail` refuses the whole upload, `skip` fails those lines alone."""
 
     FAIL = "fail"
     SKIP = "skip"
 
 
 @dataclass(frozen=True, slots=True)
-class BulkQuery:
-    """asked: a valid request without inputs. lines: how many the client says it sends."""
+class UploadQuery:
+    """A valid query. asked: the request without inputs. lines: how many the client announces."""
 
     asked: JobRequest
     on_error: OnError
     lines: int | None
 
 
-def read_query(reader: JobReader, query: MultiDict[str, str]) -> BulkQuery:
-    """Validate everything, or raise `BadRequest` naming every parameter that is wrong.
+def read_query(reader: JobReader, query: MultiDict[str, str]) -> UploadQuery:
+    """Validate the query; unknown and repeated parameters have been refused before.
 
-    Unknown and repeated ones have been refused before (`app.http.query_params`).
+    Raises:
+        BadRequest: it names every parameter that is wrong.
     """
     errors: list[dict[str, str]] = []
     on_error = query.get("on_error", OnError.FAIL)
@@ -42,14 +43,14 @@ def read_query(reader: JobReader, query: MultiDict[str, str]) -> BulkQuery:
         errors.append({"parameter": "on_error", "detail": "Must be one of: fail, skip."})
     lines = _integer(query.get("lines", "1"))
     if not (isinstance(lines, int) and lines > 0):
-        errors.append({"parameter": "lines", "detail": "Must be the number of lines that come."})
+        errors.append({"parameter": "lines", "detail": "Must be the number of lines of the body."})
     try:
         asked = reader.read_envelope(_as_body(query))
     except BadRequest as error:
         raise BadRequest(INVALID, [*errors, *map(_of_parameter, error.errors)]) from None
     if errors:
         raise BadRequest(INVALID, errors)
-    return BulkQuery(asked, OnError(on_error), lines if "lines" in query else None)
+    return UploadQuery(asked, OnError(on_error), lines if "lines" in query else None)
 
 
 def _integer(text: str) -> Any:
@@ -76,7 +77,7 @@ PARAMETERS: Final = (*_ENVELOPE, *_OPTIONS, "on_error", "lines")
 
 
 def _as_body(query: MultiDict[str, str]) -> dict[str, Any]:
-    """The JSON body that says the same; what is no number stays a string and is refused as one."""
+    """The same as a JSON body; text that is not a number stays a string and is refused."""
     body = {name: read(query[name]) for name, read in _ENVELOPE.items() if name in query}
     options = {name: read(query[name]) for name, read in _OPTIONS.items() if name in query}
     return body | {"options": options}

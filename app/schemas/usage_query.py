@@ -1,4 +1,4 @@
-"""The query of `GET /v1/usage`: whose usage, and of which days."""
+"""Validates the query of `GET /v1/usage`: owner and days."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _EPOCH: Final = date(1970, 1, 1)
 
 
 class Days(fields.Field[int]):
-    """How many days, the last of which is today."""
+    """A number of days, the last of which is today."""
 
     def _deserialize(self, value: str, *_: Any, **__: Any) -> int:
         if not re.fullmatch(r"\d{1,9}", value, re.ASCII) or not 1 <= int(value) <= KEPT_DAYS:
@@ -31,7 +31,7 @@ class Days(fields.Field[int]):
 
 
 class Day(fields.Field[date]):
-    """A day of UTC."""
+    """A calendar day in UTC."""
 
     def _deserialize(self, value: str, *_: Any, **__: Any) -> date:
         try:
@@ -43,6 +43,8 @@ class Day(fields.Field[date]):
 
 
 class UsageQuery(Schema):
+    """The parameters of the query."""
+
     days = Days()
     first = Day(data_key="from")
     last = Day(data_key="to")
@@ -53,7 +55,7 @@ class UsageQuery(Schema):
 
 @dataclass(frozen=True, slots=True)
 class UsageRange:
-    """Whose usage, from the first day to the last, both included."""
+    """An owner and its days, from the first to the last, both included."""
 
     owner: str
     first: date
@@ -66,7 +68,7 @@ class UsageRange:
 
 
 def day_of(number: int) -> date:
-    """number: days since the epoch."""
+    """The day with that number. number: days since the epoch."""
     return _EPOCH + timedelta(days=number)
 
 
@@ -85,7 +87,7 @@ def period(query: Mapping[str, Any], now: date) -> tuple[date, date]:
 
 
 def _wrong_with(query: Mapping[str, Any], now: date) -> dict[str, str]:
-    """What would be right, by parameter."""
+    """Error texts by parameter."""
     wrong = {}
     earliest = now - timedelta(days=KEPT_DAYS - 1)
     if "days" in query:

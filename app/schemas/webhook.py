@@ -1,4 +1,4 @@
-"""What clients say of webhooks: where to, and of which events; of a job, and of an endpoint."""
+"""Validates webhooks: the `webhook` of a job, and webhook endpoints."""
 
 from __future__ import annotations
 
@@ -21,11 +21,8 @@ def _unique(events: Sequence[str]) -> None:
         raise ValidationError("Must not name an event twice.")
 
 
-_A_LIST = "Must be a list of events."
-
-
 def _events(*more: str) -> fields.List[str]:
-    """Of the ends of jobs, all of them by default. more: others that may be named."""
+    """A list of events; all events of jobs by default. more: further events that are allowed."""
     return fields.List(
         StrictString(validate=OneOf([*EVENTS, *more])),
         load_default=list(EVENTS),
@@ -39,7 +36,7 @@ def _events(*more: str) -> fields.List[str]:
 
 
 class WebhookSchema(Schema):
-    """`webhook` of a job. Where its URL may lead is of the settings: see `url_errors`."""
+    """`webhook` of a job. `url_errors` checks its URL by the settings."""
 
     error_messages = {  # noqa: RUF012 - marshmallow's own convention
         "unknown": "Unknown field; there are url and events.",
@@ -51,10 +48,10 @@ class WebhookSchema(Schema):
 
 
 class EndpointSchema(Schema):
-    """A webhook endpoint. In a change of one every member may be left out."""
+    """A new webhook endpoint."""
 
     error_messages = {  # noqa: RUF012 - marshmallow's own convention
-        "unknown": "Unknown field; there are url, events and description, and enabled in a change.",
+        "unknown": "Unknown field; there are url, events, description, and enabled in a change.",
     }
 
     url = StrictString(required=True)
@@ -69,11 +66,13 @@ class EndpointSchema(Schema):
 
 
 class EndpointChanges(EndpointSchema):
+    """A change of a webhook endpoint; every member may be left out."""
+
     enabled = StrictBoolean()
 
 
 def url_errors(given: Mapping[str, Any], settings: Settings) -> dict[str, Any]:
-    """What is wrong with its URL, as marshmallow nests messages; empty if nothing is."""
+    """The errors of its URL, nested as marshmallow nests messages; empty if it is valid."""
     try:
         if "url" in given:
             check_url(given["url"], settings)

@@ -8,7 +8,7 @@ from flask import Response, g, request
 
 from app.http.query_params import load_query
 from app.http.responses import respond
-from app.schemas.list_query import USUAL_PAGE, make_cursor
+from app.schemas.list_query import DEFAULT_PAGE, make_cursor
 from app.services import services
 from tasks.jobs.listing import Filter, list_jobs
 from tasks.webhooks.links import job_document
@@ -22,7 +22,7 @@ def show_page() -> Response:
         here.store,
         g.principal.owner,
         Filter(asked.get("status"), asked.get("created_after"), asked.get("created_before")),
-        asked.get("limit", min(USUAL_PAGE, here.settings.max_page)),
+        asked.get("limit", min(DEFAULT_PAGE, here.settings.max_page)),
         asked.get("cursor"),
     )
     cursor = page.position and make_cursor(page.position)

@@ -39,7 +39,7 @@ def translate_submit_errors() -> Iterator[None]:
     except IdempotencyMismatch:
         raise KeyReused("This Idempotency-Key was used with another body.") from None
     except InFlight:
-        raise KeyInFlight("An upload with this Idempotency-Key is under way.") from None
+        raise KeyInFlight("An upload with this Idempotency-Key is in progress.") from None
     except QuotaExceeded as error:
         raise OverQuota(
             f"This key may have {error.most} unfinished items and has {error.unfinished}; nothing "
@@ -49,6 +49,6 @@ def translate_submit_errors() -> Iterator[None]:
     except Overloaded as error:
         raise Shedding(_SHED[error.reason], error.retry_after_s) from None
     except TooLarge as error:
-        raise BodyTooLarge(f"The inputs come to more than {error.most} bytes.") from None
+        raise BodyTooLarge(f"The inputs have more than {error.most} bytes in all.") from None
     except Unstaged:
         raise RequestTimeout("The body came too slowly; nothing was done. Send it again.") from None

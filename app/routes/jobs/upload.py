@@ -1,13 +1,13 @@
-"""Uploads: a body of application/x-ndjson, an input a line, becomes the units of one bulk job.
+"""Reads uploads: each line of an application/x-ndjson body is an input of one bulk job.
 
-Nothing in this process grows with the upload but the list of its units' sizes. A line's place is
-its index among the results, whatever becomes of the others: with `on_error=skip` a bad line keeps
-its place and fails there; with `on_error=fail` one bad line refuses all. Either way the body is
-read to its end, so that one answer tells of every bad line.
+In this process only the list of the units' sizes grows with the upload. The number of a line is its
+index in the results: with `on_error=skip` an invalid line keeps its index and fails; with
+`on_error=fail` one invalid line refuses the whole upload. In both cases the body is read to its
+end, so that one response lists the invalid lines.
 
-The server tells the end of a chunked body from a connection that broke no better than by the bytes
-that came. Who sends without Content-Length should therefore say how many lines there are (`lines`):
-half an upload is then refused; without, it would be a job if it broke between two lines.
+The server cannot distinguish the end of a chunked body from a broken connection. So a client that
+sends no Content-Length should give the number of lines (`lines`): an incomplete upload is then
+refused; without `lines` it would become a job if the connection broke between two lines.
 """
 
 from __future__ import annotations
@@ -24,16 +24,16 @@ from werkzeug.exceptions import ClientDisconnected
 from app.http.errors import BadRequest, BodyTooLarge, FieldErrors
 from app.http.ndjson import MEDIA_TYPE, split_lines
 from app.http.strict_json import parse
-from app.schemas.upload_query import BulkQuery, OnError
+from app.schemas.upload_query import OnError, UploadQuery
 from app.services import services
 from tasks.config.settings import Settings
 from tasks.jobs.payload import Payload
 from tasks.jobs.staged_upload import StagedUpload
 
 CHUNK_BYTES = 64 * 1024
-MOST_ERRORS = 100  # listed in an answer
-MOST_OF_A_LINE = 3
-MOST_MESSAGE = 300  # characters of the message of a bad line's result
+MOST_ERRORS = 100  # listed in a response
+MOST_OF_A_LINE = 3  # errors listed of one line
+MOST_MESSAGE = 300  # characters of the message of an invalid line's result
 
 _BOM = b"\xef\xbb\xbf"
 _AN_INPUT = 'a JSON object such as {"text": ...}'
@@ -41,7 +41,7 @@ _AN_INPUT = 'a JSON object such as {"text": ...}'
 
 @dataclass(slots=True)
 class RejectedLines:
-    """Lines that are not valid. errors: the first, as {"line" (from 1), "pointer", "detail"}."""
+    """The invalid lines. errors: of the first ones, as {"line" (from 1), "pointer", "detail"}."""
 
     count: int = 0
     errors: list[dict[str, str | int]] = field(default_factory=list)
@@ -56,9 +56,9 @@ class RejectedLines:
 
 
 class _UnitBuilder:
-    """The unit that fills, and whether units are staged at all: none is once the upload failed."""
+    """Collects inputs into units and stages each full one; none any more once the upload failed."""
 
-    def __init__(self, query: BulkQuery, upload: StagedUpload) -> None:
+    def __init__(self, query: UploadQuery, upload: StagedUpload) -> None:
         self._query = query
         self._upload = upload
         self._inputs: list[Mapping[str, Any]] = []
@@ -104,15 +104,15 @@ class UploadBody:
 
     @property
     def digest(self) -> str:
-        """Of the query and all that was read so far."""
+        """Digest of the query and all bytes read so far."""
         return self._hash.hexdigest()
 
     def chunks(self) -> Iterator[bytes]:
-        """To the end.
+        """Read the body to its end.
 
         Raises:
             BodyTooLarge: it is longer than allowed.
-            ClientDisconnected: it ended before the length that it came with.
+            ClientDisconnected: it ended before its Content-Length.
         """
         length = self._request.content_length
         self._check(length or 0)
@@ -131,15 +131,15 @@ class UploadBody:
             raise BodyTooLarge(f"An upload must be at most {self._most} bytes.")
 
 
-def receive_upload(body: UploadBody, query: BulkQuery, upload: StagedUpload) -> RejectedLines:
-    """Read the body, check its lines and stage them unit by unit; returns what is wrong with it.
+def receive_upload(body: UploadBody, query: UploadQuery, upload: StagedUpload) -> RejectedLines:
+    """Read the body, validate its lines and stage them unit by unit; returns the invalid ones.
 
     Raises:
-        BadRequest: a line is not valid and none may be skipped, there is no valid one, or not as
-            many as announced.
+        BadRequest: a line is not valid and none may be skipped, no line is valid, or there are not
+            as many lines as announced.
         BodyTooLarge: it has too many bytes or lines.
-        ClientDisconnected: it was cut short.
-        InFlight, Overloaded, TooLarge: as in `Upload.add`.
+        ClientDisconnected: it is incomplete.
+        InFlight, Overloaded, TooLarge: as in `StagedUpload.add`.
     """
     settings = services().settings
     units, rejected, lines = _UnitBuilder(query, upload), RejectedLines(), 0
@@ -157,14 +157,14 @@ def receive_upload(body: UploadBody, query: BulkQuery, upload: StagedUpload) -> 
             units.accept(entry)
     units.stage()
     if query.lines not in (None, lines):
-        detail = f"Must be the number of lines that come; {lines} came."
-        raise BadRequest("The upload is not whole.", [{"parameter": "lines", "detail": detail}])
-    _refuse_if_bad(lines, rejected, query.on_error)
+        detail = f"Must be the number of lines of the body; it has {lines}."
+        raise BadRequest("The upload is incomplete.", [{"parameter": "lines", "detail": detail}])
+    _refuse_if_invalid(lines, rejected, query.on_error)
     return rejected
 
 
-def _input(line: bytes | None, query: BulkQuery, settings: Settings) -> Mapping[str, Any]:
-    """The input that a line holds, as the pipeline's schema leaves it, or `BadRequest`."""
+def _input(line: bytes | None, query: UploadQuery, settings: Settings) -> Mapping[str, Any]:
+    """Parse and validate the input on a line; raises `BadRequest`."""
     if line is None:
         raise BadRequest(f"The line must be at most {settings.max_line_bytes} bytes.")
     if not line.strip():
@@ -176,7 +176,7 @@ def _input(line: bytes | None, query: BulkQuery, settings: Settings) -> Mapping[
 
 
 def _faults(error: BadRequest) -> list[dict[str, str]]:
-    """What is wrong with a line, the first of it, in the words of bodies but of a line."""
+    """The first errors of a line, with texts that speak of a line instead of a body."""
     whole: FieldErrors = [{"pointer": "", "detail": error.detail}]
     found = error.errors[:MOST_OF_A_LINE] or whole
     return [{"pointer": fault["pointer"], "detail": _of_line(fault["detail"])} for fault in found]
@@ -186,7 +186,7 @@ def _of_line(detail: str) -> str:
     return detail.replace("The body", "The line", 1).replace("at line 1, column", "at column", 1)
 
 
-def _refuse_if_bad(lines: int, rejected: RejectedLines, on_error: OnError) -> None:
+def _refuse_if_invalid(lines: int, rejected: RejectedLines, on_error: OnError) -> None:
     if not lines:
         fault = {"line": 1, "pointer": "", "detail": f"Must be {_AN_INPUT}; the body is empty."}
         raise BadRequest("The upload has no line.", [fault])

@@ -1,4 +1,4 @@
-"""/v1/jobs: submit, read, wait, follow, list, cancel, results."""
+"""/v1/jobs: handlers to submit, read, wait for, follow, list and cancel jobs, and for results."""
 
 from __future__ import annotations
 
@@ -39,8 +39,8 @@ jobs = Blueprint("jobs", __name__, url_prefix="/v1/jobs")
 
 POLL_AGAIN_S = "1"
 
-_TOO_MANY_WAIT = (
-    "As many clients wait for jobs as may; read the job without waiting, or try again after "
+_TOO_MANY_WAITERS = (
+    "Too many clients wait for jobs; read the job without waiting, or try again after "
     "Retry-After seconds."
 )
 
@@ -49,20 +49,21 @@ _TOO_MANY_WAIT = (
 @takes(*UPLOAD_PARAMETERS)
 @requires(Scope.JOBS)
 def create() -> Response:
-    """Accept a job; with `Prefer: wait=N` hold the answer until it ends or N seconds pass.
+    """Submit a job; with `Prefer: wait=N` the response is held until it ends, at most N seconds.
 
-    As application/x-ndjson the body is an input a line, and the query has the rest: `pipeline`,
-    `priority`, `deadline_ms`, the options by their names, `on_error=fail|skip`, and `lines`, their
-    number, which tells a whole upload from half of one if it comes without Content-Length.
+    With application/x-ndjson each line of the body is an input, and the query has the rest:
+    `pipeline`, `priority`, `deadline_ms`, the options by their names, `on_error=fail|skip`, and
+    `lines`, the number of lines. Give `lines` if you send no Content-Length: an incomplete upload
+    is recognised by it.
     """
     if request.mimetype == MEDIA_TYPE:
-        return _create_of_upload()
+        return _create_from_upload()
     refuse_parameters("Only uploads (application/x-ndjson) take it; here it belongs in the body.")
     return create_from_json()
 
 
 def create_from_json() -> Response:
-    """Accept the job that the request's body is, for `g.principal`, as `create` does."""
+    """Submit the JSON body of the request as a job of `g.principal`."""
     here = services()
     body = read_json(request, here.settings)
     asked, key = here.job_reader.read(body), idempotency_key()
@@ -70,8 +71,8 @@ def create_from_json() -> Response:
     return _submit_and_respond(build_submission(asked, idempotency), new_job_id())
 
 
-def _create_of_upload() -> Response:
-    """The same of lines of NDJSON; its answer tells of the lines that were skipped."""
+def _create_from_upload() -> Response:
+    """Submit an upload of NDJSON lines; the response lists the lines that were skipped."""
     here, job_id, key = services(), new_job_id(), idempotency_key()
     check_coding(request)
     query = read_query(here.job_reader, request.args)
@@ -118,7 +119,7 @@ def index() -> Response:
 @takes("wait")
 @requires(Scope.JOBS)
 def show(job_id: str) -> Response:
-    """The job as it stands; with `?wait=N` as it ends, if that is within N seconds."""
+    """The job; with `?wait=N` the response is held until the job ends, at most N seconds."""
     wait_s = query_wait(services().settings.max_wait_s)
     job = _wait_for_job(wait_s, job_id) if wait_s else find_own_job(job_id)
     return make_conditional(respond(job_document(job)))
@@ -134,11 +135,11 @@ def events(job_id: str) -> Response:
 @jobs.post("/<job_id>/cancel")
 @requires(Scope.JOBS)
 def cancel(job_id: str) -> Response:
-    """End a job that has not ended; cancelling twice is no error."""
+    """Cancel a job that has not ended; cancelling it again is no error."""
     job = find_own_job(job_id)
     before = cancel_job(services().store, job.id)
     if before and before.is_terminal and before is not Status.CANCELLED:
-        raise AlreadyFinished(f"The job has ended already: it {before}.")
+        raise AlreadyFinished(f"The job has already ended: it {before}.")
     ended = find_own_job(job_id)
     if before and not before.is_terminal:
         services().job_sinks.report([FinishedJob.of(ended)])
@@ -148,11 +149,12 @@ def cancel(job_id: str) -> Response:
 @jobs.get("/<job_id>/results")
 @requires(Scope.JOBS)
 def results(job_id: str) -> Response:
-    """A line per item in input order, also while the job runs."""
+    """The results, one line per item in input order, also while the job runs."""
     return stream_lines(read_results(services().store, find_own_job(job_id)))
 
 
 def _submit(submission: Submission, job_id: str) -> Job:
+    """Submit the job, wake workers, and report it if it has ended already."""
     here = services()
     with translate_submit_errors():
         receipt = submit(here.store, submission, job_id)
@@ -164,20 +166,20 @@ def _submit(submission: Submission, job_id: str) -> Job:
 
 
 def _wait_for_job(seconds: int, job_id: str) -> Job:
-    """The job as soon as it has ended, or as it stands when the time is up."""
+    """Wait for the caller's job to end; returns it, or its present state when the time is up."""
     with services().long_polls.register(job_id) as waiter:
         job = find_own_job(job_id)
         if job.status.is_terminal:
             return job
         if not waiter.admitted:
-            raise Shedding(_TOO_MANY_WAIT, int(POLL_AGAIN_S))
+            raise Shedding(_TOO_MANY_WAITERS, int(POLL_AGAIN_S))
         with exclude_wait():
             ended = waiter.wait(seconds)
         return ended or find_own_job(job_id)
 
 
 def _job_response(job: Job, more: Mapping[str, Any]) -> Response:
-    """200 with an ended job, else 202 and where to look for it."""
+    """Respond with the job: 200 if it has ended, else 202 and when to read it again."""
     g.job = job.id
     response = respond({**job_document(job), **more}, 200 if job.status.is_terminal else 202)
     response.headers["Location"] = f"/v1/jobs/{job.id}"

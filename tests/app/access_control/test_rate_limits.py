@@ -206,7 +206,7 @@ def halting(app: Flask, proxy: Proxy) -> Callable[[str], FlaskClient]:
         distant = replace(here.settings, redis_port=proxy.port, limiter_timeout_ms=500)
         limiter = RateLimiter(SlidingWindowStore(distant), 1)
         settings = replace(here.settings, limiter_fail=fail)
-        app.extensions[EXTENSION] = replace(here, limiter=limiter, settings=settings)
+        app.extensions[EXTENSION] = replace(here, rate_limiter=limiter, settings=settings)
         proxy.cut()
         return client_of(app)
 

@@ -109,7 +109,7 @@ def test_a_key_with_a_successor_is_not_rotated_again(store: Store) -> None:
     old = create(store, WISH).record
     new = rotate(store, old.id, 60).record
     before = read_keys(store).version
-    with pytest.raises(NoSuchChange, match=f"has a successor already: rotate {new.id} instead"):
+    with pytest.raises(NoSuchChange, match=f"already has a successor: rotate {new.id} instead"):
         rotate(store, old.id, 60)
     assert read_keys(store).version == before
     assert rotate(store, new.id, 60).record.owner == "acme"

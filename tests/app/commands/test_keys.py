@@ -127,7 +127,7 @@ def test_a_key_that_has_a_successor_is_not_rotated_again(app: Flask) -> None:
     new = key_id_of(printed(keys(app, "rotate", old)))
     again = keys(app, "rotate", old)
     assert again.exit_code == 1
-    assert again.stderr == f"Error: {old} has a successor already: rotate {new} instead.\n"
+    assert again.stderr == f"Error: {old} already has a successor: rotate {new} instead.\n"
     assert again.stdout == ""
 
 

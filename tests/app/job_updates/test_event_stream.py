@@ -256,7 +256,7 @@ def test_a_client_that_leaves_before_the_first_event_frees_its_place(
 
 
 def test_a_stream_that_is_closed_waits_for_nothing_any_more(client: FlaskClient) -> None:
-    waiting = client.application.extensions["penstock"].waiting
+    waiting = client.application.extensions["penstock"].long_polls
     job_id = submit(client)
     with following(client, job_id) as stream:
         stream.next_event()

@@ -23,7 +23,7 @@ def cut_off(settings: Settings) -> FlaskClient:
 @pytest.mark.parametrize("path", ["/", "/v1", "/v1/jobs/a/b/c", "/v2/jobs", "/v1/jobs/", "/%00"])
 def test_a_path_that_leads_nowhere_is_a_problem_document(client: FlaskClient, path: str) -> None:
     problem = problem_in(client.get(path), 404, "not_found")
-    assert "/docs shows those there are" in problem["detail"]
+    assert "/docs lists all routes" in problem["detail"]
 
 
 def test_a_wrong_method_is_told_the_right_ones(client: FlaskClient) -> None:

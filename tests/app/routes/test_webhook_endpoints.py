@@ -146,7 +146,7 @@ def test_an_owner_may_have_so_many_endpoints_and_no_more(settings: Settings, sto
     first = made(client)
     made(client)
     problem = problem_in(client.post(ENDPOINTS, json={"url": URL}), 409, "too_many_endpoints")
-    assert "has 2 endpoints, as many as it may; delete one first" in problem["detail"]
+    assert "has 2 endpoints, the most allowed; delete one first" in problem["detail"]
     client.delete(path(first))
     made(client)
 
@@ -165,8 +165,16 @@ BAD = [
     ({"url": URL, "events": None}, "/events", "list"),
     ({"url": URL, "description": "x" * 257}, "/description", "at most 256"),
     ({"url": URL, "description": "a\x00b"}, "/description", "control"),
-    ({"url": URL, "secret": "whsec_x"}, "/secret", "there are url, events and description"),
-    ({"url": URL, "enabled": False}, "/enabled", "there are url, events and description"),
+    (
+        {"url": URL, "secret": "whsec_x"},
+        "/secret",
+        "description, and enabled in a change",
+    ),
+    (
+        {"url": URL, "enabled": False},
+        "/enabled",
+        "description, and enabled in a change",
+    ),
 ]
 
 
