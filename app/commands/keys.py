@@ -1,6 +1,6 @@
-"""Operators' commands: `flask --app app.wsgi keys create|list|rotate|revoke`.
+"""Commands for API keys: `flask --app app.wsgi keys create|list|rotate|revoke`.
 
-A new key is all that goes to standard output, so that it can be piped to where it is kept.
+Only a new key goes to standard output, so that it can be piped to where it is stored.
 """
 
 from __future__ import annotations
@@ -25,11 +25,11 @@ LONGEST_S = 100 * 366 * 86_400
 LONGEST_NAME = 100
 COLUMNS = ("ID", "OWNER", "SCOPES", "STATE", "CREATED", "EXPIRES", "LIMITS", "NAME")
 
-keys = AppGroup("keys", help="Make, list, rotate and revoke API keys.")
+keys = AppGroup("keys", help="Create, list, rotate and revoke API keys.")
 
 
 class Duration(click.ParamType[int]):
-    """Seconds, given as a number and a unit: 45s, 30m, 24h, 90d, 2w."""
+    """A duration given as a number and a unit: 45s, 30m, 24h, 90d, 2w; read as seconds."""
 
     name = "duration"
 
@@ -51,13 +51,13 @@ def _owner(_: click.Context, __: click.Parameter, value: str) -> str:
 
 def _name(_: click.Context, __: click.Parameter, value: str) -> str:
     if len(value) > LONGEST_NAME or not value.isprintable():
-        raise click.BadParameter(f"Must be at most {LONGEST_NAME} characters that can be printed.")
+        raise click.BadParameter(f"Must be at most {LONGEST_NAME} printable characters.")
     return value
 
 
-def _some_time(_: click.Context, __: click.Parameter, value: int | None) -> int | None:
+def _positive(_: click.Context, __: click.Parameter, value: int | None) -> int | None:
     if value == 0:
-        raise click.BadParameter("Must be more than no time at all.")
+        raise click.BadParameter("Must be more than 0.")
     return value
 
 
@@ -65,7 +65,9 @@ COUNT = click.IntRange(1, 2**31)
 
 
 @keys.command("create")
-@click.option("--owner", required=True, callback=_owner, help="Whose jobs the key sees.")
+@click.option(
+    "--owner", required=True, callback=_owner, help="The owner whose jobs the key can see."
+)
 @click.option(
     "--scope",
     "scopes",
@@ -73,18 +75,18 @@ COUNT = click.IntRange(1, 2**31)
     type=click.Choice([str(scope) for scope in Scope]),
     default=[str(Scope.JOBS)],
     show_default=True,
-    help="What it opens; may be given again.",
+    help="What the key gives access to; may be repeated.",
 )
-@click.option("--name", default="", callback=_name, help="For people: what the key is for.")
+@click.option("--name", default="", callback=_name, help="A description of the key.")
 @click.option(
-    "--expires-in", type=Duration(), callback=_some_time, help="Such as 90d; default: never."
+    "--expires-in", type=Duration(), callback=_positive, help="Such as 90d; default: never."
 )
 @click.option("--requests-per-s", type=COUNT, help="Default: PENSTOCK_REQUESTS_PER_S.")
 @click.option("--items-per-s", type=COUNT, help="Default: PENSTOCK_ITEMS_PER_S.")
 @click.option("--unfinished-items", type=COUNT, help="Default: PENSTOCK_UNFINISHED_ITEMS.")
 @report_errors(NoSuchChange)
 def create(scopes: tuple[str, ...], expires_in: int | None, **limits: Any) -> None:
-    """Make a key and print it, this once."""
+    """Create a key and print it; it is not shown again."""
     asked = tuple(dict.fromkeys(Scope(scope) for scope in scopes))
     _print_key(
         management.create(services().store, KeyRequest(scopes=asked, lives_s=expires_in, **limits))
@@ -94,7 +96,7 @@ def create(scopes: tuple[str, ...], expires_in: int | None, **limits: Any) -> No
 @keys.command("list")
 @report_errors(NoSuchChange)
 def list_() -> None:
-    """Show every key there is or was, but neither secrets nor digests."""
+    """List all keys, expired and revoked ones too, without secrets and digests."""
     now = read_keys(services().store)
     records = sorted((now.records or {}).values(), key=lambda record: record.created)
     rows = [COLUMNS, *(_row(record, now.now) for record in records)]
@@ -109,7 +111,7 @@ def list_() -> None:
 @click.option("--grace", type=Duration(), default="24h", show_default=True)
 @report_errors(NoSuchChange)
 def rotate(key_id: str, grace: int) -> None:
-    """Print a successor of key ID, this once; the old key works until the grace ends."""
+    """Create and print a successor of key ID; the old key works until the grace period ends."""
     _print_key(management.rotate(services().store, key_id, grace))
 
 
@@ -117,7 +119,7 @@ def rotate(key_id: str, grace: int) -> None:
 @click.argument("key_id", metavar="ID")
 @report_errors(NoSuchChange)
 def revoke(key_id: str) -> None:
-    """End key ID; within a second no request with it is answered."""
+    """Revoke key ID; within a second it stops working."""
     record = management.revoke(services().store, key_id)
     click.echo(f"Revoked {record.id} of {record.owner}.", err=True)
 
@@ -126,7 +128,7 @@ def _print_key(issued: IssuedKey) -> None:
     record = issued.record
     expires = f"expires {timestamp(record.expires)}" if record.expires else "never expires"
     about = f"Key {record.id} of {record.owner}, scopes {_scopes(record)}, {expires}."
-    click.echo(f"{about} It works within a second, and is not shown again:", err=True)
+    click.echo(f"{about} It works within a second and is not shown again:", err=True)
     click.echo(issued.key.text)
 
 
@@ -144,7 +146,7 @@ def _row(record: KeyRecord, now: int) -> tuple[str, ...]:
 
 
 def _limits(record: KeyRecord) -> str:
-    """Those of its own; the settings have the rest."""
+    """The limits of the key itself; the settings have the others."""
     names = [field.name for field in dataclasses.fields(KeyLimits)]
     own = {name: getattr(record, name) for name in names}
     return ",".join(f"{name}={value}" for name, value in own.items() if value) or "default"

@@ -1,4 +1,4 @@
-"""Print the document of an installation as it comes: `make openapi` checks it in."""
+"""Prints the OpenAPI document of a default installation: `make openapi` writes it to docs/."""
 
 from __future__ import annotations
 
@@ -9,15 +9,15 @@ from app.factory import create_app
 from app.openapi.document import document, to_text
 from tasks.config.settings import Settings
 
-UNUSED = "not-connected-to"  # nothing is asked of Redis, and nobody asks for a key
+UNUSED = "not-connected-to"  # neither Redis nor a key is used here
 
 
-def as_it_comes() -> bytes:
-    """What the environment says has no say here, so that every machine prints the same."""
+def render_default_document() -> bytes:
+    """Render the document. The environment is ignored, so every machine prints the same."""
     names = ("redis_password", "api_key", "key_pepper", "webhook_key")
     secrets: dict[str, Any] = dict.fromkeys(names, UNUSED)
     return to_text(document(create_app(Settings(**secrets))))
 
 
 if __name__ == "__main__":
-    sys.stdout.buffer.write(as_it_comes())
+    sys.stdout.buffer.write(render_default_document())

@@ -1,8 +1,8 @@
-"""Who may see the console: Flower's password, or an admin key as the password of any user.
+"""Authentication of the console: Flower's password, or an admin key as the password of any user.
 
-HTTP Basic (RFC 7617), since a browser asks for it and sends it by itself from then on. What a
-browser sends by itself it also sends when another site's page makes it, so what changes anything
-must come from the console's own page: see `require_own_page`.
+HTTP Basic (RFC 7617), because a browser asks the user for it and then sends it by itself. It also
+sends it with requests that another site's page makes. So a request that changes anything must come
+from the console's own page: see `require_own_page`.
 """
 
 from __future__ import annotations
@@ -25,13 +25,13 @@ P = ParamSpec("P")
 R = TypeVar("R")
 
 CHALLENGE = 'Basic realm="Penstock console", charset="UTF-8"'
-OWN_HEADER = "X-Penstock-Console"  # no page of another origin may set it without our leave
+OWN_HEADER = "X-Penstock-Console"  # a page of another origin may not set it without our permission
 
 _ADVICE = "Log in with Flower's user and password, or with an admin key as the password."
 
 
 def require_console_access(view: Callable[P, R]) -> Callable[P, R]:
-    """Refuse a request that shows neither; sets `g.principal`, and counts against its rates."""
+    """Decorator: refuse a request with neither of them; sets `g.principal`, counts its rate."""
 
     @wraps(view)
     def checked(*args: P.args, **kwargs: P.kwargs) -> R:
@@ -45,11 +45,10 @@ def require_console_access(view: Callable[P, R]) -> Callable[P, R]:
 
 
 def require_own_page(view: Callable[P, R]) -> Callable[P, R]:
-    """Refuse what a page of another origin sent, with `Forbidden`.
+    """Decorator: refuse a request that a page of another origin sent, with `Forbidden`.
 
-    The header would do alone, as such a page may send it only after a preflight, which fails here
-    (`app.middleware.cors`). Sec-Fetch-Site (W3C Fetch Metadata) and Origin say the same in other
-    words.
+    The header alone would be enough: such a page may send it only after a preflight, which fails
+    here (`app.middleware.cors`). Sec-Fetch-Site (W3C Fetch Metadata) and Origin are checked, too.
     """
 
     @wraps(view)
@@ -86,7 +85,7 @@ def _principal() -> Principal:
 
 
 def _is_flowers(user: str, password: str) -> bool:
-    """In a time that tells nothing of either."""
+    """Whether they are Flower's user and password, compared in constant time."""
     settings = services().settings
     if not settings.flower_user or not settings.flower_password:
         return False

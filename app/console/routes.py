@@ -1,4 +1,4 @@
-"""/console: the service on one page. Its parts are files, its numbers `GET /console/data`."""
+"""/console: the operators' page, its files, and the data that its scripts poll."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ POLICY: Final = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; "
     "connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 )
-MOST_RESULTS: Final = 20  # of a bulk job
+MOST_RESULTS: Final = 20  # shown of a bulk job
 _LATEST = "penstock.console"
 
 
@@ -69,14 +69,14 @@ def page() -> Response:
 
 @console.get(f"/console/<any({', '.join(map(repr, ASSETS))}):name>")
 def asset(name: str) -> Response:
-    """A part of the page, which has nothing to hide."""
+    """A file of the page; public, as it has no data."""
     return send_file(_PAGE / name, max_age=0)
 
 
 @console.get("/console/data")
 @require_console_access
 def data() -> Response:
-    """Everything that the page shows, at most a second old."""
+    """All data of the page, at most a second old."""
     latest: SnapshotCache = current_app.extensions[_LATEST]
     return Response(latest.text(), headers=[("Content-Type", "application/json"), NO_STORE])
 
@@ -84,7 +84,7 @@ def data() -> Response:
 @console.get("/console/jobs/<job_id>")
 @require_console_access
 def job(job_id: str) -> Response:
-    """Any owner's job, never its input."""
+    """A job of any owner, without its input."""
     found = read_job(services().store, job_id)
     if found is None:
         raise JobNotFound("There is no such job, or its result has expired.")
@@ -97,14 +97,14 @@ def job(job_id: str) -> Response:
 @require_console_access
 @require_own_page
 def submit() -> Response:
-    """As POST /v1/jobs with one JSON body, through the same gates."""
+    """Submit a job like POST /v1/jobs with a JSON body, under the same checks and limits."""
     return create_from_json()
 
 
 @console.get("/console/metrics")
 @require_console_access
 def metrics() -> Response:
-    """As GET /metrics, for people who came with a password."""
+    """The same as GET /metrics, for people who logged in with a password."""
     return show_metrics()
 
 

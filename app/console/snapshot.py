@@ -1,4 +1,4 @@
-"""What the page shows, made at most once a second in each process, however many browsers ask."""
+"""Cache of the console's data: built at most once a second in each process."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ FRESH_S: Final = 1.0
 
 
 class SnapshotCache:
-    """The answer of `GET /console/data`. clock: seconds, never set back."""
+    """The response of `GET /console/data`. clock: monotonic, seconds."""
 
     def __init__(self, services: Services, clock: Callable[[], float] = time.monotonic) -> None:
         self._services = services
@@ -28,7 +28,7 @@ class SnapshotCache:
         self._made_at = -FRESH_S
 
     def text(self) -> bytes:
-        """JSON; who comes while it is made waits for it.
+        """The data as JSON; callers wait while it is being built.
 
         Raises:
             redis.RedisError: Redis is out of reach.

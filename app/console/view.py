@@ -1,7 +1,7 @@
-"""An overview as the page's scripts read it: plain lists, counts since counting began.
+"""Builds the JSON of the console from an overview of the service.
 
-Rates, and anything "lately", the page makes itself from two answers. Buckets of histograms are not
-cumulative; the last has no upper bound.
+Counts are totals since counting began; the page computes rates itself, from two responses. Buckets
+of histograms are not cumulative; the last one has no upper bound.
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ _TIMES: Final = ("job", "queue", "inference")
 
 
 def build_view(seen: Overview, settings: Settings, pipelines: Iterable[Pipeline]) -> dict[str, Any]:
+    """Build the data of the page, except drift."""
     lines = list(pipelines)
     health, series = seen.health, seen.series
     return {
@@ -65,7 +66,7 @@ def _pipeline(line: Pipeline) -> dict[str, Any]:
 
 
 def _lane(seen: Overview, lane: Lane) -> dict[str, Any]:
-    """jobs: that succeeded or failed there; of webhooks, attempts to deliver."""
+    """One lane. jobs: those that succeeded or failed in it; for webhooks, attempts to deliver."""
     health = seen.health
     items = select_series(seen.series, "items")
     return {
@@ -88,7 +89,7 @@ def _jobs_of(series: Mapping[str, str], lane: str) -> int:
 
 
 def _latency(series: Mapping[str, str]) -> list[dict[str, Any]]:
-    """By pipeline, each with the buckets of its three times, in seconds."""
+    """For each pipeline the buckets of its three durations, in seconds."""
     found: dict[str, dict[str, list[int]]] = defaultdict(dict)
     for name in _TIMES:
         for (pipeline,), buckets in _buckets(series, name, 1, len(SECONDS_BOUNDS)).items():
@@ -107,7 +108,7 @@ def _confidence(series: Mapping[str, str]) -> list[dict[str, Any]]:
 def _buckets(
     series: Mapping[str, str], name: str, labels: int, bounds: int
 ) -> dict[tuple[str, ...], list[int]]:
-    """A histogram's counts, over all labels but the first ones."""
+    """The counts of a histogram by its first `labels` labels, summed over the others."""
     found: dict[tuple[str, ...], list[int]] = defaultdict(lambda: [0] * (bounds + 1))
     for (*of, part), count in select_series(series, name).items():
         if part != "sum":
@@ -116,13 +117,13 @@ def _buckets(
 
 
 def _pairs(series: Mapping[str, str], name: str) -> list[dict[str, Any]]:
-    """Of jobs by status, of degraded answers by reason."""
+    """Counts by pipeline and a second label: jobs by status, degraded answers by reason."""
     counted = sorted(select_series(series, name).items())
     return [{"pipeline": pipeline, "of": of, "count": count} for (pipeline, of), count in counted]
 
 
 def _predictions(series: Mapping[str, str]) -> list[dict[str, Any]]:
-    """Items by pipeline and tier, over model versions."""
+    """Items by pipeline, tier and status, summed over model versions."""
     found: dict[tuple[str, str, str], int] = defaultdict(int)
     for (pipeline, tier, _, status), count in select_series(series, "predictions").items():
         found[pipeline, tier, status] += count
@@ -179,19 +180,19 @@ def _row(job: Job) -> dict[str, Any]:
     seen = job.view()
     kept = ("id", "pipeline", "status", "created_at", "queue_ms", "run_ms", "lane", "attempts")
     output = seen["output"] if isinstance(seen["output"], dict) else {}
-    answer = {name: _cut(output[name]) for name in _SHOWN if name in output}
+    answer = {name: _shorten(output[name]) for name in _SHOWN if name in output}
     return {
         **{name: seen[name] for name in kept},
         "owner": job.spec.owner,
         "cached": job.cached,
         "progress": seen["progress"],
         "answer": answer,
-        "error": seen["error"] and {name: _cut(text) for name, text in seen["error"].items()},
+        "error": seen["error"] and {name: _shorten(text) for name, text in seen["error"].items()},
     }
 
 
-def _cut(value: Any) -> Any:
-    """A pipeline may answer anything; only numbers, truth values and short texts are shown."""
+def _shorten(value: Any) -> Any:
+    """Shorten a value: of a pipeline's output only numbers, booleans and short texts are shown."""
     if value is None or isinstance(value, bool | int | float):
         return value
     text = value if isinstance(value, str) else repr(value)

@@ -1,14 +1,17 @@
 """The OpenAPI 3.1 document: made from the routes, their docstrings, the schemas and one table.
 
-    operations.py   the table: what each route takes and may answer
+    operations.py   the table: parameters, responses and errors of each route
     webhooks.py     its part about webhooks
-    usage.py        its part about usage and cost, with all that belongs to it
-    operation.py    what the table's entries are
+    usage.py        its part about usage and cost, with schemas and examples
+    drift.py        its part about drift, with schemas and examples
+    lanes.py        its part about lanes, with schema and example
+    operation.py    the classes of the table's entries
     headers.py      parameters and response headers, by name
-    requests.py     what `POST /v1/jobs` accepts, from the pipelines served here
-    answers.py      what comes back, as marshmallow schemas
+    requests.py     the schema of `POST /v1/jobs`, from the pipelines served here
+    answers.py      the schemas of responses
     examples.py     an example of each
-    document.py     puts them together
+    convert.py      marshmallow schemas as JSON Schema
+    document.py     builds the document from all of them
 
 A new route needs one entry in operations.py; a test fails until it has one.
 """

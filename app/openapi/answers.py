@@ -1,7 +1,7 @@
-"""What the API answers, as marshmallow schemas.
+"""Schemas of the API's responses, for the OpenAPI document alone.
 
-They make the document alone: answers are not dumped by them, tests hold real answers to them.
-Members may be added to any of them, so clients must pass over what they do not know.
+Responses are not serialised by them; tests validate real responses against them. Members may be
+added to any of them, so clients must ignore unknown members.
 """
 
 from __future__ import annotations
@@ -48,25 +48,25 @@ class Progress(Shape):
 
 
 class Output(Shape):
-    """What every output has; the rest is the pipeline's own (label, action, scores, ...)."""
+    """Members of every output; the others are the pipeline's own (label, action, scores, ...)."""
 
     tier = _text("The tier that answered.")
     model_version = _text("The model version that answered.")
     degraded = fields.Boolean(
         required=True,
-        metadata={"description": "Whether a lower tier answered than the pipeline's best."},
+        metadata={"description": "Whether a lower tier than the pipeline's best answered."},
     )
     reason = _text("Why it is degraded, or which rule overruled the model.", allow_none=True)
 
 
 class Failure(Shape):
-    code = _text("Stable; docs/api.md lists them all.")
-    message = _text("For people.")
+    code = _text("Stable; docs/api.md lists all codes.")
+    message = _text("A text for people.")
 
 
 class Links(Shape):
     self = _text("The job.")
-    deliveries = _text("What became of its webhooks.")
+    deliveries = _text("Its webhook deliveries.")
     results = fields.String(metadata={"description": "A bulk job's results."})
 
 
@@ -79,7 +79,7 @@ class Job(Shape):
     finished_at = _moment("When it ended.", none=True)
     queue_ms = _ms("From created to started.")
     run_ms = _ms("From started to finished.")
-    lane = _text("Where it waits or ran.", validate=OneOf([Lane.GPU, Lane.CPU]))
+    lane = _text("The lane in which it waits or ran.", validate=OneOf([Lane.GPU, Lane.CPU]))
     attempts = _count("How often workers have claimed it.")
     cached = fields.Boolean(
         required=True, metadata={"description": "Whether the answer came from the result cache."}
@@ -92,7 +92,7 @@ class Job(Shape):
         metadata={"description": "The answer to a single job; a bulk job's are its results."},
     )
     error = fields.Nested(Failure, required=True, allow_none=True)
-    metadata = fields.Dict(required=True, metadata={"description": "As the client gave it."})
+    metadata = fields.Dict(required=True, metadata={"description": "As the client sent it."})
     links = fields.Nested(Links, required=True)
 
 
@@ -104,16 +104,16 @@ class JobPage(Shape):
 class Result(Shape):
     """A line of a job's results."""
 
-    index = _count("The item's place in `inputs`, from 0.")
+    index = _count("The index of the item in `inputs`, from 0.")
     status = _text(
-        "The item's own once it has ended, else its job's.", validate=OneOf(list(Status))
+        "The item's status once it has ended, else that of its job.", validate=OneOf(list(Status))
     )
     output = fields.Nested(Output, required=True, allow_none=True)
     error = fields.Nested(Failure, required=True, allow_none=True)
 
 
 class Event(Shape):
-    """A server-sent event, as its reader has it."""
+    """A server-sent event."""
 
     event = fields.String(validate=OneOf(["status", "progress"]))
     id = fields.String(metadata={"description": "Status, items done and items failed."})
@@ -126,27 +126,27 @@ class EndpointLinks(Shape):
 
 class Endpoint(Shape):
     id = _text("`we_` and 20 letters and digits.")
-    url = _text("Where it is told.")
+    url = _text("The URL to which events are sent.")
     events = fields.List(fields.String(validate=OneOf([*EVENTS, DRIFT_EVENT])), required=True)
-    description = _text("Yours.")
+    description = _text("A text of your own.")
     enabled = fields.Boolean(
         required=True, metadata={"description": "Whether anything is sent to it."}
     )
     disabled_reason = _text(
-        "by_owner; gone: it answered 410; failing: for days no attempt at it succeeded.",
+        "by_owner; gone: it answered 410; failing: no attempt succeeded for days.",
         allow_none=True,
         validate=OneOf([BY_OWNER, GONE, FAILING, None]),
     )
-    created_at = _moment("When it was made.")
+    created_at = _moment("When it was created.")
     links = fields.Nested(EndpointLinks, required=True)
 
 
 class NewEndpoint(Endpoint):
-    secret = _text("Signs what is sent to it; not shown again.")
+    secret = _text("The secret that signs its deliveries; not shown again.")
 
 
 class RotatedEndpoint(NewEndpoint):
-    old_secrets_expire_at = _moment("Until then those before it sign too.", none=True)
+    old_secrets_expire_at = _moment("Until then the older secrets sign as well.", none=True)
 
 
 class Endpoints(Shape):
@@ -154,36 +154,38 @@ class Endpoints(Shape):
 
 
 class WebhookSecret(Shape):
-    secret = _text("null: it cannot be read any more; rotate it.", allow_none=True)
+    secret = _text("null: it cannot be decrypted any more; rotate it.", allow_none=True)
 
 
 class RotatedSecret(Shape):
-    secret = _text("The new one.")
-    old_secrets_expire_at = _moment("Until then those before it sign too.")
+    secret = _text("The new secret.")
+    old_secrets_expire_at = _moment("Until then the older secrets sign as well.")
 
 
 class Attempt(Shape):
     at = _moment("When it ended.", none=True)
     status = fields.Integer(
-        required=True, allow_none=True, metadata={"description": "Of the answer, if one came."}
+        required=True,
+        allow_none=True,
+        metadata={"description": "HTTP status of the response, if there was one."},
     )
     error = _text("null after a success; docs/webhooks.md lists them.", allow_none=True)
-    latency_ms = _ms("From its begin until the status came, or the failure.")
-    trigger = _text("manual: a replay; test: a ping; null: by itself.", allow_none=True)
+    latency_ms = _ms("From the start of the attempt until the status or the failure.")
+    trigger = _text("manual: a retry by request; test: a ping; null: automatic.", allow_none=True)
 
 
 class Delivery(Shape):
     id = _text("The `webhook-id` of every attempt.")
     job_id = _text("null: it is a ping.", allow_none=True)
-    endpoint_id = _text("null: it goes to the job's own webhook.", allow_none=True)
-    event = _text("What it tells.", validate=OneOf([*EVENTS, A_PING, DRIFT_EVENT]))
+    endpoint_id = _text("null: it is for the webhook given with the job.", allow_none=True)
+    event = _text("The event that it reports.", validate=OneOf([*EVENTS, A_PING, DRIFT_EVENT]))
     status = _text(
-        "queued: it waits, or will be tried again.",
+        "queued: it waits for its first or next attempt.",
         validate=OneOf(["queued", "running", "succeeded", "failed"]),
     )
     created_at = _moment("When the job ended.")
-    finished_at = _moment("When it succeeded or was given up.", none=True)
-    next_attempt_at = _moment("When it is tried again; null: at once, or never.", none=True)
+    finished_at = _moment("When it succeeded or finally failed.", none=True)
+    next_attempt_at = _moment("When the next attempt is due; null: at once, or never.", none=True)
     attempts = fields.List(
         fields.Nested(Attempt), required=True, metadata={"description": "Oldest first."}
     )
@@ -196,11 +198,14 @@ class Deliveries(Shape):
 class Tier(Shape):
     name = _text("As in `options.min_tier` and in outputs.")
     timeout_ms = _ms("How long a batch may take; null: no limit.")
-    breaker = _text("open: the tier is passed over for now.", validate=OneOf(list(BreakerState)))
+    breaker = _text(
+        "The circuit breaker; open: the tier is skipped for now.",
+        validate=OneOf(list(BreakerState)),
+    )
 
 
 class Pipeline(Shape):
-    """What every pipeline shows; the rest is its own (classes, metrics, policy, card, ...)."""
+    """Members of every pipeline; the others are its own (classes, metrics, policy, card, ...)."""
 
     name = _text("As in `pipeline` of a job.")
     version = _text("The model version served.")
@@ -219,7 +224,7 @@ class Liveness(Shape):
 
 class Readiness(Shape):
     status = _text(
-        "degraded: one lane only, so that some answers come from a lower tier.",
+        "degraded: only one lane works, so some answers come from a lower tier.",
         validate=OneOf(["ready", "degraded", "unready"]),
     )
     reasons = fields.List(
@@ -233,29 +238,27 @@ class Readiness(Shape):
 
 
 class FieldError(Shape):
-    """One of pointer, parameter and header says where; in an upload, the line beside them."""
+    """An invalid field: pointer, parameter or header names it; in an upload also the line."""
 
     line = fields.Integer(validate=Range(1), metadata={"description": "Line of an upload."})
     pointer = fields.String(metadata={"description": "JSON pointer into the body (RFC 6901)."})
     parameter = fields.String(metadata={"description": "Name of a query parameter."})
     header = fields.String(metadata={"description": "Name of a header."})
-    detail = _text("What is wrong there and what would be right.")
+    detail = _text("What is wrong with it and what would be right.")
 
 
 class Problem(Shape):
     """RFC 9457 problem details."""
 
     type = _text("`urn:penstock:error:` and the code.")
-    title = _text("The status's phrase.")
+    title = _text("The phrase of the status.")
     status = fields.Integer(
         required=True, validate=Range(400, 599), metadata={"description": "As in the status line."}
     )
     code = _text("Stable; docs/api.md has its meaning and remedy.")
-    detail = _text("For people.")
-    request_id = _text("The same as X-Request-ID; quote it when you ask for help.")
-    errors = fields.List(
-        fields.Nested(FieldError), metadata={"description": "Bad input, place by place."}
-    )
+    detail = _text("A text for people.")
+    request_id = _text("The same as X-Request-ID; quote it when you report a problem.")
+    errors = fields.List(fields.Nested(FieldError), metadata={"description": "The invalid fields."})
 
 
 COMPONENTS: tuple[type[Schema], ...] = (

@@ -1,4 +1,4 @@
-"""marshmallow schemas as JSON Schema, by apispec."""
+"""Converts marshmallow schemas to JSON Schema, with apispec."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from marshmallow.validate import Regexp
 
 
 class SchemaConverter:
-    """A spec under way: components are added to `spec`, schemas converted by `json_schema`."""
+    """Converts schemas, and collects the components of a document in `spec`."""
 
     def __init__(self, title: str = "", version: str = "", **options: Any) -> None:
         plugin = MarshmallowPlugin()
@@ -23,11 +23,12 @@ class SchemaConverter:
         self._converter.add_attribute_function(_portable_pattern)
 
     def json_schema(self, schema: Schema) -> dict[str, Any]:
+        """Convert a schema to JSON Schema."""
         return dict(self._converter.schema2jsonschema(schema))
 
 
 def _portable_pattern(_: OpenAPIConverter, field: fields.Field[Any], **__: Any) -> dict[str, Any]:
-    r"""JSON Schema searches where `Regexp` matches from the start, and it has no `\Z`."""
+    r"""Adapt a pattern: JSON Schema searches, `Regexp` matches from the start; it has no `\Z`."""
     patterns = [str(rule.regex.pattern) for rule in field.validators if isinstance(rule, Regexp)]
     if not patterns:
         return {}

@@ -1,4 +1,4 @@
-"""The document of one application: every route of it, and what its settings and pipelines allow."""
+"""Builds the OpenAPI document of an application from its routes, settings and pipelines."""
 
 from __future__ import annotations
 
@@ -29,20 +29,20 @@ VERSION = "1.0"  # of the HTTP contract
 PROBLEM = "application/problem+json"
 
 INFO = """\
-Submit inputs to a model and read what it makes of them. A job is accepted at once (202) and ends
-later: poll its `Location`, long-poll with `?wait=30`, or submit with `Prefer: wait=10`.
+Submit inputs to a model and read its answers. A job is accepted at once (202) and ends later: poll
+its `Location`, long-poll with `?wait=30`, or submit with `Prefer: wait=10`.
 
-Errors are problem documents (RFC 9457) with a stable `code`. What is listed at an operation is what
-it says by itself; a path that leads nowhere is 404 `not_found`, a wrong method 405
-`method_not_allowed`, and a failure of ours 500 `internal_error`.
+Errors are problem documents (RFC 9457) with a stable `code`. Each operation lists its own errors.
+In addition an unknown path is 404 `not_found`, a wrong method 405 `method_not_allowed`, and an
+internal error 500 `internal_error`.
 """
-# By the status of a problem, beside those that every answer has.
-RATES = ("RateLimit-Policy", "RateLimit")  # of every answer to a valid key
+# Headers of problem documents by status, beside those that every response has.
+RATES = ("RateLimit-Policy", "RateLimit")  # of every response to a valid key
 PROBLEM_HEADERS = {401: ("WWW-Authenticate",), 429: ("Retry-After", *RATES), 503: ("Retry-After",)}
 
 
 def document(app: Flask) -> dict[str, Any]:
-    """The OpenAPI document of `app` as plain JSON values.
+    """Build the OpenAPI document of `app` as plain JSON values.
 
     Raises:
         LookupError: a route stands neither in OPERATIONS nor in NOT_DESCRIBED.
@@ -164,7 +164,7 @@ def _name_of(raised: list[type[ApiError]]) -> str:
 
 
 def _headers(names: tuple[str, ...]) -> dict[str, str]:
-    """apispec makes references of the names."""
+    """Headers by name; apispec makes references of the names."""
     return {name: name for name in ("X-Request-ID", *names)}
 
 
@@ -173,5 +173,5 @@ def _schema(named: str | Mapping[str, Any]) -> dict[str, Any]:
 
 
 def to_text(document: Mapping[str, Any]) -> bytes:
-    """As it is checked in and served."""
+    """The document as JSON text, as it is served and checked in."""
     return orjson.dumps(document, option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE)

@@ -1,4 +1,4 @@
-"""The part about drift: its schemas, example and entries of the table."""
+"""Drift in the document: schemas, examples and entries of the table."""
 
 from __future__ import annotations
 
@@ -39,28 +39,30 @@ class DriftHistogram(Shape):
     bins = fields.List(
         fields.Raw(),
         required=True,
-        metadata={"description": "Names of classes; or edges, one more than there are shares."},
+        metadata={
+            "description": "Names of classes; or edges of bins, one more than there are shares."
+        },
     )
-    reference = _shares("Of the reference, by bin.")
-    production = _shares("Of production, by bin.")
+    reference = _shares("Shares of the reference, by bin.")
+    production = _shares("Shares of production, by bin.")
 
 
 class DriftFeature(Shape):
     """One feature; its figures are null if there was not enough data."""
 
     name = _text("length, tokens, ..., confidence, class.")
-    test = _text("Which one.", validate=OneOf(["kolmogorov-smirnov", "chi-square"]))
-    samples = _count("Of production.")
+    test = _text("The statistical test.", validate=OneOf(["kolmogorov-smirnov", "chi-square"]))
+    samples = _count("Samples of production.")
     verdict = _text("drift: q is small and the effect large enough.", validate=OneOf(_VERDICTS))
     text = _text("The same in words.")
-    statistic = _number("Of the test: D, or chi-square.", none=True)
-    p = _number("How probable so large a difference is by chance.", none=True)
+    statistic = _number("The test statistic: D, or chi-square.", none=True)
+    p = _number("The probability of so large a difference by chance.", none=True)
     q = _number("p, corrected for the number of features tested.", none=True)
     effect = _number("How large the difference is: D, or Cohen's w of classes.", none=True)
     psi = fields.Float(
         required=True,
         allow_none=True,
-        metadata={"description": "Population stability index; it decides nothing."},
+        metadata={"description": "Population stability index; not used for the verdict."},
     )
     histogram = fields.Nested(DriftHistogram, required=True, allow_none=True)
 
@@ -68,7 +70,9 @@ class DriftFeature(Shape):
 class Drift(Shape):
     pipeline = _text("As in `pipeline` of a job.")
     model_version = _text("The version that answered.")
-    verdict = _text("Of all features together.", validate=OneOf([*_VERDICTS, NO_REFERENCE]))
+    verdict = _text(
+        "The verdict on all features together.", validate=OneOf([*_VERDICTS, NO_REFERENCE])
+    )
     text = _text("The same in words.")
     alarm = fields.Boolean(
         required=True,
@@ -80,13 +84,13 @@ class Drift(Shape):
     computed_at = fields.DateTime(
         required=True, allow_none=True, metadata={"description": "null: there is no report yet."}
     )
-    interval_s = _count("How often it is made; it is about the last one to two intervals.")
+    interval_s = _count("How often a report is made; it covers the last one to two intervals.")
     samples = _count("Answers that were sampled.")
-    min_samples = _count("With fewer a feature is not judged.")
-    reference_rows = _count("That they are compared with.")
-    q = _number("Above it a difference may be chance.")
-    min_effect = _number("Below it a difference does not matter.")
-    tier = _text("The one whose confidence and classes are compared.", allow_none=True)
+    min_samples = _count("With fewer samples a feature gets no verdict.")
+    reference_rows = _count("Rows of the reference.")
+    q = _number("The threshold of q: above it a difference may be chance.")
+    min_effect = _number("The threshold of effect: below it a difference does not matter.")
+    tier = _text("The tier whose confidence and classes are compared.", allow_none=True)
     features = fields.List(fields.Nested(DriftFeature), required=True)
 
 

@@ -1,4 +1,4 @@
-"""Examples: one job through its life, and what else the API shows. A test validates them all."""
+"""Examples of requests and responses; a test validates all of them."""
 
 from __future__ import annotations
 
@@ -159,7 +159,7 @@ def problem(status: int, title: str, code: str) -> dict[str, Any]:
 
 
 def lines(*documents: dict[str, Any]) -> str:
-    """As newline-delimited JSON."""
+    """The documents as newline-delimited JSON."""
     return "".join(json.dumps(document) + "\n" for document in documents)
 
 

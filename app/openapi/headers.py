@@ -1,4 +1,4 @@
-"""Parameters and response headers, by the name that operations.py and its answers use."""
+"""Parameters and response headers of the document, by the names that operations.py uses."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from tasks.jobs.model import Status
 
 Described = dict[str, dict[str, Any]]
 
-# What the query of an upload says and its body cannot: component's name, parameter, JSON Schema.
+# Query parameters of an upload: name of the component, name of the parameter, JSON Schema.
 _OF_UPLOADS: tuple[tuple[str, str, dict[str, Any]], ...] = (
     ("UploadPipeline", "pipeline", {"type": "string"}),
     ("UploadPriority", "priority", {"enum": list(Priority), "default": Priority.NORMAL}),
@@ -34,7 +34,7 @@ UPLOAD = tuple(name for name, *_ in _OF_UPLOADS)
 def parameters(settings: Settings) -> Described:
     """OpenAPI parameter objects; the key is also the component's name.
 
-    Swagger UI fills an example in: there is none where using it twice would surprise.
+    Swagger UI fills in the example. So parameters that should differ each time have none.
     """
     longest = settings.max_wait_s
     return {
@@ -44,7 +44,7 @@ def parameters(settings: Settings) -> Described:
             "name": "job_id",
             "in": "path",
             "required": True,
-            "description": "As `id` of the answer to a submit.",
+            "description": "The `id` in the response to a submit.",
             "schema": {"type": "string", "pattern": "^job_[0-7][0-9A-HJKMNP-TV-Z]{25}$"},
             "example": examples.JOB_ID,
         },
@@ -52,21 +52,21 @@ def parameters(settings: Settings) -> Described:
             "name": "endpoint_id",
             "in": "path",
             "required": True,
-            "description": "As `id` of a webhook endpoint.",
+            "description": "The `id` of a webhook endpoint.",
             "schema": {"type": "string", "pattern": "^we_[0-9A-Za-z]{20}$"},
         },
         "DeliveryId": {
             "name": "delivery_id",
             "in": "path",
             "required": True,
-            "description": "As `id` of a delivery.",
+            "description": "The `id` of a delivery.",
             "schema": {"type": "string", "pattern": "^msg_[0-9A-HJKMNP-TV-Z]{26}_[0-9A-Za-z_]+$"},
         },
         "PipelineName": {
             "name": "name",
             "in": "path",
             "required": True,
-            "description": "As `name` of a pipeline in the list.",
+            "description": "The `name` of a pipeline.",
             "schema": {"type": "string", "minLength": 1},
             "example": "moderation",
         },
@@ -81,7 +81,7 @@ def parameters(settings: Settings) -> Described:
         "Wait": {
             "name": "wait",
             "in": "query",
-            "description": f"Seconds to hold the answer until the job ends; more than {longest} "
+            "description": f"Seconds to hold the response until the job ends; more than {longest} "
             f"counts as {longest}.",
             "schema": {"type": "integer", "minimum": 0, "maximum": 999_999_999, "default": 0},
             "example": 30,
@@ -89,25 +89,25 @@ def parameters(settings: Settings) -> Described:
         "Status": {
             "name": "status",
             "in": "query",
-            "description": "Only jobs that stand so.",
+            "description": "Only jobs with this status.",
             "schema": {"enum": list(Status)},
         },
         "CreatedAfter": {
             "name": "created_after",
             "in": "query",
-            "description": "Only jobs accepted at this moment or later (RFC 3339).",
+            "description": "Only jobs accepted at this time or later (RFC 3339).",
             "schema": {"type": "string", "format": "date-time"},
         },
         "CreatedBefore": {
             "name": "created_before",
             "in": "query",
-            "description": "Only jobs accepted before this moment (RFC 3339).",
+            "description": "Only jobs accepted before this time (RFC 3339).",
             "schema": {"type": "string", "format": "date-time"},
         },
         "Cursor": {
             "name": "cursor",
             "in": "query",
-            "description": "`next_cursor` of the page before, with the same filters.",
+            "description": "The `next_cursor` of the previous page, with the same filters.",
             "schema": {"type": "string", "pattern": "^A[Q-Za-f][A-Za-z0-9_-]{21}$"},
         },
         "Limit": {
@@ -124,7 +124,7 @@ def parameters(settings: Settings) -> Described:
         "IfNoneMatch": {
             "name": "If-None-Match",
             "in": "header",
-            "description": "An `ETag` of the job: 304 without a body if it is still the same.",
+            "description": "An `ETag` of the job: 304 without a body if it has not changed.",
             "schema": {"type": "string"},
         },
         "LastEventId": {
@@ -136,16 +136,16 @@ def parameters(settings: Settings) -> Described:
         "IdempotencyKey": {
             "name": "Idempotency-Key",
             "in": "header",
-            "description": "1 to 255 visible ASCII characters but no comma, fresh for each new "
-            "job. The same key with the same body answers with the job it made; with another body "
-            f"422. Kept {settings.idempotency_ttl_s} s.",
+            "description": "1 to 255 visible ASCII characters but no comma, new for each new "
+            "job. The same key with the same body returns the job that it created; with another "
+            f"body 422. Kept {settings.idempotency_ttl_s} s.",
             "schema": {"type": "string", "pattern": "^[\\x21-\\x2b\\x2d-\\x7e]{1,255}$"},
         },
         "Prefer": {
             "name": "Prefer",
             "in": "header",
-            "description": f"`wait=N` (RFC 7240): hold the answer up to N seconds, at most "
-            f"{longest}, and answer 200 with the finished job if it ends by then. Anything else "
+            "description": f"`wait=N` (RFC 7240): hold the response up to N seconds, at most "
+            f"{longest}, and respond 200 with the job if it ends by then. Anything else "
             "is ignored.",
             "schema": {"type": "string"},
             "example": "wait=10",
@@ -154,13 +154,13 @@ def parameters(settings: Settings) -> Described:
             "name": "X-Request-ID",
             "in": "header",
             "description": "Your own id of this request: 1 to 128 letters, digits or `._~+/=-`. "
-            "Anything else is replaced by one of ours.",
+            "Anything else is replaced by a new id.",
             "schema": {"type": "string"},
         },
         "Traceparent": {
             "name": "traceparent",
             "in": "header",
-            "description": "W3C trace context, carried to workers; ignored if malformed.",
+            "description": "W3C trace context, passed on to workers; ignored if malformed.",
             "schema": {"type": "string"},
         },
     }
@@ -171,7 +171,7 @@ def _of_uploads() -> Described:
         component: {
             "name": name,
             "in": "query",
-            "description": "Of uploads (application/x-ndjson) only.",
+            "description": "For uploads (application/x-ndjson) only.",
             "schema": schema,
         }
         for component, name, schema in _OF_UPLOADS
@@ -181,12 +181,12 @@ def _of_uploads() -> Described:
 # OpenAPI header objects; the key is the header's own name.
 HEADERS: Described = {
     "X-Request-ID": {
-        "description": "Yours if it was well-formed, else one of ours; failures are logged by it.",
+        "description": "Your id if it was well-formed, else a new one; errors are logged with it.",
         "required": True,
         "schema": {"type": "string", "minLength": 1, "maxLength": 128},
     },
     "Cache-Control": {
-        "description": "Nothing between us and you may keep the answer.",
+        "description": "No cache may store the response.",
         "required": True,
         "schema": {"const": "no-store"},
     },
@@ -205,11 +205,11 @@ HEADERS: Described = {
         "schema": {"type": "string"},
     },
     "RateLimit": {
-        "description": "How your key stands: `r` tokens are left, the window ends in `t` seconds.",
+        "description": "What your key has left: `r` tokens; the window ends in `t` seconds.",
         "schema": {"type": "string"},
     },
     "ETag": {
-        "description": "Names the job as it stands, for `If-None-Match`.",
+        "description": "Identifies the present state of the job, for `If-None-Match`.",
         "required": True,
         "schema": {"type": "string"},
     },
@@ -218,16 +218,16 @@ HEADERS: Described = {
         "schema": {"type": "string"},
     },
     "Preference-Applied": {
-        "description": "The `Prefer` that was honoured, as it was understood.",
+        "description": "The preference that was applied.",
         "schema": {"type": "string", "pattern": "^wait=[0-9]+$"},
     },
     "WWW-Authenticate": {
-        "description": "How to present a key.",
+        "description": "How to send a key.",
         "required": True,
         "schema": {"type": "string", "pattern": "^Bearer "},
     },
     "Content-Security-Policy": {
-        "description": "What the page may load: itself, and nothing from elsewhere.",
+        "description": "What the page may load: only files of this server.",
         "required": True,
         "schema": {"type": "string"},
     },

@@ -1,4 +1,4 @@
-"""The part about lanes: its schema, example and entry of the table."""
+"""Lanes in the document: schema, example and entry of the table."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ class LaneScale(Shape):
     lane = fields.String(
         required=True, validate=OneOf(list(LANES)), metadata={"description": "As in the path."}
     )
-    desired = _count("Workers that it should have, by the last decision.")
+    desired = _count("Workers that the lane should have, by the last decision.")
     current = _count("Workers that are alive.")
-    depth = _count("Units in the lane, those that workers hold too.")
-    oldest_age_s = _number("Seconds that the oldest waiting unit has waited; 0: none waits.")
-    drain_rate = _number("Units per second that were settled of late.")
+    depth = _count("Units in the lane, including those that workers hold.")
+    oldest_age_s = _number("Seconds that the oldest waiting unit has waited; 0: no unit waits.")
+    drain_rate = _number("Units per second that were finished recently.")
 
 
 COMPONENTS: tuple[type[Schema], ...] = (LaneScale,)

@@ -1,4 +1,4 @@
-"""What the table says of a route; see operations.py and executor.py."""
+"""The classes of the table's entries; the table is in operations.py and the modules beside it."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ NDJSON = "application/x-ndjson"
 
 Errors = tuple[type[errors.ApiError], ...]
 
-KEYED: Errors = (  # of every operation that wants a key
+KEYED: Errors = (  # of every operation that needs a key
     *(errors.Unauthorized, errors.Forbidden, errors.RateLimited, errors.TooManyWrongKeys),
     errors.Unavailable,
 )
@@ -22,10 +22,10 @@ OF_A_JOB: Errors = (errors.JobNotFound, errors.ResultExpired)
 
 @dataclass(frozen=True, slots=True)
 class ResponseEntry:
-    """A response that is no problem document.
+    """A successful response.
 
-    schema: a component's name, or a JSON Schema; None: it has no body. headers, links: names in
-    headers.py and LINKS; X-Request-ID goes without saying.
+    schema: name of a component, or a JSON Schema; None: no body. headers, links: names in
+    headers.py and LINKS; X-Request-ID is added to all.
     """
 
     status: int
@@ -39,10 +39,10 @@ class ResponseEntry:
 
 @dataclass(frozen=True, slots=True)
 class Operation:
-    """What a route takes and answers.
+    """Parameters, responses and errors of a route.
 
-    id: its operationId. errors: what it raises beside KEYED. parameters: names in headers.py;
-    X-Request-ID goes without saying. body: component's name by media type. keyless: open to all.
+    id: its operationId. errors: those it raises beside KEYED. parameters: names in headers.py;
+    X-Request-ID is added to all. body: name of a component by media type. keyless: needs no key.
     """
 
     id: str
@@ -55,5 +55,10 @@ class Operation:
 
     @property
     def raises(self) -> Errors:
+        """All errors of the route."""
         common = () if self.keyless else KEYED
-        return (errors.BadRequest, *common, *self.errors)  # 400: no route ignores a parameter
+        return (
+            errors.BadRequest,
+            *common,
+            *self.errors,
+        )  # 400: every route refuses unknown parameters

@@ -1,4 +1,4 @@
-"""The table: for each route what it takes and may answer. Its texts are the views' docstrings."""
+"""The table: parameters, responses and errors of each route. Texts are the views' docstrings."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from app.openapi.webhooks import WEBHOOKS
 
 TAGS = {
     "Jobs": "Submit, follow, cancel and read.",
-    "Webhooks": "Be told of the ends of jobs; docs/webhooks.md says how to receive.",
-    "Pipelines": "What is served here and what it takes.",
-    "Usage": "What was used and what it cost; docs/cost.md explains the figures.",
-    "Service": "For operators, their tools and this document.",
+    "Webhooks": "Receive an event when a job ends; docs/webhooks.md explains how.",
+    "Pipelines": "The served pipelines and their inputs.",
+    "Usage": "Usage and its cost; docs/cost.md explains the figures.",
+    "Service": "Probes, metrics and this document, for operators and tools.",
 }
 
-# OpenAPI link objects: where the answer to a submit, and a new endpoint, lead.
+# OpenAPI link objects: operations that follow a submit or a new endpoint.
 LINKS: dict[str, dict[str, Any]] = {
     name: {
         "operationId": operation,
@@ -29,13 +29,13 @@ LINKS: dict[str, dict[str, Any]] = {
     }
     for name, operation, parameter, says in (
         ("Job", "showJob", "job_id", "Follow the job."),
-        ("Cancel", "cancelJob", "job_id", "End it."),
-        ("Results", "readResults", "job_id", "Read what each input came to."),
-        ("Endpoint", "showEndpoint", "endpoint_id", "Read it again."),
-        ("Change", "changeEndpoint", "endpoint_id", "Change it."),
-        ("Rotate", "rotateEndpointSecret", "endpoint_id", "Give it a new secret."),
-        ("Ping", "pingEndpoint", "endpoint_id", "Try it."),
-        ("Delete", "deleteEndpoint", "endpoint_id", "Take it away."),
+        ("Cancel", "cancelJob", "job_id", "Cancel the job."),
+        ("Results", "readResults", "job_id", "Read the result of each input."),
+        ("Endpoint", "showEndpoint", "endpoint_id", "Read the endpoint."),
+        ("Change", "changeEndpoint", "endpoint_id", "Change the endpoint."),
+        ("Rotate", "rotateEndpointSecret", "endpoint_id", "Create a new secret."),
+        ("Ping", "pingEndpoint", "endpoint_id", "Send a test event."),
+        ("Delete", "deleteEndpoint", "endpoint_id", "Delete the endpoint."),
     )
 }
 OF_NEW_JOBS = ("Job", "Cancel", "Results")
@@ -62,7 +62,7 @@ OPERATIONS: dict[str, Operation] = {
             ),
             ResponseEntry(
                 202,
-                "The job is accepted; `Location` says where to follow it.",
+                "The job is accepted; its URL is in `Location`.",
                 "Job",
                 {"queued": examples.QUEUED},
                 headers=("Cache-Control", "Location", "Retry-After", "Preference-Applied"),
@@ -83,7 +83,7 @@ OPERATIONS: dict[str, Operation] = {
         responses=(
             ResponseEntry(
                 200,
-                "A page, newest first. It may be short, or empty, while there is a `next_cursor`.",
+                "A page, newest first. It may be short or empty even if there is a `next_cursor`.",
                 "JobPage",
                 {"last": {"jobs": [examples.SUCCEEDED], "next_cursor": None}},
                 headers=("Cache-Control", "Link"),
@@ -102,7 +102,12 @@ OPERATIONS: dict[str, Operation] = {
                 {"succeeded": examples.SUCCEEDED, "bulk": examples.BULK_RUNNING},
                 headers=("Cache-Control", "ETag"),
             ),
-            ResponseEntry(304, "The job is as `If-None-Match` knows it.", None, headers=("ETag",)),
+            ResponseEntry(
+                304,
+                "The job has not changed since the `ETag` in `If-None-Match`.",
+                None,
+                headers=("ETag",),
+            ),
         ),
         errors=(errors.Shedding, *OF_A_JOB),
     ),
@@ -138,12 +143,12 @@ OPERATIONS: dict[str, Operation] = {
             ResponseEntry(
                 200,
                 "Events `status` (data: the job) and `progress` (data: its progress), as they "
-                "happen; the last has a final status.",
+                "happen; the last event has a final status.",
                 "Event",
                 {"one": examples.EVENT},
                 media_type="text/event-stream",
             ),
-            ResponseEntry(204, "`Last-Event-ID` was the last event: nothing more will come.", None),
+            ResponseEntry(204, "`Last-Event-ID` was the last event; there are no more.", None),
         ),
         errors=(errors.Shedding, *OF_A_JOB),
     ),
@@ -233,7 +238,7 @@ OPERATIONS: dict[str, Operation] = {
     ),
 }
 NOT_DESCRIBED = {
-    "docs.asset",  # parts of a page
-    # A page for people, and what its own scripts ask for; it changes as the page does.
+    "docs.asset",  # files of a page
+    # The console and what its own scripts request; it changes with the page.
     *(f"console.{view}" for view in ("page", "asset", "data", "job", "submit", "metrics")),
 }

@@ -1,7 +1,7 @@
-"""What `POST /v1/jobs` accepts: the envelope's schema joined with each pipeline's own.
+"""The schema of `POST /v1/jobs`: the envelope joined with the input schema of each pipeline.
 
-The envelope alone would say less than the API checks: which inputs a pipeline takes, how low its
-tiers go, and what the settings allow.
+The schema of the envelope alone would lack what the API also checks: the inputs and tiers of the
+pipeline, and the limits in the settings.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ _64_BITS = {"minimum": -(2**63), "exclusiveMaximum": 2**63}
 def add_requests(
     shapes: SchemaConverter, pipelines: Iterable[Pipeline], settings: Settings
 ) -> None:
-    """Components `JobRequest`, and for a pipeline "name" `NameJob` and `NameInput`."""
+    """Add the component `JobRequest`, and for a pipeline "name" `NameJob` and `NameInput`."""
     add = shapes.spec.components.schema
     add("Value", _value())
     add("Metadata", _metadata(settings))
@@ -111,7 +111,7 @@ def _options(shapes: SchemaConverter, pipeline: Pipeline) -> dict[str, Any]:
     }
     options["properties"]["mode"] |= {
         "default": pipeline.mode,
-        "description": "Gpu lane: quality always; balanced where an input needs it; cheap never.",
+        "description": "The gpu lane: quality always; balanced if an input needs it; cheap never.",
     }
     options["additionalProperties"] = False
     return options
@@ -129,8 +129,8 @@ def _url(settings: Settings) -> dict[str, Any]:
     return {
         "type": "string",
         "format": "uri",
-        "description": "Of a public host, without user name and password; docs/webhooks.md has the "
-        f"rules.{f' Of {named} also with http.' if named else ''}",
+        "description": "On a public host, without user name and password; docs/webhooks.md has the "
+        f"rules.{f' On {named} also with http.' if named else ''}",
         "pattern": f"^http{'s?' if named else 's'}://[!-~]+$",
         "maxLength": MAX_CHARACTERS,
         "example": "https://example.com/hooks/penstock",
@@ -140,7 +140,7 @@ def _url(settings: Settings) -> dict[str, Any]:
 def _metadata(settings: Settings) -> dict[str, Any]:
     return {
         "type": "object",
-        "description": "Your own, echoed with the job; at most "
+        "description": "Your own data, returned with the job; at most "
         f"{settings.max_metadata_bytes} bytes as JSON.",
         "propertyNames": _KEYS,
         "additionalProperties": {"$ref": "#/components/schemas/Value"},
@@ -151,7 +151,7 @@ def _metadata(settings: Settings) -> dict[str, Any]:
 def _value() -> dict[str, Any]:
     here = {"$ref": "#/components/schemas/Value"}
     return {
-        "description": "Any JSON whose numbers fit 64 bits and whose strings hold no U+0000.",
+        "description": "Any JSON whose numbers fit in 64 bits and whose strings have no U+0000.",
         "anyOf": [
             {"type": ["null", "boolean"]},
             {"type": "string", "pattern": "^[^\\x00]*$"},

@@ -1,4 +1,4 @@
-"""The part about usage and cost: its schemas, parameters, example and entry of the table."""
+"""Usage and cost in the document: schemas, parameters, example and entry of the table."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from tasks.jobs.lanes import Lane
 from tasks.status.usage import KEPT_DAYS
 
 _NO_PRICE = "null: the lane has no price."
-_NONE_PER_1000 = "null: the lane has no price, or there were none."
+_NONE_PER_1000 = "null: the lane has no price, or there were no items."
 
 
 def _amount(says: str, none: bool = False) -> fields.Float:
@@ -40,16 +40,18 @@ def _lane() -> fields.String:
     return fields.String(
         required=True,
         validate=OneOf([Lane.GPU, Lane.CPU]),
-        metadata={"description": "Where the work ran."},
+        metadata={"description": "The lane in which the work ran."},
     )
 
 
 class Used(Shape):
-    jobs = _count("Jobs that ended, however they did.")
-    items = _count("Items that were answered or failed; of a cancelled job, those before its end.")
-    cached_items = _count("Those of them whose answer was known.")
+    jobs = _count("Jobs that ended, with any status.")
+    items = _count(
+        "Items that were answered or failed; of a cancelled job, those before it was cancelled."
+    )
+    cached_items = _count("Those of them that were answered from the cache.")
     device_seconds = _amount("Time that tiers ran for them.")
-    cost = _amount("Of that time. null: a lane in it has no price.", none=True)
+    cost = _amount("Cost of that time. null: a lane in it has no price.", none=True)
 
 
 class UsedOfPipeline(Used):
@@ -58,48 +60,50 @@ class UsedOfPipeline(Used):
 
 
 class UsedOfDay(UsedOfPipeline):
-    date = _day("A day of UTC.")
+    date = _day("A day in UTC.")
 
 
 class LaneCost(Shape):
     lane = _lane()
-    price_per_hour = _amount("Of one worker child. " + _NO_PRICE, none=True)
-    busy_seconds = _amount("In which code of pipelines ran, over all worker children.")
-    idle_seconds = _amount("In which worker children had nothing to do.")
+    price_per_hour = _amount("Price of one worker child. " + _NO_PRICE, none=True)
+    busy_seconds = _amount("Time in which pipeline code ran, over all worker children.")
+    idle_seconds = _amount("Time in which worker children were idle.")
     utilization = _amount("Busy share, 0 to 1. null: no time has been counted.", none=True)
     device_seconds = _amount("Time that tiers ran, a part of the busy seconds.")
-    items = _count("Items that tiers answered; known answers are not among them.")
-    busy_cost = _amount("Of the busy seconds. " + _NO_PRICE, none=True)
-    idle_cost = _amount("Of the idle seconds. " + _NO_PRICE, none=True)
-    cost_per_1000 = _amount("Of all seconds, per 1,000 items. " + _NONE_PER_1000, none=True)
-    cost_per_1000_busy = _amount("Of the busy ones, likewise. " + _NONE_PER_1000, none=True)
+    items = _count("Items that tiers answered, without those from the cache.")
+    busy_cost = _amount("Cost of the busy seconds. " + _NO_PRICE, none=True)
+    idle_cost = _amount("Cost of the idle seconds. " + _NO_PRICE, none=True)
+    cost_per_1000 = _amount("Cost of all seconds, per 1,000 items. " + _NONE_PER_1000, none=True)
+    cost_per_1000_busy = _amount(
+        "Cost of the busy seconds, per 1,000 items. " + _NONE_PER_1000, none=True
+    )
 
 
 class TierCost(Shape):
     pipeline = _text("As in `pipeline` of a job.")
     lane = _lane()
     tier = _text("As in outputs.")
-    items = _count("Items that it answered.")
-    device_seconds = _amount("Time that it ran, calls that failed too.")
-    cost_per_1000 = _amount("Of that time, per 1,000 items. " + _NONE_PER_1000, none=True)
+    items = _count("Items that the tier answered.")
+    device_seconds = _amount("Time that the tier ran, including failed calls.")
+    cost_per_1000 = _amount("Cost of that time, per 1,000 items. " + _NONE_PER_1000, none=True)
 
 
 class FleetCost(Shape):
-    """Since counting began, whatever days were asked for."""
+    """Totals since counting began, independent of the days in the query."""
 
     lanes = fields.List(fields.Nested(LaneCost), required=True)
     tiers = fields.List(fields.Nested(TierCost), required=True)
 
 
-Usage: type[Schema] = Shape.from_dict(  # `from` is no name for an attribute
+Usage: type[Schema] = Shape.from_dict(  # `from` cannot be the name of an attribute
     {
         "owner": _text("Whose usage it is."),
         "from": _day("The first day, in UTC."),
-        "to": _day("The last day; it may still go on."),
+        "to": _day("The last day; it may not be over yet."),
         "days": fields.List(
             fields.Nested(UsedOfDay),
             required=True,
-            metadata={"description": "Oldest first; what was not used has no entry."},
+            metadata={"description": "Oldest first; without entries for no usage."},
         ),
         "by_pipeline": fields.List(fields.Nested(UsedOfPipeline), required=True),
         "total": fields.Nested(Used, required=True),
@@ -117,7 +121,7 @@ USAGE_PARAMETERS: dict[str, dict[str, Any]] = {
     "UsageDays": {
         "name": "days",
         "in": "query",
-        "description": "How many days, the last of which is today.",
+        "description": "The number of days, the last of which is today.",
         "schema": {"type": "integer", "minimum": 1, "maximum": KEPT_DAYS, "default": USUAL_DAYS},
     },
     "UsageFrom": {
@@ -135,7 +139,7 @@ USAGE_PARAMETERS: dict[str, dict[str, Any]] = {
     "UsageOwner": {
         "name": "owner",
         "in": "query",
-        "description": "Another owner than your own; only with the scope admin.",
+        "description": "Another owner; only with the scope admin.",
         "schema": {"type": "string", "pattern": f"^{OWNER_PATTERN}$"},
     },
 }

@@ -1,4 +1,4 @@
-"""The part of the table about webhooks."""
+"""Webhooks in the document: entries of the table."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ WEBHOOKS: dict[str, Operation] = {
         tag=TAG,
         parameters=("JobId", "DeliveryId"),
         responses=(
-            ResponseEntry(202, "It is tried again.", "Delivery", {"one": examples.RETRIED}),
+            ResponseEntry(202, "The delivery is retried.", "Delivery", {"one": examples.RETRIED}),
         ),
         errors=(
             *(errors.DeliveryNotFound, errors.EndpointNotFound, errors.EndpointDisabled),
@@ -52,7 +52,7 @@ WEBHOOKS: dict[str, Operation] = {
         responses=(
             ResponseEntry(
                 201,
-                "It is told from now on.",
+                "The endpoint, which receives events from now on.",
                 "NewEndpoint",
                 {"one": examples.ENDPOINT | examples.SECRET},
                 headers=("Cache-Control", "Location"),
@@ -66,7 +66,7 @@ WEBHOOKS: dict[str, Operation] = {
         tag=TAG,
         responses=(
             ResponseEntry(
-                200, "All of them.", "Endpoints", {"one": {"endpoints": [examples.ENDPOINT]}}
+                200, "All endpoints.", "Endpoints", {"one": {"endpoints": [examples.ENDPOINT]}}
             ),
         ),
     ),
@@ -82,14 +82,14 @@ WEBHOOKS: dict[str, Operation] = {
         tag=TAG,
         parameters=("EndpointId",),
         body={JSON: "EndpointChanges"},
-        responses=(_endpoint("As it is now.", examples.ENDPOINT),),
+        responses=(_endpoint("The changed endpoint.", examples.ENDPOINT),),
         errors=(errors.EndpointNotFound, *OF_A_BODY),
     ),
     "webhook_endpoints.delete": Operation(
         id="deleteEndpoint",
         tag=TAG,
         parameters=("EndpointId",),
-        responses=(ResponseEntry(204, "It is gone.", None),),
+        responses=(ResponseEntry(204, "The endpoint is deleted.", None),),
         errors=(errors.EndpointNotFound,),
     ),
     "webhook_endpoints.rotate": Operation(
@@ -99,7 +99,7 @@ WEBHOOKS: dict[str, Operation] = {
         responses=(
             ResponseEntry(
                 200,
-                "It is signed with the new secret, and for a while with the old ones too.",
+                "The endpoint with its new secret; the old ones sign as well for a while.",
                 "RotatedEndpoint",
                 {"one": examples.ENDPOINT | examples.ROTATED},
             ),
@@ -113,7 +113,7 @@ WEBHOOKS: dict[str, Operation] = {
         responses=(
             ResponseEntry(
                 202,
-                "The ping is on its way.",
+                "The ping is queued.",
                 "Delivery",
                 {"one": examples.PINGED},
                 headers=("Cache-Control", "Location"),

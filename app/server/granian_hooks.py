@@ -1,7 +1,7 @@
-"""What granian 2.8 does not offer, had from it all the same; tests hold it to that.
+"""Two features that granian 2.8 lacks, added from outside; tests check that they still work.
 
-Its WSGI interface keeps the object that answers a request to itself, and nothing bounds how long a
-client may leave an answer unread.
+1. Its WSGI interface does not give the application the object that sends a response.
+2. It has no timeout for a client that does not read its response.
 """
 
 from __future__ import annotations
@@ -19,13 +19,13 @@ from granian.server import mp
 
 from app.middleware.slow_bodies import PROTOCOL
 
-LOOK_AGAIN_S = 0.05
-GIVE_UP_S = 60.0
+LOOK_AGAIN_S = 0.05  # how often the listening socket is looked for
+GIVE_UP_S = 60.0  # when looking for it ends
 _FILES = Path("/proc/self/fd")
 
 
 def expose_protocol() -> None:
-    """Have granian put its WSGIProtocol into the environ. To be called before it starts serving."""
+    """Make granian put its WSGIProtocol into the environ. To be called before it starts serving."""
     server: Any = mp
     wrap = server._wsgi_call_wrap
 
@@ -42,9 +42,9 @@ def expose_protocol() -> None:
 
 
 def set_send_timeout(seconds: int) -> None:
-    """Have the kernel end connections whose client takes nothing of an answer for that long.
+    """Make the kernel close connections whose client has read nothing of a response for so long.
 
-    TCP_USER_TIMEOUT (RFC 5482, Linux's tcp(7)) counts while a client's window is full, too, and
+    TCP_USER_TIMEOUT (RFC 5482, Linux's tcp(7)) also counts while a client's window is full, and
     connections inherit it from the listening socket, which granian makes once the app is loaded.
     """
     if not (hasattr(socket, "TCP_USER_TIMEOUT") and _FILES.is_dir()):
@@ -70,13 +70,13 @@ def _set_on_listeners(seconds: int) -> bool:
 
 
 def _sockets() -> Iterator[socket.socket]:
-    """This process's sockets, each by a descriptor of its own."""
+    """All sockets of this process, each by a duplicated descriptor."""
     for name in os.listdir(_FILES):  # noqa: PTH208 - names, not paths
         with contextlib.suppress(OSError):
             copy = os.dup(int(name))
             try:
                 found = socket.socket(fileno=copy)
-            except OSError:  # no socket
+            except OSError:  # not a socket
                 os.close(copy)
                 continue
             yield found

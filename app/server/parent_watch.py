@@ -1,7 +1,7 @@
-"""A web process whose parent has died ends itself: nobody would ever stop it otherwise.
+"""Ends a web process whose parent has died.
 
-Granian's processes share the port, so one left behind would go on answering beside its successors,
-with yesterday's code and settings.
+Nothing else would stop it, and granian's processes share the port: an orphan would go on answering
+beside its successors, with old code and settings.
 """
 
 from __future__ import annotations
@@ -11,15 +11,15 @@ import signal
 import threading
 import time
 
-LOOK_S = 1.0
+CHECK_S = 1.0
 
 
 def exit_with_parent(parent: int) -> None:
-    """Watch, on a thread, whether process `parent` is still this one's parent."""
+    """Check once a second, on a thread, that process `parent` is still the parent; else exit."""
 
     def watch() -> None:
         while os.getppid() == parent:
-            time.sleep(LOOK_S)
+            time.sleep(CHECK_S)
         os.kill(os.getpid(), signal.SIGKILL)
 
-    threading.Thread(target=watch, name="orphans", daemon=True).start()
+    threading.Thread(target=watch, name="parent-watch", daemon=True).start()

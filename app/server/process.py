@@ -1,4 +1,4 @@
-"""What the processes of `python -m app` load."""
+"""Entry point of the web processes that `python -m app` starts: `app.server.process:app`."""
 
 from multiprocessing import parent_process
 from multiprocessing.util import Finalize
@@ -12,12 +12,12 @@ from app.wsgi import app
 
 __all__ = ["app"]
 
-# Not os.getppid(): by now the parent may be dead, and its successor is not ours to watch.
+# Not os.getppid(): the parent may be dead by now, and getppid would then name another process.
 if (parent := parent_process()) and parent.pid:
     services = cast(Services, app.extensions[EXTENSION])
     exit_with_parent(parent.pid)
     call_on_stop(services.long_polls.drain)
     expose_protocol()
     set_send_timeout(services.settings.send_timeout_s)
-    if services.tracer:  # atexit's functions are not called in a child
+    if services.tracer:  # atexit functions are not called in a child
         Finalize(None, services.tracer.stop, exitpriority=0)

@@ -1,8 +1,8 @@
-"""Hearing that this process is to end, beside the server that has the signal's handler.
+"""Calls a function when the process is told to stop, beside the server's own signal handler.
 
-Python writes the number of every signal that has a handler into a pipe of our choice
-(`signal.set_wakeup_fd`), whoever's handler it is. Granian's stops accepting and waits for what is
-under way; this tells those who wait for long that they need not.
+Python writes the number of every handled signal into a pipe of our choice
+(`signal.set_wakeup_fd`), whichever code has set the handler. Granian's handler stops accepting and
+waits for open requests; this ends those that would wait for long.
 """
 
 from __future__ import annotations

@@ -212,7 +212,7 @@ def test_it_can_be_paused(stack: Stack, page: Page) -> None:
     expect(page.locator("#age")).to_have_text("paused")
     job = submitted(stack, input={"text": "comes while it is paused"})
     expect(row_of(page, job["id"])).to_have_count(0)
-    page.get_by_role("button", name="Go on").click()
+    page.get_by_role("button", name="Resume").click()
     expect(row_of(page, job["id"])).to_be_visible()
 
 

@@ -1,11 +1,11 @@
-// The box that submits a text, and an answer as a person reads it.
+// The form that submits a text, and the output of a pipeline in readable form.
 
 import { meter } from "./charts.js";
 import { byId, el, none, pill, seconds, show } from "./dom.js";
 
 const ACTIONS = { allow: "good", review: "warn", block: "bad" };
-const LOOK_AGAIN_MS = 500;
-const PATIENCE_MS = 60_000;
+const POLL_MS = 500;
+const GIVE_UP_MS = 60_000;
 
 export function output(out) {
   if (typeof out !== "object" || out === null) return el("pre", { tabindex: "0" }, JSON.stringify(out));
@@ -54,8 +54,8 @@ async function ask(pipeline, text) {
   });
   let job = await response.json();
   if (!response.ok) return refused(job);
-  while (!ended(job) && performance.now() - began < PATIENCE_MS) {
-    await new Promise((done) => setTimeout(done, LOOK_AGAIN_MS));
+  while (!ended(job) && performance.now() - began < GIVE_UP_MS) {
+    await new Promise((done) => setTimeout(done, POLL_MS));
     job = await (await fetch(`console/jobs/${job.id}`)).json();
   }
   return [answered(job, (performance.now() - began) / 1000)];
@@ -66,7 +66,7 @@ const ended = (job) => job.status !== "queued" && job.status !== "running";
 function answered(job, took) {
   return el("div", null,
     job.output ? output(job.output) : el("p", { class: job.error ? "error" : "quiet" },
-      job.error ? `${job.error.code}: ${job.error.message}` : `Still ${job.status}; its id finds it later.`),
+      job.error ? `${job.error.code}: ${job.error.message}` : `Still ${job.status}; look it up later by its id.`),
     el("p", { class: "quiet" }, `${job.cached ? "From the cache" : `Lane ${job.lane}`}, ${seconds(took)} in all. `,
       el("a", { href: `#${job.id}`, "data-job": job.id }, job.id)));
 }

@@ -1,10 +1,10 @@
-// Plots by hand: bars and lines in SVG, each with the words that a screen reader says instead.
+// Charts as SVG: bars and lines, each with a text for screen readers.
 
 import { el, svg } from "./dom.js";
 
 const W = 240;
 
-// values: one a step, oldest first.
+// A line chart. values: one per step, oldest first.
 export function spark(values, label, height = 28) {
   const top = Math.max(1e-9, ...values);
   const step = W / Math.max(1, values.length - 1);
@@ -17,8 +17,8 @@ export function spark(values, label, height = 28) {
     svg("polyline", { class: "line", points: line, "vector-effect": "non-scaling-stroke" }));
 }
 
-// series: [{name, kind, shares}], bars side by side; ticks: labels under the axis, spread evenly.
-// each: a label stands under each bar, not between the ends.
+// A bar chart. series: [{name, kind, shares}], drawn side by side. ticks: labels under the axis,
+// spread evenly. each: one label under each bar.
 export function bars(series, ticks, label, height = 80, each = false) {
   const many = series[0].shares.length;
   const top = Math.max(1e-9, ...series.flatMap((one) => one.shares));

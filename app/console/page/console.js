@@ -1,4 +1,4 @@
-// The page: asks for the data every two seconds and hands each part its share.
+// The page: polls the data every two seconds and draws all parts.
 
 import { prepare } from "./answer.js";
 import { byId, el, show } from "./dom.js";
@@ -66,7 +66,7 @@ function reasons(list) {
 function pause() {
   paused = !paused;
   byId("pause").setAttribute("aria-pressed", String(paused));
-  byId("pause").textContent = paused ? "Go on" : "Pause";
+  byId("pause").textContent = paused ? "Resume" : "Pause";
 }
 
 async function open(id) {

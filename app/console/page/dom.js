@@ -1,4 +1,4 @@
-// Elements, and numbers as people read them. Texts become text nodes: nothing here makes markup.
+// Helpers that create elements and format numbers. Texts become text nodes, never markup.
 
 import { children } from "./morph.js";
 
@@ -21,12 +21,13 @@ export const svg = (name, attributes, ...inside) =>
 
 export const byId = (id) => document.getElementById(id);
 
-// Put children in the place of what is there.
+// Replace the children of a node.
 export function show(node, ...wanted) {
   children(node, [...fill(document.createDocumentFragment(), null, wanted).childNodes]);
 }
 
-// rows: lists of cells, texts or nodes; the first heads its row. groups: [text, columns] above heads.
+// A table. rows: lists of cells (texts or nodes); the first cell is the header of its row. groups:
+// [text, columns], a row above the heads.
 export function table(caption, heads, rows, groups = []) {
   const above = groups.map(([text, columns]) => el("th", { scope: "colgroup", colspan: columns, class: "group" }, text));
   const head = heads.map((text, column) => el("th", { scope: "col", class: column ? "n" : null }, text));
@@ -79,7 +80,7 @@ export function share(part, of) {
   return `${percent > 0 && percent < 10 ? percent.toFixed(1) : Math.round(percent)} %`;
 }
 
-// In whatever currency the price has; small amounts to two digits that count.
+// In the currency of the price; small amounts with two significant digits.
 export function money(amount) {
   if (amount === null || amount === undefined) return "–";
   if (amount > 0 && amount < 1e-4) return "< 0.0001";

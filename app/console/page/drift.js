@@ -1,4 +1,4 @@
-// The latest report of each pipeline: reference against production, feature by feature.
+// The latest drift report of each pipeline: reference and production for each feature.
 
 import { bars, shares } from "./charts.js";
 import { count, el, none, pill } from "./dom.js";
@@ -8,7 +8,7 @@ const KINDS = { drifted: "bad", drift: "bad", stable: "good", ok: "good", no_dri
 export function drift(data) {
   const reports = data.drift || [];
   const there = reports.filter((one) => one.report);
-  if (!there.length) return none("No report yet: not enough data, or drift is not looked for.");
+  if (!there.length) return none("No report yet: there is not enough data, or no pipeline has a drift reference.");
   return there.map(({ pipeline, report }) => [
     el("h3", null, pipeline, " ", report.model_version ? el("span", { class: "quiet" }, report.model_version) : null,
       report.verdict ? [" ", pill(words(report.verdict), KINDS[report.verdict])] : null),

@@ -1,8 +1,8 @@
-// The answers of the last minutes, and what changed between them. Counts never fall, unless Redis was
-// emptied: then what came before is forgotten.
+// The data of the last five minutes, for rates and changes. Counts only fall if Redis was emptied:
+// then the older data are dropped.
 
 export const KEPT_MS = 5 * 60_000;
-const RATE_MS = 10_000; // a rate is that of so long
+const RATE_MS = 10_000; // a rate is measured over this time
 
 export class History {
   #seen = [];
@@ -23,19 +23,19 @@ export class History {
     return this.#seen[0];
   }
 
-  // Milliseconds between the first and the last.
+  // Milliseconds between the first data and the last.
   get span() {
     return this.last.at_ms - this.first.at_ms;
   }
 
-  // Per second, of what `read` finds in an answer; null before there are two.
+  // The rate per second of the number that `read` returns; null before there are two data sets.
   rate(read, within = RATE_MS) {
     const from = this.#before(this.last.at_ms - within);
     const took = this.last.at_ms - from.at_ms;
     return took > 0 ? (1000 * (read(this.last) - read(from))) / took : null;
   }
 
-  // The rate between each answer and the next.
+  // The rates between consecutive data sets.
   rates(read) {
     return this.#seen.slice(1).map((data, i) => {
       const before = this.#seen[i];
@@ -43,12 +43,12 @@ export class History {
     });
   }
 
-  // What `read` found in each answer.
+  // The number that `read` returns for each data set.
   values(read) {
     return this.#seen.map(read);
   }
 
-  // Buckets of a histogram that were counted since the first answer.
+  // The buckets of a histogram, counted since the first data set.
   lately(read) {
     const before = read(this.first) || [];
     return (read(this.last) || []).map((n, i) => n - (before[i] || 0));

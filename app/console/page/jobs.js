@@ -1,4 +1,4 @@
-// The last jobs, a search by id, and one job in full. All that jobs say of themselves is hostile.
+// The newest jobs, a search by id, and one job in full. All texts of jobs are untrusted.
 
 import { byId, el, none, pill, seconds, show } from "./dom.js";
 import { output } from "./answer.js";
@@ -40,7 +40,7 @@ function said(job) {
 
 const clock = (text) => new Date(text).toLocaleTimeString("en-GB");
 
-// Asks for one job and shows it; answers whether it is there.
+// Fetches one job and shows it; returns it, or null if there is no such job.
 export async function find(id) {
   const place = byId("detail");
   const response = await fetch(`console/jobs/${encodeURIComponent(id)}`);

@@ -1,5 +1,5 @@
-// Makes one tree of nodes like another by changing as little as it can, so that the focus, a selection
-// and what was scrolled to stay. Nodes with the same data-key are the same thing, wherever they stand.
+// Updates one tree of nodes to equal another with few changes, so that focus, selection and scroll
+// position are kept. Nodes with the same data-key are treated as the same node, wherever they are.
 
 export function morph(have, want) {
   for (const { name } of [...have.attributes]) {

@@ -1,4 +1,4 @@
-// A function for each part of the page that shows numbers: from the answers so far to nodes.
+// One function for each part of the page that shows numbers; it turns the data into nodes.
 
 import { bars, meter, shares, spark } from "./charts.js";
 import { bytes, count, el, money, none, pill, rate, seconds, share, table } from "./dom.js";
@@ -112,19 +112,19 @@ export function quality(data) {
   const ends = Map.groupBy(data.ended, (one) => one.of);
   parts.push(el("h3", null, "How jobs ended"));
   parts.push(jobs ? [...ends].map(([status, list]) =>
-    meter(status, total(list) / jobs, `${count(total(list))} · ${share(total(list), jobs)}`, ENDS[status])) : none("None has."));
-  parts.push(el("h3", null, "Who answered"));
+    meter(status, total(list) / jobs, `${count(total(list))} · ${share(total(list), jobs)}`, ENDS[status])) : none("No job has ended yet."));
+  parts.push(el("h3", null, "Answered by"));
   parts.push(byTier.length ? byTier.map(([name, n]) =>
-    meter(name, n / all, `${count(n)} · ${share(n, all)}`, name.endsWith(" failed") ? "bad" : "a")) : none("Nobody yet."));
+    meter(name, n / all, `${count(n)} · ${share(n, all)}`, name.endsWith(" failed") ? "bad" : "a")) : none("Nothing has been answered yet."));
   parts.push(el("h3", null, "Degraded, by reason"));
   const degraded = total(data.degraded);
   parts.push(degraded ? data.degraded.map((one) =>
-    meter(`${one.pipeline} · ${one.of}`, one.count / degraded, count(one.count), "warn")) : none("No answer was."));
+    meter(`${one.pipeline} · ${one.of}`, one.count / degraded, count(one.count), "warn")) : none("No answer was degraded."));
   parts.push(el("h3", null, "Cache"));
   parts.push(data.cache.length ? data.cache.map((one) => {
     const looked = one.hits + one.misses;
     return meter(one.pipeline, one.hits / looked, `${share(one.hits, looked)} of ${count(looked)}`, "a");
-  }) : none("Nothing has been looked up."));
+  }) : none("The cache has not been used yet."));
   return parts;
 }
 
@@ -138,27 +138,27 @@ export function breakers(data) {
     ["Redis", `${bytes(data.redis.bytes)}${data.redis.max_bytes ? ` of ${bytes(data.redis.max_bytes)}` : ""}`, ""],
     ["Quarantined units", count(data.dead.units), data.dead.units ? "bad" : ""],
     ["Webhooks delivered", count(hooks.succeeded || 0), ""],
-    ["Webhooks given up", count(data.dead.webhooks), data.dead.webhooks ? "bad" : ""],
+    ["Webhooks failed", count(data.dead.webhooks), data.dead.webhooks ? "bad" : ""],
   ];
   return [states, el("h3", null, "Stores"), el("ul", { class: "plain" }, facts.map(([name, value, kind]) =>
     el("li", null, el("span", null, name), kind ? pill(value, kind) : el("b", null, value))))];
 }
 
 export function cost(data) {
-  const { priced, lanes: told, tiers } = data.cost;
-  if (!told.length && !tiers.length) return none("No worker has told of its time yet.");
+  const { priced, lanes: reported, tiers } = data.cost;
+  if (!reported.length && !tiers.length) return none("No worker has reported its time yet.");
   const parts = [];
-  if (told.length) {
-    parts.push(told.map((lane) => meter(`${lane.lane} busy`, lane.utilization || 0,
+  if (reported.length) {
+    parts.push(reported.map((lane) => meter(`${lane.lane} busy`, lane.utilization || 0,
       `${share(lane.utilization || 0, 1)} of ${seconds(lane.busy_s + lane.idle_s)}`, "a")));
   }
-  if (priced && told.length) {
-    parts.push(table("Cost by lane", ["cost by lane", "busy", "idle", "per 1,000 items"], told.map((lane) =>
+  if (priced && reported.length) {
+    parts.push(table("Cost by lane", ["cost by lane", "busy", "idle", "per 1,000 items"], reported.map((lane) =>
       [lane.lane, money(lane.busy_cost), money(lane.idle_cost), money(lane.cost_per_1000)])));
   }
   parts.push(table("Device time by tier", ["tier", "items", "device", "an item", ...(priced ? ["per 1,000"] : [])],
     tiers.map((tier) => [`${tier.pipeline} · ${tier.tier} (${tier.lane})`, count(tier.items), seconds(tier.device_s),
       tier.items ? seconds(tier.device_s / tier.items) : "–", ...(priced ? [money(tier.cost_per_1000)] : [])])));
-  if (!priced) parts.push(none("No price set: PENSTOCK_GPU_PRICE_PER_HOUR and PENSTOCK_CPU_PRICE_PER_HOUR turn these seconds into money."));
+  if (!priced) parts.push(none("No price is set. Set PENSTOCK_GPU_PRICE_PER_HOUR and PENSTOCK_CPU_PRICE_PER_HOUR to see costs."));
   return parts;
 }

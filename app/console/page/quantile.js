@@ -1,6 +1,6 @@
-// Quantiles of a histogram as Prometheus's histogram_quantile estimates them: values are taken to be
-// spread evenly over a bucket, the first of which begins at 0, and what lies beyond the last bound
-// counts as that bound.
+// Quantiles of a histogram, estimated as Prometheus's histogram_quantile does: values are assumed to
+// be spread evenly over a bucket, the first bucket begins at 0, and values beyond the last bound
+// count as that bound.
 
 export function quantile(q, bounds, buckets) {
   const total = buckets.reduce((sum, n) => sum + n, 0);
@@ -19,6 +19,6 @@ export function quantile(q, bounds, buckets) {
 
 export const sum = (buckets) => buckets.reduce((all, n) => all + n, 0);
 
-// One histogram of several with the same bounds; empty ones may lack.
+// The sum of several histograms with the same bounds; empty ones are ignored.
 export const merged = (histograms) => histograms.filter((one) => one.length)
   .reduce((all, one) => (all.length ? all.map((n, i) => n + one[i]) : one), []);

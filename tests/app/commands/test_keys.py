@@ -70,10 +70,10 @@ def test_create_takes_scopes_a_name_a_life_and_limits(app: Flask, store: Store) 
         ("--owner a --expires-in 90", "'90' is not a duration"),
         ("--owner a --expires-in -1d", "'-1d' is not a duration"),
         ("--owner a --expires-in 9999999999w", "'9999999999w' is not a duration"),
-        ("--owner a --expires-in 0d", "Must be more than no time at all."),
+        ("--owner a --expires-in 0d", "Must be more than 0."),
         ("--owner a --requests-per-s 0", "0 is not in the range 1<=x<="),
-        (f"--owner a --name {'n' * 101}", "Must be at most 100 characters that can be printed."),
-        ("--owner a --name \x1b[2J", "Must be at most 100 characters that can be printed."),
+        (f"--owner a --name {'n' * 101}", "Must be at most 100 printable characters."),
+        ("--owner a --name \x1b[2J", "Must be at most 100 printable characters."),
     ],
 )
 def test_create_says_what_would_be_right(app: Flask, store: Store, options: str, said: str) -> None:

@@ -32,7 +32,7 @@ def test_what_was_given_up_is_listed_newest_first_and_tried_again_by_command(
     assert listed[0].endswith("  default  job.succeeded  1 attempts  bad_status 404")
     assert URL not in "".join(listed)
     retried = runner.invoke(args=["webhooks", "retry", newer])
-    assert (retried.exit_code, retried.output) == (0, f"{newer} is tried again.\n")
+    assert (retried.exit_code, retried.output) == (0, f"{newer} is retried.\n")
     assert attempted(store, Result.FAILED, status=503, error="bad_status") == [newer]
     listed = runner.invoke(args=["webhooks", "dead"]).output.splitlines()
     assert [line.split()[1] for line in listed] == [newer, older]

@@ -75,7 +75,7 @@ def test_an_upload_that_is_not_as_long_as_announced_is_no_job(
 ) -> None:
     response = upload(client, lines(*"abcd"), f"pipeline=echo&lines={announced}", **KEY)
     problem = problem_in(response, 400, "invalid_request")
-    assert "4 came" in details(problem)["lines"]
+    assert "it has 4" in details(problem)["lines"]
     assert nothing_left(store)
     job_in(upload(client, lines(*"abcd"), "pipeline=echo&lines=4", **KEY), 202)
 
