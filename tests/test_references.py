@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -9,6 +10,7 @@ import pytest
 from tests.references import Repository
 
 ROOT = Path(__file__).parent.parent
+RUNBOOK = ROOT / "docs" / "runbook.md"
 
 
 def test_every_name_in_documents_and_comments_exists() -> None:
@@ -16,6 +18,18 @@ def test_every_name_in_documents_and_comments_exists() -> None:
     assert not missing, "These references name nothing that exists:\n" + "\n".join(
         map(str, missing)
     )
+
+
+def test_the_log_messages_that_the_runbook_searches_for_exist() -> None:
+    searches = re.findall(r"grep [^'`]*'([^']+)'[^`]*var/log", RUNBOOK.read_text(encoding="utf-8"))
+    messages = {text for search in searches for text in search.split("|")}
+    assert len(messages) >= 8
+    code = "".join(
+        path.read_text(encoding="utf-8")
+        for p in ("app", "tasks")
+        for path in (ROOT / p).rglob("*.py")
+    )
+    assert not {text for text in messages if text not in code}
 
 
 @pytest.fixture
