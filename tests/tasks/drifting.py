@@ -1,4 +1,4 @@
-"""A pipeline whose drift is watched, and traffic for it, in figures."""
+"""A pipeline with a drift reference, and generated traffic for it."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ class Careless(Watched):
     name = "careless"
 
     def drift_features(self, item: Item, features: Features) -> Mapping[str, float]:
-        raise ValueError("no figures today")
+        raise ValueError("no drift features")
 
 
 def lengths(seed: int, size: int, longer: float = 1.0) -> list[int]:
@@ -71,7 +71,7 @@ def traffic(seed: int, size: int, longer: float = 1.0) -> list[Row]:
 def asked(
     pipeline: Pipeline, texts: Sequence[str], options: Options = USUAL
 ) -> tuple[Any, list[Outcome]]:
-    """What `Sampler.see` is shown of questions."""
+    """Arguments of `Sampler.see` for texts: prepared questions and their outcomes."""
     prepared = Runtime.load(pipeline, "cpu").prepare([Item({"text": t}, options) for t in texts])
     return prepared, [Outcome(dict(OUTPUT), None) for _ in texts]
 

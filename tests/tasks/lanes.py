@@ -1,4 +1,4 @@
-"""Helpers of the lane tests: submit without HTTP, claim without Celery."""
+"""Helpers of tests: submit without HTTP, claim and settle without Celery."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def claim(worker: Consumer, most: int = 64, awake_ms: int = 0) -> list[Unit]:
 
 
 def claim_until(worker: Consumer, count: int) -> list[Unit]:
-    """Claim again and again until `count` units came; the test's timeout bounds it."""
+    """Claim until `count` units have come; the test's timeout ends it."""
     units: list[Unit] = []
     while len(units) < count:
         units += claim(worker)
@@ -52,7 +52,7 @@ def claim_until(worker: Consumer, count: int) -> list[Unit]:
 
 
 def crash(store: Store, worker: Consumer) -> None:
-    """The worker falls silent for longer than its lease."""
+    """Let the leases of all units that the worker holds expire."""
     stream = keys.stream(worker.lane, Priority.NORMAL)
     for held in store.redis.xpending_range(stream, keys.GROUP, "-", "+", 100, worker.name):
         store.redis.xclaim(

@@ -1,4 +1,4 @@
-"""Torch-free toy pipelines."""
+"""A toy pipeline without torch."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class Length:
 
 
 class Counting(Tier):
-    """Scores a text by its length, counts what it is asked, and fails on the word "bad"."""
+    """Scores a text by its length, records what it is asked, and fails on the word "bad"."""
 
     asked: list[str]
 

@@ -1,4 +1,4 @@
-"""What the cpu lane is not sure of goes on to the gpu lane: the same unit, in one script."""
+"""Escalation: units that the cpu lane is not sure of go to the gpu lane, in one script."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ ROUTED = replace(
 
 
 class Both:
-    """A worker of either lane, run by hand."""
+    """An executor for each lane, run by hand."""
 
     def __init__(self, store: Store) -> None:
         quick = Store(store.redis, replace(store.settings, linger_ms=0))
@@ -82,7 +82,7 @@ def series(store: Store, name: str) -> int:
     return int(store.redis.hget("ps:series", name) or 0)
 
 
-def test_what_the_cpu_lane_is_sure_of_it_answers(store: Store, both: Both) -> None:
+def test_the_cpu_lane_answers_what_it_is_sure_of(store: Store, both: Both) -> None:
     both.alive(Lane.GPU)
     receipt = ask(store, EASY)
     both.run(Lane.CPU)
@@ -90,7 +90,7 @@ def test_what_the_cpu_lane_is_sure_of_it_answers(store: Store, both: Both) -> No
     assert (output["tier"], output["degraded"]) == ("small", False)
 
 
-def test_the_rest_goes_on_and_the_job_keeps_its_attempts_and_its_deadline(
+def test_an_unsure_unit_escalates_and_the_job_keeps_its_attempts_and_deadline(
     store: Store, both: Both
 ) -> None:
     both.alive(Lane.GPU)
@@ -109,7 +109,7 @@ def test_the_rest_goes_on_and_the_job_keeps_its_attempts_and_its_deadline(
     assert series(store, "predictions|routed|small|builtin|succeeded") == 0
 
 
-def test_a_unit_that_went_on_is_no_suspect(store: Store, both: Both) -> None:
+def test_an_escalated_unit_is_no_suspect(store: Store, both: Both) -> None:
     both.alive(Lane.GPU)
     for number in range(3):
         ask(store, f"{HARD} {number}")
@@ -118,9 +118,7 @@ def test_a_unit_that_went_on_is_no_suspect(store: Store, both: Both) -> None:
     assert [unit.attempt for unit in units] == [1, 1, 1]
 
 
-def test_a_unit_that_a_worker_died_of_stays_a_suspect_where_it_goes_on(
-    store: Store, both: Both
-) -> None:
+def test_a_suspect_stays_a_suspect_when_it_escalates(store: Store, both: Both) -> None:
     both.alive(Lane.GPU)
     neighbour = replace(ROUTED, lane=Lane.GPU, inputs=[{"text": f"{HARD} too"}])
     put(store, neighbour)
@@ -134,7 +132,7 @@ def test_a_unit_that_a_worker_died_of_stays_a_suspect_where_it_goes_on(
     assert [[unit.attempt for unit in claim(gpu)] for _ in range(3)] == [[1, 1], [2], []]
 
 
-def test_of_many_items_only_the_hard_ones_are_asked_again_and_each_counts_once(
+def test_of_many_items_only_unsure_ones_are_asked_again_and_each_counts_once(
     store: Store, both: Both
 ) -> None:
     both.alive(Lane.GPU)
@@ -153,7 +151,7 @@ def test_of_many_items_only_the_hard_ones_are_asked_again_and_each_counts_once(
     assert series(store, "cache_misses|routed") == 8
 
 
-def test_an_answer_from_the_cache_travels_beside_a_hard_item(store: Store, both: Both) -> None:
+def test_a_cached_answer_stays_when_another_item_escalates(store: Store, both: Both) -> None:
     both.alive(Lane.GPU)
     ask(store, EASY)
     both.run(Lane.CPU)
@@ -169,7 +167,7 @@ def test_an_answer_from_the_cache_travels_beside_a_hard_item(store: Store, both:
     assert series(store, "predictions|routed|small|builtin|cached") == 1
 
 
-def test_with_an_open_breaker_the_answer_stands_and_half_open_is_for_the_gpu_lane_to_probe(
+def test_with_an_open_breaker_the_answer_stays_and_only_the_gpu_lane_probes(
     store: Store, both: Both
 ) -> None:
     both.alive(Lane.GPU)
@@ -188,7 +186,7 @@ def test_with_an_open_breaker_the_answer_stands_and_half_open_is_for_the_gpu_lan
     assert not store.redis.hexists(keys.BREAKERS, "routed/big")
 
 
-def test_without_a_gpu_worker_the_answer_stands_and_says_so(store: Store, both: Both) -> None:
+def test_without_a_gpu_worker_the_answer_stays_marked_as_degraded(store: Store, both: Both) -> None:
     receipt = ask(store, HARD)
     both.run(Lane.CPU)
     output = output_of(job_of(store, receipt))
@@ -201,10 +199,14 @@ def test_without_a_gpu_worker_the_answer_stands_and_says_so(store: Store, both: 
     again = ask(store, HARD)
     both.run(Lane.CPU)
     both.run(Lane.GPU)
-    assert output_of(job_of(store, again))["tier"] == "big"  # the lesser answer was not kept
+    assert (
+        output_of(job_of(store, again))["tier"] == "big"
+    )  # the lower tier's answer was not cached
 
 
-def test_what_the_gpu_lane_could_not_serve_does_not_go_back_to_it(store: Store, both: Both) -> None:
+def test_a_unit_moved_from_the_gpu_lane_does_not_escalate_back_to_it(
+    store: Store, both: Both
+) -> None:
     both.alive(Lane.GPU)
     receipt = ask(store, HARD)
     stream = keys.stream(Lane.CPU, ROUTED.priority)
@@ -216,7 +218,7 @@ def test_what_the_gpu_lane_could_not_serve_does_not_go_back_to_it(store: Store, 
 
 
 @pytest.mark.parametrize(("mode", "tier"), [("cheap", "small"), ("balanced", "big")])
-def test_a_cheap_answer_stands_and_is_kept_apart(
+def test_in_cheap_mode_the_answer_stays_and_is_cached_separately(
     store: Store, both: Both, mode: Mode, tier: str
 ) -> None:
     both.alive(Lane.GPU)
@@ -230,7 +232,7 @@ def test_a_cheap_answer_stands_and_is_kept_apart(
     assert output_of(job_of(store, second))["tier"] == tier
 
 
-def test_a_cancelled_job_does_not_go_on(store: Store, both: Both) -> None:
+def test_a_cancelled_job_does_not_escalate(store: Store, both: Both) -> None:
     both.alive(Lane.GPU)
     receipt = ask(store, HARD)
     (unit,) = claim(both.workers[Lane.CPU])
@@ -241,7 +243,7 @@ def test_a_cancelled_job_does_not_go_on(store: Store, both: Both) -> None:
     assert counts(store) == {"cancelled": 1}
 
 
-def test_a_commit_that_is_repeated_sends_nothing_on_twice(store: Store, both: Both) -> None:
+def test_a_repeated_commit_does_not_escalate_twice(store: Store, both: Both) -> None:
     both.alive(Lane.GPU)
     ask(store, HARD)
     (unit,) = claim(both.workers[Lane.CPU])
@@ -251,7 +253,7 @@ def test_a_commit_that_is_repeated_sends_nothing_on_twice(store: Store, both: Bo
     assert len(claim(both.workers[Lane.GPU])) == 1
 
 
-def test_a_dead_cpu_lane_leaves_its_jobs_to_the_gpu_lane(store: Store, both: Both) -> None:
+def test_jobs_of_a_dead_cpu_lane_are_served_by_the_gpu_lane(store: Store, both: Both) -> None:
     both.alive(Lane.GPU)
     both.workers[Lane.CPU].deregister()
     assert ask(store, EASY).lane is Lane.GPU

@@ -23,7 +23,7 @@ TOY = replace(SINGLE, spec=replace(SINGLE.spec, pipeline="toy"))
 
 
 class Wakes:
-    """Stands in for Celery: notes the lanes that are woken."""
+    """Stands in for Celery: records the lanes that are woken."""
 
     def __init__(self) -> None:
         self.sent: list[str] = []
@@ -76,7 +76,7 @@ def test_a_deep_lane_is_drained_batch_by_batch_each_item_once(
     assert Counter(asked(runtime)) == Counter(f"number {n}" for n in range(100))
 
 
-def test_a_claim_is_as_large_as_the_runtimes_batch_budget_needs(
+def test_a_claim_is_as_large_as_the_runtimes_batch(
     store: Store, inference: InferenceExecutor, runtime: Runtime
 ) -> None:
     runtime.batch_items = 20  # the pipeline says 8
@@ -105,7 +105,7 @@ def test_equal_questions_of_a_batch_are_computed_once(
     assert all(job_of(store, receipt).status is Status.SUCCEEDED for receipt in receipts)
 
 
-def test_a_known_answer_is_not_computed_again_and_says_so(
+def test_a_cached_answer_is_not_computed_again_and_is_marked_as_cached(
     store: Store, inference: InferenceExecutor, runtime: Runtime
 ) -> None:
     put(store, toy("again"))
@@ -116,7 +116,7 @@ def test_a_known_answer_is_not_computed_again_and_says_so(
     assert job_of(store, receipt).cached
 
 
-def test_an_item_that_fails_leaves_its_neighbours_alone_and_is_not_cached(
+def test_a_failing_item_does_not_affect_others_and_is_not_cached(
     store: Store, inference: InferenceExecutor, runtime: Runtime
 ) -> None:
     good, bad = put(store, toy("good")), put(store, toy("bad"))
@@ -130,7 +130,7 @@ def test_an_item_that_fails_leaves_its_neighbours_alone_and_is_not_cached(
     assert asked(runtime).count("bad") == 2
 
 
-def test_items_that_fail_alike_are_one_event_with_the_job_of_the_first(
+def test_items_that_fail_in_the_same_way_are_one_event_with_the_first_job(
     store: Store, inference: InferenceExecutor
 ) -> None:
     put(store, toy("good"))
@@ -142,7 +142,7 @@ def test_items_that_fail_alike_are_one_event_with_the_job_of_the_first(
     assert (event["tags"]["pipeline"], event["tags"]["stage"]) == ("toy", "counting")
 
 
-def test_what_is_under_way_is_noted_and_then_no_more(
+def test_the_tags_of_a_running_batch_are_published_and_then_cleared(
     store: Store, inference: InferenceExecutor
 ) -> None:
     noted: list[Any] = []
@@ -155,7 +155,7 @@ def test_what_is_under_way_is_noted_and_then_no_more(
     assert inference.current_tags == {}
 
 
-def test_a_pipeline_that_this_worker_does_not_serve_fails_by_name(
+def test_units_of_a_pipeline_that_is_not_served_fail_with_its_name(
     store: Store, inference: InferenceExecutor
 ) -> None:
     receipt = put(store, SINGLE)
@@ -165,7 +165,7 @@ def test_a_pipeline_that_this_worker_does_not_serve_fails_by_name(
     assert "'null'" in error["message"]
 
 
-def test_work_left_after_the_drain_time_is_announced_by_a_wake_up(
+def test_a_wake_up_is_sent_for_units_left_after_the_drain_time(
     store: Store, runtime: Runtime
 ) -> None:
     settings = replace(store.settings, drain_ms=0)
@@ -193,7 +193,7 @@ def _fail(*_: object) -> None:
     raise MemoryError
 
 
-def test_an_answer_of_a_lower_tier_to_a_moved_unit_is_degraded_and_not_cached(
+def test_a_lower_tiers_answer_to_a_moved_unit_is_degraded_and_not_cached(
     store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(type(pipeline), "tiers", (TierRef("best", "none:None"), *pipeline.tiers))

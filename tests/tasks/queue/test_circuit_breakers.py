@@ -21,7 +21,7 @@ COOL_DOWN_MS = 3_600_000
 
 @pytest.fixture
 def patient(store: Store) -> Store:
-    """A store whose breakers stay open until a test says that the time has passed."""
+    """A store with a long cool-down, which ends when a test moves the time."""
     return Store(store.redis, replace(store.settings, breaker_cool_down_ms=COOL_DOWN_MS))
 
 
@@ -41,7 +41,7 @@ def cool_down(store: Store) -> None:
     store.redis.hset(keys.BREAKERS, NAME, f"{failures} 1")
 
 
-def test_every_tier_has_a_breaker_that_begins_closed(store: Store) -> None:
+def test_every_tier_has_a_breaker_that_is_closed_at_first(store: Store) -> None:
     found = states(store, [moderation, pipeline])
     assert found == dict.fromkeys(["moderation/cnn", "moderation/rules", "null/null"], "closed")
 
@@ -56,7 +56,7 @@ def test_five_failures_in_a_row_open_it_for_every_worker(patient: Store) -> None
     assert as_claimed(patient).tiers_to_skip("null", ["null"]) == frozenset()
 
 
-def test_a_success_in_between_starts_the_count_anew(patient: Store) -> None:
+def test_a_success_resets_the_count_of_failures(patient: Store) -> None:
     as_claimed(patient).record("moderation", [FAILED] * 4 + [ANSWERED] + [FAILED] * 4)
     assert state(patient) is BreakerState.CLOSED
     as_claimed(patient).record("moderation", [ANSWERED])
@@ -87,7 +87,7 @@ def test_a_worker_that_never_saw_a_failure_writes_nothing(patient: Store) -> Non
     assert patient.redis.keys("ps:breakers") == []
 
 
-def test_an_unreachable_redis_costs_a_batch_nothing(patient: Store) -> None:
+def test_a_batch_goes_on_when_redis_cannot_be_reached(patient: Store) -> None:
     breakers = as_claimed(patient)
     breakers.update({NAME: "5 1"})
     patient.redis.connection_pool.disconnect()

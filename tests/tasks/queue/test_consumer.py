@@ -43,14 +43,16 @@ def test_a_unit_is_held_by_one_worker_only(store: Store) -> None:
     assert claim(worker_of(store)) == []
 
 
-def test_a_claim_takes_no_more_items_than_asked_and_tells_what_is_left(store: Store) -> None:
+def test_a_claim_takes_at_most_the_requested_items_and_returns_how_many_units_are_left(
+    store: Store,
+) -> None:
     for _ in range(5):
         put(store)
     found = worker_of(store).claim(3, awake_ms=0)
     assert (len(found.units), found.waiting) == (3, 2)
 
 
-def test_a_commit_ends_the_job_and_leaves_nothing_in_the_lane(store: Store) -> None:
+def test_a_commit_finishes_the_job_and_leaves_nothing_in_the_lane(store: Store) -> None:
     receipt = put(store)
     worker = worker_of(store)
     assert worker.commit([done(unit) for unit in claim(worker)]).stale == 0
@@ -71,7 +73,7 @@ def test_an_error_of_its_only_item_fails_the_job(store: Store) -> None:
     assert job.view()["error"] == ERROR["error"]
 
 
-def test_a_bulk_job_succeeds_with_its_last_unit_though_some_items_failed(store: Store) -> None:
+def test_a_bulk_job_succeeds_with_its_last_unit_even_if_some_items_failed(store: Store) -> None:
     receipt = put(store, bulk(6, unit_items=2))
     worker = worker_of(store)
     first, second, third = claim(worker)
@@ -106,7 +108,7 @@ def test_a_second_commit_of_the_same_unit_changes_nothing(store: Store) -> None:
     assert counts(store) == {"succeeded": 1}
 
 
-def test_a_unit_whose_lease_ran_out_goes_to_the_next_claim(store: Store) -> None:
+def test_a_unit_with_an_expired_lease_goes_to_the_next_claim(store: Store) -> None:
     short = with_lease(store, 20)
     receipt = put(store)
     first, second = worker_of(short), worker_of(short)
@@ -120,7 +122,7 @@ def test_a_unit_whose_lease_ran_out_goes_to_the_next_claim(store: Store) -> None
     assert (job.status, job.attempts) == (Status.SUCCEEDED, 2)
 
 
-def test_a_worker_that_lost_its_lease_commits_nothing_even_if_nobody_took_over(
+def test_a_worker_with_an_expired_lease_commits_nothing_even_if_nobody_claimed_the_unit(
     store: Store,
 ) -> None:
     short = with_lease(store, 2)
@@ -133,7 +135,7 @@ def test_a_worker_that_lost_its_lease_commits_nothing_even_if_nobody_took_over(
     assert job_of(store, receipt).status is Status.RUNNING
 
 
-def test_renewing_starts_the_lease_anew_and_names_what_is_lost(store: Store) -> None:
+def test_renewing_extends_the_lease_and_returns_lost_entries(store: Store) -> None:
     put(store)
     put(store)
     worker, thief = worker_of(store), worker_of(store)
@@ -149,7 +151,7 @@ def test_renewing_starts_the_lease_anew_and_names_what_is_lost(store: Store) -> 
     assert int(held["time_since_delivered"]) < 10_000
 
 
-def test_a_heartbeat_puts_the_worker_on_the_list_and_leaving_takes_it_off(store: Store) -> None:
+def test_a_heartbeat_registers_the_worker_and_deregister_removes_it(store: Store) -> None:
     worker = worker_of(store)
     worker.renew()
     assert store.redis.zrange("ps:workers", 0, -1) == [f"gpu/{worker.name}"]
@@ -157,7 +159,7 @@ def test_a_heartbeat_puts_the_worker_on_the_list_and_leaving_takes_it_off(store:
     assert store.redis.zrange("ps:workers", 0, -1) == []
 
 
-def test_leaving_keeps_the_leases_of_units_that_are_still_held(store: Store) -> None:
+def test_deregister_keeps_the_leases_of_units_that_are_still_held(store: Store) -> None:
     put(store)
     worker = worker_of(store)
     claim(worker)
@@ -173,7 +175,7 @@ def test_a_released_unit_is_claimed_at_once_and_the_attempt_is_not_counted(store
     assert unit.attempt == 1
 
 
-def test_the_fourth_claim_of_a_unit_fails_its_job_as_poison(store: Store) -> None:
+def test_the_fourth_claim_of_a_unit_fails_its_job_as_poison_input(store: Store) -> None:
     short = with_lease(store, 2)
     receipt = put(store, bulk(2, unit_items=2))
     for attempt in (1, 2, 3):
@@ -187,7 +189,7 @@ def test_the_fourth_claim_of_a_unit_fails_its_job_as_poison(store: Store) -> Non
     assert store.redis.xlen("ps:lane:gpu:normal") == 0
 
 
-def test_units_that_a_dead_worker_held_are_handed_out_one_by_one(store: Store) -> None:
+def test_units_that_a_dead_worker_held_are_claimed_one_at_a_time(store: Store) -> None:
     for _ in range(3):
         put(store)
     dead, worker = worker_of(store), worker_of(store)
@@ -199,7 +201,7 @@ def test_units_that_a_dead_worker_held_are_handed_out_one_by_one(store: Store) -
     assert [unit.suspect for units in claims for unit in units] == [True, True, True, False]
 
 
-def test_a_claim_ahead_brings_no_suspect(store: Store) -> None:
+def test_a_claim_ahead_takes_no_suspect(store: Store) -> None:
     put(store)
     dead, worker = worker_of(store), worker_of(store)
     claim(dead)
@@ -210,7 +212,9 @@ def test_a_claim_ahead_brings_no_suspect(store: Store) -> None:
     assert [unit.attempt for unit in claim(worker)] == [2]
 
 
-def test_one_unit_that_ends_every_worker_costs_its_batch_mates_nothing(store: Store) -> None:
+def test_a_unit_that_kills_every_worker_costs_the_others_of_its_batch_no_attempt(
+    store: Store,
+) -> None:
     poison, *mates = [put(store) for _ in range(8)]
     worker = worker_of(store)
     while units := claim(worker):
@@ -241,7 +245,7 @@ def test_the_result_of_a_job_cancelled_while_running_is_dropped(store: Store) ->
     assert counts(store) == {"cancelled": 1}
 
 
-def test_cancelling_an_ended_job_changes_nothing(store: Store) -> None:
+def test_cancelling_a_finished_job_changes_nothing(store: Store) -> None:
     receipt = put(store)
     worker = worker_of(store)
     worker.commit([done(unit) for unit in claim(worker)])
@@ -258,7 +262,9 @@ def test_a_job_past_its_deadline_is_never_computed(store: Store) -> None:
     assert store.redis.zcard("ps:deadlines") == 0
 
 
-def test_low_priority_is_served_beside_a_flood_of_high_and_high_mostly_first(store: Store) -> None:
+def test_low_priority_is_served_during_a_flood_of_high_and_high_mostly_comes_first(
+    store: Store,
+) -> None:
     for _ in range(26):
         put(store, replace(SINGLE, priority=Priority.HIGH))
         put(store, replace(SINGLE, priority=Priority.LOW))
@@ -273,7 +279,7 @@ def test_lanes_do_not_mix(store: Store) -> None:
     assert claim(worker_of(store, Lane.CPU)) == []
 
 
-def test_answers_to_be_kept_are_cached_with_the_commit(store: Store) -> None:
+def test_cacheable_answers_are_cached_by_the_commit(store: Store) -> None:
     put(store)
     worker = worker_of(store)
     settled = [replace(done(unit), answers={"ps:cache:q": OUTPUT}) for unit in claim(worker)]
@@ -282,7 +288,7 @@ def test_answers_to_be_kept_are_cached_with_the_commit(store: Store) -> None:
     assert 0 < store.redis.ttl("ps:cache:q") <= store.settings.cache_ttl_s
 
 
-def test_the_end_of_a_job_is_announced_once_per_commit(store: Store) -> None:
+def test_finished_jobs_are_announced_once_per_commit(store: Store) -> None:
     with store.redis.pubsub(ignore_subscribe_messages=True) as pubsub:
         pubsub.subscribe("ps:done")
         pubsub.get_message(timeout=1)

@@ -1,4 +1,4 @@
-"""Owners take turns within a priority, and none may have more under way than its quota."""
+"""Owners take turns within a priority, and none may have more unfinished items than its quota."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from tests.listed import add
 from tests.tasks.lanes import SINGLE, bulk, claim, done, job_of, put
 
 BATCH = 64
-AHEAD = 16  # items of an owner that may stand before a newcomer (units.lua)
+AHEAD = 16  # items of an owner that may come before those of a new owner (units.lua)
 
 
 def of(owner: str, submission: Submission = SINGLE, unfinished: int = 10_000) -> Submission:
@@ -38,7 +38,7 @@ def worker(store: Store) -> Consumer:
     return Consumer(store, Lane.GPU)
 
 
-def test_who_comes_after_a_flood_waits_for_a_few_of_its_items(
+def test_an_owner_that_comes_after_a_flood_waits_for_a_few_of_its_items(
     store: Store, worker: Consumer
 ) -> None:
     for _ in range(200):
@@ -59,7 +59,7 @@ def test_two_floods_share_a_batch(store: Store, worker: Consumer) -> None:
     assert max(shares.values()) - min(shares.values()) <= AHEAD
 
 
-def test_a_flood_alone_fills_its_batches_in_its_order(store: Store, worker: Consumer) -> None:
+def test_a_flood_alone_fills_its_batches_in_order(store: Store, worker: Consumer) -> None:
     ids = [put(store, of("flood")).job_id for _ in range(150)]
     sizes, got = [], []
     while units := claim(worker, BATCH):
@@ -70,18 +70,18 @@ def test_a_flood_alone_fills_its_batches_in_its_order(store: Store, worker: Cons
     assert sizes == [64, 64, 22]
 
 
-def test_an_owner_with_a_long_line_yields_to_one_with_a_short_one(
+def test_an_owner_with_many_waiting_units_yields_to_one_with_few(
     store: Store, worker: Consumer
 ) -> None:
     for _ in range(500):
         put(store, of("flood"))
     for _ in range(100):
         put(store, of("ann"))
-    claim(worker, 2 * AHEAD)  # what stood there before the line was long
+    claim(worker, 2 * AHEAD)  # units that were added before many waited
     assert owners(claim(worker, 50), store)["ann"] >= 35
 
 
-def test_one_large_unit_of_each_owner_stands_before_a_newcomer(
+def test_one_large_unit_of_each_owner_comes_before_a_new_owner(
     store: Store, worker: Consumer
 ) -> None:
     put(store, of("bulky", bulk(640, unit_items=BATCH)))
@@ -106,7 +106,7 @@ def test_a_cancelled_flood_leaves_nothing_behind(store: Store, worker: Consumer)
     assert store.redis.hget(keys.UNFINISHED, "flood") == "0"
 
 
-def test_a_flood_that_waits_in_vain_moves_to_the_cpu_lane(store: Store) -> None:
+def test_a_flood_without_a_gpu_worker_moves_to_the_cpu_lane(store: Store) -> None:
     cpu = Consumer(store, Lane.CPU)
     cpu.renew()
     ids = {put(store, replace(of("flood"), cpu_may_serve=True)).job_id for _ in range(100)}
@@ -139,7 +139,7 @@ def test_a_flood_that_stays_in_its_lane_does_not_end_the_sweep(
     assert store.redis.hget(keys.load("gpu"), "parked:normal") == str(100 - AHEAD)
 
 
-def test_a_quota_counts_what_has_not_ended(store: Store, worker: Consumer) -> None:
+def test_a_quota_counts_unfinished_items(store: Store, worker: Consumer) -> None:
     put(store, of("ann", bulk(8), unfinished=10))
     with pytest.raises(QuotaExceeded) as caught:
         put(store, of("ann", bulk(3), unfinished=10))
@@ -151,13 +151,13 @@ def test_a_quota_counts_what_has_not_ended(store: Store, worker: Consumer) -> No
     assert put(store, of("ann", bulk(3), unfinished=10)).wake_ups >= 0
 
 
-def test_a_job_that_ends_early_frees_its_quota(store: Store) -> None:
+def test_a_job_that_finishes_early_frees_its_quota(store: Store) -> None:
     receipt = put(store, of("ann", bulk(8), unfinished=10))
     cancel_job(store, receipt.job_id)
     assert job_of(store, put(store, of("ann", bulk(10), unfinished=10))).total == 10
 
 
-def test_lists_forget_jobs_whose_records_have_gone(store: Store, worker: Consumer) -> None:
+def test_lists_drop_jobs_whose_records_have_expired(store: Store, worker: Consumer) -> None:
     kept, gone = put(store), put(store)
     worker.commit([done(unit) for unit in claim(worker)])
     store.redis.delete(keys.job(gone.job_id))
@@ -169,7 +169,7 @@ def test_lists_forget_jobs_whose_records_have_gone(store: Store, worker: Consume
 
 
 @pytest.mark.parametrize(("owners", "jobs"), [(1, 4_000), (16, 50)])
-def test_one_sweep_forgets_as_many_as_come_between_two(
+def test_one_sweep_drops_as_many_jobs_as_expire_between_two(
     store: Store, owners: int, jobs: int
 ) -> None:
     for owner in map(str, range(owners)):

@@ -25,7 +25,7 @@ def sweep(
 
 
 def sweep_until_it_wakes(store: Store, lease_ms: int = 15_000) -> object:
-    """The lock and the age of the oldest unit pass by Redis's clock; the test's timeout bounds."""
+    """Sweep until a lane is woken; lock and age go by Redis's clock."""
     lanes: object = None
     while not lanes:
         lanes = sweep(store, lease_ms=lease_ms)
@@ -42,12 +42,12 @@ def test_a_unit_whose_wake_up_was_lost_gets_another(store: Store) -> None:
     assert sweep_until_it_wakes(store) == ["gpu"]
 
 
-def test_a_unit_that_has_just_come_needs_none(store: Store) -> None:
+def test_a_new_unit_needs_no_second_wake_up(store: Store) -> None:
     put(store)
     assert sweep(store, interval_ms=HOUR_MS) == []
 
 
-def test_a_held_unit_needs_none_until_its_lease_runs_out(store: Store) -> None:
+def test_a_held_unit_needs_no_wake_up_until_its_lease_expires(store: Store) -> None:
     put(store)
     claim(Consumer(store, Lane.GPU))
     assert sweep(store, interval_ms=1) == []
@@ -67,7 +67,7 @@ def test_jobs_past_their_deadline_expire_and_their_units_are_dropped(store: Stor
     assert counts(store) == {"expired": 1}
 
 
-def test_a_worker_silent_for_two_leases_is_forgotten(store: Store) -> None:
+def test_a_worker_without_heartbeats_for_two_leases_is_deregistered(store: Store) -> None:
     put(store)
     dead, alive = Consumer(store, Lane.GPU), Consumer(store, Lane.GPU)
     (unit,) = claim(dead)
@@ -90,7 +90,7 @@ def test_a_dead_worker_that_still_holds_units_keeps_them_claimable(store: Store)
     assert store.redis.xpending("ps:lane:gpu:normal", "workers")["pending"] == 1
 
 
-def test_the_drain_rate_is_learnt_while_units_wait(store: Store) -> None:
+def test_the_drain_rate_is_measured_while_units_wait(store: Store) -> None:
     for _ in range(20):
         put(store)
     sweep_until_it_wakes(store)
@@ -101,7 +101,7 @@ def test_the_drain_rate_is_learnt_while_units_wait(store: Store) -> None:
     assert rate > 0
 
 
-def test_an_idle_lane_teaches_nothing(store: Store) -> None:
+def test_an_idle_lane_does_not_change_the_drain_rate(store: Store) -> None:
     sweep(store)
     store.redis.delete("ps:sweep")
     sweep(store)
@@ -118,7 +118,7 @@ def sweep_until_moved(store: Store, patience_ms: int = HOUR_MS, lease_ms: int = 
         sweep(store, patience_ms=patience_ms, lease_ms=lease_ms)
 
 
-def test_without_a_gpu_worker_units_move_to_the_cpu_lane_and_say_why(store: Store) -> None:
+def test_without_a_gpu_worker_units_move_to_the_cpu_lane_with_the_reason(store: Store) -> None:
     receipt = put(store, MOVABLE)
     cpu = Consumer(store, Lane.CPU)
     cpu.renew()
@@ -132,7 +132,7 @@ def test_without_a_gpu_worker_units_move_to_the_cpu_lane_and_say_why(store: Stor
     assert counts(store) == {"succeeded": 1}
 
 
-def test_a_backlog_moves_only_what_waited_past_its_patience(store: Store) -> None:
+def test_of_a_backlog_only_units_that_waited_too_long_move(store: Store) -> None:
     gpu, cpu = Consumer(store, Lane.GPU), Consumer(store, Lane.CPU)
     gpu.renew()
     cpu.renew()
@@ -157,7 +157,9 @@ def test_without_a_cpu_worker_nothing_moves(store: Store) -> None:
     assert store.redis.xlen("ps:lane:gpu:normal") == 1
 
 
-def test_what_the_last_gpu_worker_held_when_it_died_moves_with_its_attempts(store: Store) -> None:
+def test_units_that_the_last_gpu_worker_held_when_it_died_move_with_their_attempts(
+    store: Store,
+) -> None:
     receipt = put(store, MOVABLE)
     claim(Consumer(store, Lane.GPU))
     cpu = Consumer(store, Lane.CPU)
@@ -167,7 +169,7 @@ def test_what_the_last_gpu_worker_held_when_it_died_moves_with_its_attempts(stor
     assert (unit.job, unit.attempt) == (receipt.job_id, 2)
 
 
-def test_what_moves_is_handed_out_alone_if_a_worker_died_of_it(store: Store) -> None:
+def test_a_moved_unit_is_claimed_alone_if_a_worker_died_while_it_held_it(store: Store) -> None:
     put(store, MOVABLE)
     claim(Consumer(store, Lane.GPU))
     put(store, MOVABLE)

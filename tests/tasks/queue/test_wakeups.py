@@ -14,7 +14,7 @@ from tests.ports import free_port
 
 
 class Recorder:
-    """Stands in for the Celery application and notes what is sent."""
+    """Stands in for the Celery application and records what is sent."""
 
     def __init__(self) -> None:
         self.sent: list[str] = []
@@ -25,20 +25,20 @@ class Recorder:
         self.seen.set()
 
 
-def test_a_wake_up_lands_in_the_queue_of_its_lane(settings: Settings, store: Store) -> None:
+def test_a_wake_up_goes_to_the_queue_of_its_lane(settings: Settings, store: Store) -> None:
     celery = make_celery(settings)
     wake(celery, Lane.GPU, 2)
     assert store.redis.llen("penstock.gpu") == 2
     celery.close()
 
 
-def test_a_broker_that_is_down_is_no_error_for_the_caller(settings: Settings) -> None:
+def test_a_broker_that_is_down_raises_no_error_in_the_caller(settings: Settings) -> None:
     celery = make_celery(replace(settings, redis_port=free_port()))
     wake(celery, Lane.GPU)
     celery.close()
 
 
-def test_no_more_wake_ups_are_sent_than_can_be_of_use() -> None:
+def test_the_number_of_wake_ups_is_limited() -> None:
     recorder = Recorder()
     wake(recorder, Lane.GPU, 10_000)  # type: ignore[arg-type]
     assert len(recorder.sent) == MAX_WAKEUPS
@@ -52,7 +52,7 @@ def test_the_waker_publishes_from_its_own_thread() -> None:
 
 
 class Broken(Recorder):
-    """Fails once."""
+    """Fails at the first message."""
 
     def send_task(self, _: str, **message: Any) -> None:
         super().send_task(_, **message)
@@ -60,7 +60,7 @@ class Broken(Recorder):
             raise ZeroDivisionError
 
 
-def test_the_waker_goes_on_after_whatever_went_wrong() -> None:
+def test_the_waker_continues_after_an_unexpected_error() -> None:
     broken = Broken()
     waker = Waker(broken)  # type: ignore[arg-type]
     waker.wake(Lane.CPU, 1)

@@ -1,4 +1,4 @@
-"""Deliveries of webhooks: queued by what ends a job, tried again by Redis's clock, never lost."""
+"""Deliveries: queued by the scripts that finish jobs, retried by Redis's clock, never lost."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ def tried(unit: Unit, result: Result, wait_ms: int = 0, **entry: Any) -> Attempt
     return Attempt(unit, result, wait_ms, entry, body="the body")
 
 
-def test_the_end_of_a_job_queues_its_webhook(store: Store, gpu: Consumer, hooks: Consumer) -> None:
+def test_a_finished_job_queues_its_webhook(store: Store, gpu: Consumer, hooks: Consumer) -> None:
     job_id = finished(store, gpu, hooked("job.succeeded"))
     delivery = only(store, job_id)
     assert (delivery.event, delivery.endpoint, delivery.status) == (
@@ -86,14 +86,16 @@ def test_the_end_of_a_job_queues_its_webhook(store: Store, gpu: Consumer, hooks:
     ("events", "queued"),
     [(["job.failed"], 0), (["job.succeeded", "job.failed"], 1), ([], 0)],
 )
-def test_only_the_events_asked_for_are_told(
+def test_only_chosen_events_are_delivered(
     store: Store, gpu: Consumer, events: list[str], queued: int
 ) -> None:
     job_id = finished(store, gpu, hooked(*events))
     assert len(deliveries_of(store, job_id)) == queued
 
 
-def test_every_endpoint_of_the_owner_is_told_and_no_one_elses(store: Store, gpu: Consumer) -> None:
+def test_every_endpoint_of_the_owner_gets_the_event_and_no_other_owners(
+    store: Store, gpu: Consumer
+) -> None:
     store.redis.hset(keys.hooks("o"), mapping={"we_1": ALL, "we_2": "job.failed", "we_3": ALL})
     store.redis.hset(keys.hooks("other"), "we_4", ALL)
     job_id = finished(store, gpu, hooked("job.succeeded"))
@@ -101,7 +103,7 @@ def test_every_endpoint_of_the_owner_is_told_and_no_one_elses(store: Store, gpu:
     assert endpoints == ["job", "we_1", "we_3"]
 
 
-def test_a_cancelled_job_an_expired_one_and_a_cached_answer_are_told_too(
+def test_cancelled_expired_and_cached_jobs_queue_deliveries_too(
     store: Store, gpu: Consumer
 ) -> None:
     store.redis.hset(keys.hooks("o"), "we_1", ALL)
@@ -129,7 +131,7 @@ def test_the_commit_says_whether_the_lane_must_be_woken(
     assert hooks.wait_for_wakeup(1) is True
 
 
-def test_a_success_ends_the_delivery_and_keeps_its_log(
+def test_a_success_finishes_the_delivery_and_keeps_its_log(
     store: Store, gpu: Consumer, hooks: Consumer
 ) -> None:
     job_id = finished(store, gpu, hooked("job.succeeded"))
@@ -142,7 +144,7 @@ def test_a_success_ends_the_delivery_and_keeps_its_log(
     assert claim(hooks) == []
 
 
-def test_a_failed_attempt_is_made_again_when_its_time_has_come(
+def test_a_failed_attempt_is_retried_when_it_is_due(
     store: Store, gpu: Consumer, hooks: Consumer
 ) -> None:
     job_id = finished(store, gpu, hooked("job.succeeded"))
@@ -161,7 +163,7 @@ def test_a_failed_attempt_is_made_again_when_its_time_has_come(
     assert [entry["status"] for entry in only(store, job_id).log] == [500, 204]
 
 
-def test_what_was_postponed_does_not_count_as_tried(
+def test_a_postponed_delivery_counts_no_attempt(
     store: Store, gpu: Consumer, hooks: Consumer
 ) -> None:
     job_id = finished(store, gpu, hooked("job.succeeded"))
@@ -172,7 +174,7 @@ def test_what_was_postponed_does_not_count_as_tried(
     assert [one.job for one in claim(hooks)] == [only(store, job_id).id]
 
 
-def test_a_worker_that_dies_over_a_delivery_leaves_it_to_another(
+def test_the_delivery_of_a_dead_worker_goes_to_another(
     store: Store, gpu: Consumer, hooks: Consumer
 ) -> None:
     job_id = finished(store, gpu, hooked("job.succeeded"))
@@ -188,7 +190,7 @@ def test_a_worker_that_dies_over_a_delivery_leaves_it_to_another(
     assert only(store, job_id).tries == 1
 
 
-def test_a_delivery_that_ends_its_worker_thrice_is_given_up(
+def test_a_delivery_that_kills_three_workers_is_given_up(
     store: Store, gpu: Consumer, hooks: Consumer
 ) -> None:
     job_id = finished(store, gpu, hooked("job.succeeded"))
@@ -203,7 +205,7 @@ def test_a_delivery_that_ends_its_worker_thrice_is_given_up(
     assert [fields["delivery"] for _, fields in dead] == [only(store, job_id).id]
 
 
-def test_an_ended_delivery_can_be_replayed_by_its_owner_alone(
+def test_only_its_owner_can_redeliver_a_finished_delivery(
     store: Store, gpu: Consumer, hooks: Consumer
 ) -> None:
     job_id = finished(store, gpu, hooked("job.succeeded"))
@@ -223,7 +225,7 @@ def test_an_ended_delivery_can_be_replayed_by_its_owner_alone(
     assert (found.status, found.tries) == ("succeeded", 2)
 
 
-def test_replaying_what_is_under_way_sends_it_once(
+def test_redelivering_a_running_delivery_sends_it_once(
     store: Store, gpu: Consumer, hooks: Consumer
 ) -> None:
     job_id = finished(store, gpu, hooked("job.succeeded"))
@@ -235,7 +237,7 @@ def test_replaying_what_is_under_way_sends_it_once(
     assert claim(hooks) == []
 
 
-def test_an_endpoint_is_known_to_fail_until_it_succeeds(
+def test_an_endpoint_counts_as_failing_until_it_succeeds(
     store: Store, gpu: Consumer, hooks: Consumer
 ) -> None:
     store.redis.hset(keys.hooks("o"), "we_1", ALL)
@@ -267,7 +269,7 @@ def test_a_flood_at_one_endpoint_does_not_hold_up_another(
     assert only(store, job_id).id in {unit.job for unit in claim(hooks, 17)}
 
 
-def test_an_endpoint_that_was_long_not_asked_starts_to_fail_anew(
+def test_after_a_long_time_without_requests_the_time_of_failing_starts_again(
     store: Store, gpu: Consumer, hooks: Consumer
 ) -> None:
     store.redis.hset(keys.hooks("o"), "we_1", ALL)
@@ -277,7 +279,7 @@ def test_an_endpoint_that_was_long_not_asked_starts_to_fail_anew(
     assert record(hooks, [tried(unit, Result.RETRY)]) == (0, [FailingEndpoint("we_1", "o", 0)])
 
 
-def test_what_never_reached_an_endpoint_says_nothing_of_it(
+def test_an_attempt_that_never_reached_the_endpoint_does_not_count_against_it(
     store: Store, gpu: Consumer, hooks: Consumer
 ) -> None:
     store.redis.hset(keys.hooks("o"), "we_1", ALL)
@@ -288,7 +290,7 @@ def test_what_never_reached_an_endpoint_says_nothing_of_it(
     assert store.redis.exists(keys.WEBHOOKS_FAILING, keys.webhook_breaker("we_1")) == 0
 
 
-def test_failures_in_a_row_open_the_breaker_of_a_line_and_a_success_closes_it(
+def test_failures_in_a_row_open_the_breaker_of_a_target_and_a_success_closes_it(
     store: Store, gpu: Consumer, hooks: Consumer
 ) -> None:
     key = keys.webhook_breaker("o@example.com")
@@ -305,7 +307,7 @@ def test_failures_in_a_row_open_the_breaker_of_a_line_and_a_success_closes_it(
     assert store.redis.exists(key) == 0
 
 
-def test_a_line_that_has_failed_for_long_is_probed_rarely(
+def test_a_target_that_has_failed_for_long_is_probed_rarely(
     store: Store, gpu: Consumer, hooks: Consumer
 ) -> None:
     key = keys.webhook_breaker("o@example.com")
@@ -335,7 +337,7 @@ def test_a_slow_endpoint_keeps_its_own_deliveries_waiting(
     assert claim(hooks) == []
 
 
-def test_every_delivery_of_a_long_line_is_claimed_in_the_end(
+def test_every_delivery_to_a_busy_target_is_claimed_in_the_end(
     store: Store, gpu: Consumer, hooks: Consumer
 ) -> None:
     for _ in range(100):
@@ -350,7 +352,7 @@ def test_every_delivery_of_a_long_line_is_claimed_in_the_end(
     assert store.redis.keys("ps:lane:webhooks:normal:*") == []
 
 
-def test_a_delivery_handed_back_is_claimed_as_if_for_the_first_time(
+def test_a_released_delivery_is_claimed_as_if_for_the_first_time(
     store: Store, gpu: Consumer, hooks: Consumer
 ) -> None:
     finished(store, gpu, hooked("job.succeeded"))
@@ -359,7 +361,7 @@ def test_a_delivery_handed_back_is_claimed_as_if_for_the_first_time(
     assert unit.attempt == 1
 
 
-def test_a_replay_says_that_it_is_one_until_it_was_tried(
+def test_a_redelivery_is_marked_as_manual_until_it_is_attempted(
     store: Store, gpu: Consumer, hooks: Consumer
 ) -> None:
     job_id = finished(store, gpu, hooked("job.succeeded"))
@@ -373,7 +375,7 @@ def test_a_replay_says_that_it_is_one_until_it_was_tried(
     assert only(store, job_id).trigger is None
 
 
-def test_a_ping_is_a_delivery_of_no_job(store: Store, hooks: Consumer) -> None:
+def test_a_ping_belongs_to_no_job(store: Store, hooks: Consumer) -> None:
     sent = ping(store, "o", "we_1")
     assert sent.wake is True
     found = read_delivery(store, sent.id)
@@ -385,9 +387,7 @@ def test_a_ping_is_a_delivery_of_no_job(store: Store, hooks: Consumer) -> None:
     assert store.redis.pttl(keys.delivery(sent.id)) > 0
 
 
-def test_a_retry_whose_time_has_come_wakes_the_lane(
-    store: Store, gpu: Consumer, hooks: Consumer
-) -> None:
+def test_a_due_retry_wakes_the_lane(store: Store, gpu: Consumer, hooks: Consumer) -> None:
     finished(store, gpu, hooked("job.succeeded"))
     (unit,) = claim(hooks)
     record(hooks, [tried(unit, Result.RETRY)])

@@ -1,4 +1,4 @@
-"""Endpoints: what an owner set up, in step with what the scripts that end jobs read."""
+"""Endpoints: the owners' settings, and what the scripts that finish jobs read of them."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ from tasks.webhooks.endpoints import BY_OWNER, EVENTS, FAILING, Endpoint, TooMan
 URL = "https://example.com/hook"
 
 
-def told(store: Store, owner: str = "o") -> Any:
-    """What the scripts that end jobs see."""
+def subscriptions(store: Store, owner: str = "o") -> Any:
+    """Endpoints and events as the scripts that finish jobs see them."""
     return store.redis.hgetall(keys.hooks(owner))
 
 
@@ -29,7 +29,7 @@ def with_settings(store: Store, **changes: Any) -> Store:
     return Store(store.redis, replace(store.settings, **changes))
 
 
-def test_a_new_endpoint_is_enabled_and_told_of_its_events(store: Store) -> None:
+def test_a_new_endpoint_is_enabled_and_gets_its_events(store: Store) -> None:
     made = make(store, "job.succeeded", "job.failed")
     assert (made.url, made.description, made.enabled, made.disabled_reason) == (
         *(URL, "mine"),
@@ -37,7 +37,7 @@ def test_a_new_endpoint_is_enabled_and_told_of_its_events(store: Store) -> None:
     )
     assert endpoints.find(store, "o", made.id) == made
     assert endpoints.endpoints_of(store, "o") == [made]
-    assert told(store) == {made.id: "job.succeeded job.failed"}
+    assert subscriptions(store) == {made.id: "job.succeeded job.failed"}
 
 
 def test_its_id_has_no_underscore_but_that_of_the_prefix(store: Store) -> None:
@@ -57,7 +57,7 @@ def test_another_owner_sees_and_changes_nothing_of_it(store: Store) -> None:
     assert endpoints.find(store, "o", made.id) == made
 
 
-def test_its_secret_is_32_bytes_and_lies_sealed_in_redis(store: Store) -> None:
+def test_its_secret_is_32_bytes_and_encrypted_in_redis(store: Store) -> None:
     (secret,) = make(store).secrets
     assert len(base64.b64decode(secret.removeprefix("whsec_"), validate=True)) == 32
     (kept,) = store.redis.hvals(keys.endpoints("o"))
@@ -66,7 +66,7 @@ def test_its_secret_is_32_bytes_and_lies_sealed_in_redis(store: Store) -> None:
     assert secret not in repr(make(store))
 
 
-def test_a_key_that_was_changed_opens_nothing(store: Store) -> None:
+def test_a_changed_key_decrypts_nothing(store: Store) -> None:
     made = make(store)
     found = endpoints.find(
         with_settings(store, webhook_key="another-key-of-webhooks"), "o", made.id
@@ -90,20 +90,20 @@ def test_a_rotated_secret_signs_beside_the_new_one_until_its_grace_ends(store: S
     assert ended.secrets[0] not in (old, new)
 
 
-def test_changes_are_seen_by_what_ends_jobs(store: Store) -> None:
+def test_changes_are_seen_by_the_scripts_that_finish_jobs(store: Store) -> None:
     made = make(store)
     changed = endpoints.update(store, "o", made.id, events=["job.failed"], description="new")
     assert changed is not None
     assert (changed.events, changed.description, changed.url) == (("job.failed",), "new", URL)
-    assert told(store) == {made.id: "job.failed"}
+    assert subscriptions(store) == {made.id: "job.failed"}
     off = endpoints.update(store, "o", made.id, enabled=False)
     assert off is not None
     assert (off.enabled, off.disabled_reason) == (False, BY_OWNER)
-    assert told(store) == {}
+    assert subscriptions(store) == {}
     on = endpoints.update(store, "o", made.id, enabled=True)
     assert on is not None
     assert (on.enabled, on.disabled_reason) == (True, None)
-    assert told(store) == {made.id: "job.failed"}
+    assert subscriptions(store) == {made.id: "job.failed"}
 
 
 def test_nothing_else_can_be_changed(store: Store) -> None:
@@ -112,17 +112,17 @@ def test_nothing_else_can_be_changed(store: Store) -> None:
         endpoints.update(store, "o", made.id, secrets=())
 
 
-def test_a_disabled_endpoint_says_why_and_is_told_of_nothing(store: Store) -> None:
+def test_a_disabled_endpoint_has_a_reason_and_gets_no_events(store: Store) -> None:
     made = make(store)
     disabled = endpoints.disable(store, "o", made.id, FAILING)
     assert disabled is not None
     assert (disabled.enabled, disabled.disabled_reason) == (False, FAILING)
-    assert told(store) == {}
+    assert subscriptions(store) == {}
     assert endpoints.disable(store, "o", made.id, "again") is None
     assert endpoints.find(store, "o", made.id) == disabled
 
 
-def test_a_fresh_start_forgets_failures(store: Store) -> None:
+def test_enabling_or_a_new_url_forgets_failures(store: Store) -> None:
     made = make(store)
 
     def fail() -> None:
@@ -142,7 +142,7 @@ def test_a_fresh_start_forgets_failures(store: Store) -> None:
     assert failing() == 0
 
 
-def test_a_deleted_endpoint_is_gone_and_told_of_nothing(store: Store) -> None:
+def test_a_deleted_endpoint_gets_no_events(store: Store) -> None:
     made = make(store)
     assert endpoints.delete(store, "o", made.id) is True
     assert endpoints.delete(store, "o", made.id) is False
@@ -150,7 +150,7 @@ def test_a_deleted_endpoint_is_gone_and_told_of_nothing(store: Store) -> None:
     assert store.redis.keys("ps:*") == []
 
 
-def test_an_owner_has_a_limited_number_of_them(store: Store) -> None:
+def test_an_owner_has_a_limited_number_of_endpoints(store: Store) -> None:
     few = with_settings(store, max_webhook_endpoints=2)
     first = make(few)
     make(few)
@@ -163,9 +163,7 @@ def test_an_owner_has_a_limited_number_of_them(store: Store) -> None:
     make(few)
 
 
-def test_a_change_made_meanwhile_is_not_undone(
-    store: Store, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_concurrent_change_is_not_undone(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     made = make(store)
     read = store.now_us
     to_disable = iter([made.id])
@@ -180,4 +178,4 @@ def test_a_change_made_meanwhile_is_not_undone(
     found = endpoints.find(store, "o", made.id)
     assert found is not None
     assert (found.description, found.enabled, found.disabled_reason) == ("new", False, FAILING)
-    assert told(store) == {}
+    assert subscriptions(store) == {}

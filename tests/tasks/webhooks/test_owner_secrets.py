@@ -1,4 +1,4 @@
-"""The secrets of single jobs' webhooks: one per owner, made once, sealed, rotated with a grace."""
+"""Secrets of single jobs' webhooks: one per owner, created once, encrypted, rotated."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from tasks.webhooks.owner_secrets import SecretIsASetting, job_secrets, rotate_j
 from tasks.webhooks.signing_secrets import new_secret
 
 
-def test_an_owners_secret_is_made_at_first_use_and_kept_sealed(store: Store) -> None:
+def test_an_owners_secret_is_created_at_first_use_and_encrypted(store: Store) -> None:
     (secret,) = job_secrets(store, "o")
     assert secret.startswith("whsec_")
     assert job_secrets(store, "o") == (secret,)
@@ -22,7 +22,7 @@ def test_an_owners_secret_is_made_at_first_use_and_kept_sealed(store: Store) -> 
     assert secret.removeprefix("whsec_") not in kept
 
 
-def test_the_operators_is_the_setting_if_there_is_one(store: Store) -> None:
+def test_the_operators_secret_is_the_setting_if_there_is_one(store: Store) -> None:
     secret = new_secret()
     told = Store(store.redis, replace(store.settings, webhook_secret=secret))
     assert job_secrets(told, "default") == (secret,)
@@ -32,7 +32,7 @@ def test_the_operators_is_the_setting_if_there_is_one(store: Store) -> None:
     assert job_secrets(store, "default") != (secret,)
 
 
-def test_a_rotated_one_signs_beside_the_new_one(store: Store) -> None:
+def test_an_old_secret_signs_beside_the_new_one(store: Store) -> None:
     (old,) = job_secrets(store, "o")
     new, *others = rotate_job_secrets(store, "o")
     assert others == [old]

@@ -1,4 +1,4 @@
-"""Signatures are those of Standard Webhooks: its own verifier and its published vector say so."""
+"""Signatures agree with the verifier and the published vector of Standard Webhooks."""
 
 from __future__ import annotations
 
@@ -35,13 +35,13 @@ def test_the_published_vector_passes() -> None:
     }
 
 
-def test_it_is_what_the_reference_library_signs() -> None:
+def test_signatures_equal_those_of_the_reference_library() -> None:
     secret, now = new_secret(), datetime.now(UTC)
     headers = signed(secret, at=now.timestamp())
     assert headers["webhook-signature"] == Webhook(secret).sign("msg_01_job", now, BODY.decode())
 
 
-def test_an_unmodified_verifier_accepts_it() -> None:
+def test_an_unmodified_verifier_accepts_a_signature() -> None:
     secret = new_secret()
     assert Webhook(secret).verify(BODY, signed(secret))["type"] == "job.succeeded"
 
@@ -55,14 +55,14 @@ def test_after_a_rotation_both_secrets_verify() -> None:
 
 
 @pytest.mark.parametrize("seconds", [-301, 301])
-def test_a_replayed_one_is_rejected(seconds: int) -> None:
+def test_a_replayed_webhook_is_rejected(seconds: int) -> None:
     secret = new_secret()
     with pytest.raises(WebhookVerificationError, match=r"too (old|new)"):
         Webhook(secret).verify(BODY, signed(secret, at=time.time() + seconds))
 
 
 @pytest.mark.parametrize("changed", ["body", "webhook-id", "webhook-timestamp", "secret"])
-def test_an_altered_or_wrongly_keyed_one_is_rejected(changed: str) -> None:
+def test_an_altered_webhook_or_a_wrong_key_is_rejected(changed: str) -> None:
     secret = new_secret()
     headers = signed(new_secret() if changed == "secret" else secret)
     if changed == "webhook-id":

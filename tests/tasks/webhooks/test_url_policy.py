@@ -1,4 +1,4 @@
-"""URLs and addresses that webhooks may and may not go to, each in many spellings."""
+"""Allowed and forbidden URLs and addresses of webhooks, in many spellings."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def test_public_addresses_are_allowed(address: str) -> None:
 @pytest.mark.parametrize(
     ("kind", "address"), [(kind, one) for kind, some in FORBIDDEN.items() for one in some]
 )
-def test_all_others_are_forbidden(kind: str, address: str) -> None:
+def test_all_other_addresses_are_forbidden(kind: str, address: str) -> None:
     assert is_forbidden(address) is True, kind
 
 
@@ -112,7 +112,7 @@ def test_ordinary_urls_are_allowed(url: str) -> None:
         ("https://example.com/" + "a" * 2_048, "must have at most 2048 characters"),
     ],
 )
-def test_others_are_refused_with_what_would_be_right(url: str, text: str) -> None:
+def test_other_urls_are_refused_with_a_reason(url: str, text: str) -> None:
     with pytest.raises(ForbiddenURL) as error:
         check_url(url, PRODUCTION)
     assert str(error.value).startswith(text)
@@ -132,7 +132,7 @@ def test_named_hosts_may_be_reached_on_no_other_private_address(address: str) ->
     assert not may_reach("localhost", address, DEVELOPMENT)
 
 
-def test_other_hosts_gain_nothing_from_named_ones() -> None:
+def test_named_hosts_allow_nothing_for_other_hosts() -> None:
     assert not may_reach("example.com", "127.0.0.1", DEVELOPMENT)
     for url in ("http://example.com/", "https://[::1]/", "https://127.0.0.2/"):
         with pytest.raises(ForbiddenURL):

@@ -1,4 +1,4 @@
-"""A parent tells of children that ended without saying why, and lets billiard go on."""
+"""The parent reports children that crashed, and billiard's own hook still runs."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ class Process:
     pid: int = field(default_factory=os.getpid)
 
 
-class OfBilliard:
-    """Its pool, as far as it is used here."""
+class BilliardPool:
+    """Stands in for billiard's pool."""
 
     def __init__(self) -> None:
         self.ended: list[Process] = []
@@ -39,11 +39,11 @@ def heartbeats() -> SharedHeartbeats:
     return heartbeats
 
 
-def told(
+def reported(
     settings: Settings, heartbeats: SharedHeartbeats, process: Process
 ) -> list[tuple[str, str]]:
     """Job and text of each event."""
-    pool = OfBilliard()
+    pool = BilliardPool()
     crash_reports.watch(pool, heartbeats)
     with installed(settings) as receiver:
         pool.on_process_down(process)
@@ -52,25 +52,25 @@ def told(
     return [(e["tags"]["job"], e["exception"]["values"][0]["value"]) for e in events]
 
 
-def test_a_child_that_a_signal_ended_is_told_of_with_what_it_was_at(
+def test_a_child_killed_by_a_signal_is_reported_with_the_tags_of_its_batch(
     settings: Settings, heartbeats: SharedHeartbeats
 ) -> None:
     said = "a worker child was killed by SIGSEGV"
-    assert told(settings, heartbeats, Process(-11)) == [("j1", said)]
+    assert reported(settings, heartbeats, Process(-11)) == [("j1", said)]
 
 
 @pytest.mark.parametrize("exit_code", crash_reports.EXPECTED_EXIT_CODES)
-def test_a_child_that_ended_in_good_order_is_not(
+def test_a_child_that_exited_as_expected_is_not_reported(
     settings: Settings, heartbeats: SharedHeartbeats, exit_code: int
 ) -> None:
-    assert told(settings, heartbeats, Process(exit_code)) == []
+    assert reported(settings, heartbeats, Process(exit_code)) == []
 
 
-def test_a_child_whose_end_was_told_by_itself_is_not(
+def test_a_child_that_reported_its_own_end_is_not_reported_again(
     settings: Settings, heartbeats: SharedHeartbeats
 ) -> None:
     heartbeats.unregister(0)
-    assert told(settings, heartbeats, Process(-9)) == []
+    assert reported(settings, heartbeats, Process(-9)) == []
 
 
 def test_billiards_pool_has_the_hook() -> None:

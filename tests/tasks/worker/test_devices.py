@@ -36,7 +36,7 @@ def test_the_cpu_lane_never_sees_a_gpu(settings: Settings) -> None:
     assert devices.threads(Lane.CPU) == 1
 
 
-def test_a_cpu_worker_begins_with_its_fewest_children_and_has_room_for_its_most(
+def test_a_cpu_worker_starts_with_the_minimum_of_children_and_has_room_for_the_maximum(
     settings: Settings,
 ) -> None:
     ranged = replace(settings, cpu_workers_min=2, cpu_workers_max=5)
@@ -46,7 +46,7 @@ def test_a_cpu_worker_begins_with_its_fewest_children_and_has_room_for_its_most(
     assert not devices.scales(ranged, Lane.GPU)
 
 
-def test_metrics_call_a_gpu_by_its_name_and_a_child_without_one_by_its_own(
+def test_the_device_label_is_the_gpu_or_without_one_the_number_of_the_child(
     settings: Settings,
 ) -> None:
     two = replace(settings, visible_gpus=("3", "GPU-abc"))

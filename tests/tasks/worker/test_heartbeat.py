@@ -1,4 +1,4 @@
-"""A child without a pulse is ended; one that loads, beats or came back is not."""
+"""A child without heartbeats is killed; one that loads, sends them or came back is not."""
 
 from __future__ import annotations
 
@@ -21,25 +21,25 @@ LIMIT_S = 2
 LOOKS = int((LIMIT_S + GRACE_S) / BEAT_S)
 
 
-def live(heartbeats: SharedHeartbeats, orders: Connection) -> None:
-    """A child: beats when told to, and says so."""
+def live(heartbeats: SharedHeartbeats, commands: Connection) -> None:
+    """A child process: sends a heartbeat at each command, and confirms it."""
     heartbeats.register(0)
-    orders.send("begun")
-    while orders.recv():
+    commands.send("begun")
+    while commands.recv():
         heartbeats.beat(0)
-        orders.send("beaten")
+        commands.send("beaten")
 
 
 class Child:
     def __init__(self, heartbeats: SharedHeartbeats) -> None:
-        self.orders, theirs = fork.Pipe()
+        self.commands, theirs = fork.Pipe()
         self.process: ForkProcess = fork.Process(target=live, args=(heartbeats, theirs))
         self.process.start()
-        assert self.orders.recv() == "begun"
+        assert self.commands.recv() == "begun"
 
     def beat(self) -> None:
-        self.orders.send(True)
-        assert self.orders.recv() == "beaten"
+        self.commands.send(True)
+        assert self.commands.recv() == "beaten"
 
 
 @pytest.fixture
@@ -60,7 +60,7 @@ def child(heartbeats: SharedHeartbeats) -> Iterator[Child]:
     child.process.join()
 
 
-def test_a_child_that_falls_silent_is_ended_after_the_limit(
+def test_a_child_without_heartbeats_is_killed_after_the_limit(
     child: Child, monitor: HeartbeatMonitor
 ) -> None:
     child.beat()
@@ -72,7 +72,9 @@ def test_a_child_that_falls_silent_is_ended_after_the_limit(
     assert child.process.exitcode == -signal.SIGKILL
 
 
-def test_a_child_that_beats_now_and_then_lives(child: Child, monitor: HeartbeatMonitor) -> None:
+def test_a_child_with_rare_heartbeats_is_not_killed(
+    child: Child, monitor: HeartbeatMonitor
+) -> None:
     for _ in range(3 * LOOKS):
         child.beat()
         for _ in range(LOOKS):
@@ -81,16 +83,14 @@ def test_a_child_that_beats_now_and_then_lives(child: Child, monitor: HeartbeatM
     assert child.process.is_alive()
 
 
-def test_a_child_that_still_loads_is_not_listened_to(
-    child: Child, monitor: HeartbeatMonitor
-) -> None:
+def test_a_child_that_still_loads_is_not_monitored(child: Child, monitor: HeartbeatMonitor) -> None:
     for _ in range(3 * LOOKS):
         monitor.check()
     child.beat()
     assert child.process.is_alive()
 
 
-def test_a_childs_successor_begins_anew(
+def test_a_successor_of_a_killed_child_has_the_full_limit(
     child: Child, heartbeats: SharedHeartbeats, monitor: HeartbeatMonitor
 ) -> None:
     child.beat()
@@ -101,19 +101,19 @@ def test_a_childs_successor_begins_anew(
     for _ in range(LOOKS):
         monitor.check()
     assert successor.process.is_alive()
-    successor.orders.send(False)
+    successor.commands.send(False)
     successor.process.join(30)
     assert successor.process.exitcode == 0
 
 
-def test_what_a_child_is_at_can_be_read_until_it_says_goodbye(heartbeats: SharedHeartbeats) -> None:
+def test_the_tags_of_a_child_can_be_read_until_it_unregisters(heartbeats: SharedHeartbeats) -> None:
     heartbeats.register(0)
     assert heartbeats.tags_of_process(os.getpid()) == {}
     heartbeats.set_tags(0, {"job": "j" * 1_000})
     heartbeats.beat(0)
     assert heartbeats.tags_of_process(os.getpid()) == {"job": "j" * 1_000}
     assert heartbeats.tags_of_process(1) is None
-    heartbeats.set_tags(0, {"job": "j" * 3_000})  # too long for its place
+    heartbeats.set_tags(0, {"job": "j" * 3_000})  # too long for its slot
     assert heartbeats.tags_of_process(os.getpid()) == {}
     heartbeats.set_tags(0, {"job": "j"})
     heartbeats.set_tags(0, {})
@@ -122,7 +122,7 @@ def test_what_a_child_is_at_can_be_read_until_it_says_goodbye(heartbeats: Shared
     assert heartbeats.tags_of_process(os.getpid()) is None
 
 
-def test_a_successor_does_not_begin_with_what_its_predecessor_was_at(
+def test_a_successor_does_not_inherit_the_tags_of_its_predecessor(
     heartbeats: SharedHeartbeats,
 ) -> None:
     heartbeats.register(0)
@@ -131,7 +131,7 @@ def test_a_successor_does_not_begin_with_what_its_predecessor_was_at(
     assert heartbeats.tags_of_process(os.getpid()) == {}
 
 
-def test_the_guard_tells_what_a_silent_child_was_at_and_that_it_ended_it(
+def test_a_killed_child_is_reported_with_the_tags_of_its_batch(
     child: Child, monitor: HeartbeatMonitor, heartbeats: SharedHeartbeats, settings: Settings
 ) -> None:
     heartbeats.set_tags(0, {"job": "j1"})

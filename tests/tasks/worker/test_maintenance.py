@@ -23,16 +23,18 @@ class Wakes:
         self.seen.set()
 
 
-def test_a_housekeeper_beats_renews_and_wakes_lanes_that_wait(store: Store) -> None:
+def test_maintenance_sends_heartbeats_renews_leases_and_wakes_lanes_with_waiting_units(
+    store: Store,
+) -> None:
     quick = Store(store.redis, replace(store.settings, sweep_ms=5, renew_ms=5))
     worker, wakes = Consumer(quick, Lane.GPU), Wakes()
     put(store)
     claim(worker)
     put(store)
-    keeper = Maintenance(worker, wakes, os.getppid(), JobSinks(()))  # type: ignore[arg-type]
-    keeper.start()
+    maintenance = Maintenance(worker, wakes, os.getppid(), JobSinks(()))  # type: ignore[arg-type]
+    maintenance.start()
     assert wakes.seen.wait(30)
-    keeper.stop()
-    keeper.join()
+    maintenance.stop()
+    maintenance.join()
     assert wakes.queue == "penstock.gpu"
     assert store.redis.zrange("ps:workers", 0, -1) == [f"gpu/{worker.name}"]

@@ -17,7 +17,7 @@ class Clock:
         monkeypatch.setattr(time, "monotonic", lambda: self.now)
 
 
-def test_a_child_was_busy_for_the_share_of_the_time_since_the_last_look(
+def test_the_busy_share_is_that_of_the_time_since_the_last_call(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     clock, worked = Clock(monkeypatch), 40.0
@@ -31,7 +31,7 @@ def test_a_child_was_busy_for_the_share_of_the_time_since_the_last_look(
     assert share() == 0
 
 
-def test_a_gpu_is_asked_for_by_its_uuid(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_gpu_is_found_in_nvml_by_its_uuid(monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[str] = []
     nvml = SimpleNamespace(
         nvmlInit=lambda: None,
@@ -46,7 +46,7 @@ def test_a_gpu_is_asked_for_by_its_uuid(monkeypatch: pytest.MonkeyPatch) -> None
     assert asked == ["GPU-1b2c"]
 
 
-def test_without_nvml_the_child_is_looked_at(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_nvml_the_busy_share_of_the_child_is_used(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "pynvml", None)
     clock, worked = Clock(monkeypatch), 0.0
     share = utilization_of("cuda:0", lambda: worked)
@@ -54,7 +54,7 @@ def test_without_nvml_the_child_is_looked_at(monkeypatch: pytest.MonkeyPatch) ->
     assert share() == 0.5
 
 
-def test_what_was_seen_is_a_gauge_and_a_failing_look_leaves_it_as_it_was() -> None:
+def test_the_gauge_has_the_measured_share_and_keeps_it_when_a_measurement_fails() -> None:
     def failing() -> float:
         raise OSError("the driver is gone")
 

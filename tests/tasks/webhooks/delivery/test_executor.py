@@ -1,4 +1,4 @@
-"""The worker of webhooks against a receiver: what was sent is recorded, whatever happens to it."""
+"""The delivery executor against a receiver: what was sent is recorded, whatever happens."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ def started(
 
 
 def finished(store: Store, *urls: str) -> list[str]:
-    """Jobs that have ended, each with a webhook of its own."""
+    """Ids of finished jobs, each with its own webhook."""
     ids = []
     for url in urls:
         webhook = {"url": url, "events": ["job.succeeded"]}
@@ -99,7 +99,7 @@ def test_a_delivery_arrives_signed_and_is_recorded(store: Store, receiver: Recei
     assert entry["ms"] > 0
 
 
-def test_what_fails_waits_for_its_next_attempt(store: Store, receiver: Receiver) -> None:
+def test_a_failed_delivery_waits_for_its_next_attempt(store: Store, receiver: Receiver) -> None:
     receiver.behave = answer(500, body=b"secret stack trace")
     (job_id,) = finished(store, receiver.url)
     with started(store) as work:
@@ -121,7 +121,7 @@ def test_what_fails_waits_for_its_next_attempt(store: Store, receiver: Receiver)
     assert "127.0.0.1" not in again.log[0]["error"]
 
 
-def test_many_are_under_way_at_once_and_all_arrive(store: Store, receiver: Receiver) -> None:
+def test_many_requests_run_at_once_and_all_arrive(store: Store, receiver: Receiver) -> None:
     urls = [f"http://127.0.0.1:{receiver.port}/{n}" for n in range(300)]
     ids = finished(store, *urls)
     with started(store) as work:
@@ -148,7 +148,7 @@ def test_410_disables_the_endpoint(store: Store, receiver: Receiver) -> None:
     assert {one.status for one in deliveries_of(store, job_id)} == {"failed"}
 
 
-def test_the_owners_other_endpoints_are_told_of_one_that_is_disabled(
+def test_the_owners_other_endpoints_get_an_event_when_one_is_disabled(
     store: Store, receiver: Receiver
 ) -> None:
     receiver.behave = answer(410)
@@ -190,7 +190,7 @@ def test_an_endpoint_that_has_failed_for_days_is_disabled(store: Store, receiver
     assert found.disabled_reason == endpoints.FAILING
 
 
-def test_a_dead_endpoint_is_asked_no_more_and_the_others_are(
+def test_a_dead_endpoint_gets_no_more_requests_and_the_others_do(
     store: Store, receiver: Receiver
 ) -> None:
     dead = finished(store, *["http://127.0.0.1:1/dead"] * 10)
@@ -207,8 +207,8 @@ def test_a_dead_endpoint_is_asked_no_more_and_the_others_are(
     assert {only(store, one).status for one in dead} == {"queued"}
 
 
-def hanging_lines(store: Store, hanging: Receiver, count: int) -> None:
-    """Endpoints at one receiver, each in a line of its own, as if at different hosts."""
+def hanging_targets(store: Store, hanging: Receiver, count: int) -> None:
+    """Endpoints at one receiver, each a target of its own, as if at different hosts."""
     for n in range(count):
         endpoint = endpoints.create(store, "x", hanging.url)
         text = str(store.redis.hget(keys.endpoints("x"), endpoint.id))
@@ -216,7 +216,7 @@ def hanging_lines(store: Store, hanging: Receiver, count: int) -> None:
         store.redis.hset(keys.hooks("o"), f"we_{n}", "job.succeeded")
 
 
-def test_endpoints_that_hang_leave_room_for_those_that_answered_well(
+def test_endpoints_that_hang_leave_room_for_those_that_answer(
     store: Store, receiver: Receiver
 ) -> None:
     with (
@@ -226,7 +226,7 @@ def test_endpoints_that_hang_leave_room_for_those_that_answered_well(
         finished(store, receiver.url)
         work.run_batches()
         eventually(lambda: receiver.got, "a first delivery")
-        hanging_lines(store, hanging, 8)
+        hanging_targets(store, hanging, 8)
         finished(store, *[receiver.url] * 5)
         work.run_batches()
         eventually(lambda: len(receiver.ids) == 6, "deliveries beside them")
@@ -249,9 +249,7 @@ def test_a_ping_is_tried_once(store: Store, receiver: Receiver) -> None:
     assert len(receiver.got) == 1
 
 
-def test_it_is_idle_between_claims_though_attempts_are_under_way(
-    store: Store, receiver: Receiver
-) -> None:
+def test_it_is_idle_between_claims_while_requests_run(store: Store, receiver: Receiver) -> None:
     receiver.behave = hang
     finished(store, receiver.url)
     with started(store, webhook_timeout_ms=500) as work:
@@ -266,7 +264,7 @@ def test_it_is_idle_between_claims_though_attempts_are_under_way(
         work._draining.release()
 
 
-def test_an_event_loop_that_is_held_up_shows(store: Store) -> None:
+def test_a_blocked_event_loop_counts_as_busy(store: Store) -> None:
     held = threading.Event()
 
     class Stuck(WebhookClient):
@@ -285,7 +283,7 @@ def test_an_event_loop_that_is_held_up_shows(store: Store) -> None:
         eventually(lambda: work.busy_s < dispatcher.BEAT_S + 0.5, "a heart-beat")
 
 
-def test_a_stop_waits_for_what_is_under_way_and_hands_the_rest_back(
+def test_stop_waits_for_running_requests_and_releases_the_rest(
     store: Store, receiver: Receiver
 ) -> None:
     begun = threading.Event()
@@ -307,7 +305,7 @@ def test_a_stop_waits_for_what_is_under_way_and_hands_the_rest_back(
     assert {unit.attempt for unit in back} <= {1}
 
 
-def test_an_outage_of_redis_while_recording_loses_nothing(
+def test_an_outage_of_redis_while_results_are_recorded_loses_nothing(
     store: Store, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(result_writer, "RETRY_S", 0.01)
@@ -327,7 +325,7 @@ def test_an_outage_of_redis_while_recording_loses_nothing(
     assert set(receiver.ids.values()) == {1}
 
 
-def test_an_outage_while_preparing_leaves_the_units_to_their_leases(
+def test_an_outage_while_requests_are_built_leaves_the_units_to_their_leases(
     store: Store, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def away(*_: Any) -> Any:

@@ -1,4 +1,4 @@
-"""One POST: what the receiver sees, what the reply says, how much is read, when it is given up."""
+"""One POST: what the receiver gets, what the response says, how much is read, the deadline."""
 
 from __future__ import annotations
 
@@ -35,28 +35,28 @@ SETTINGS = Settings(
 
 
 def send(*urls: str, settings: Settings = SETTINGS, **options: Any) -> list[DeliveryResponse]:
-    """One after another, by one client."""
+    """Send requests one after another with one client."""
 
     async def run() -> list[DeliveryResponse]:
-        sender = WebhookClient(settings, **options)
-        replies = [await sender.send(url, b'{"a": 1}', HEADERS) for url in urls]
-        await sender.close()
+        webhook_client = WebhookClient(settings, **options)
+        replies = [await webhook_client.send(url, b'{"a": 1}', HEADERS) for url in urls]
+        await webhook_client.close()
         return replies
 
     return asyncio.run(run())
 
 
-def reply_of(behave: Behaviour, settings: Settings = SETTINGS) -> DeliveryResponse:
+def response_of(behave: Behaviour, settings: Settings = SETTINGS) -> DeliveryResponse:
     with Receiver(behave) as receiver:
-        (reply,) = send(receiver.url, settings=settings)
-    return reply
+        (response,) = send(receiver.url, settings=settings)
+    return response
 
 
-def test_the_receiver_gets_the_body_and_nothing_of_ours_but_the_headers() -> None:
+def test_the_receiver_gets_the_body_and_the_headers_and_nothing_else() -> None:
     with Receiver() as receiver:
-        (reply,) = send(receiver.url + "?token=x%20y")
+        (response,) = send(receiver.url + "?token=x%20y")
     (got,) = receiver.got
-    assert (reply.status, reply.error) == (204, None)
+    assert (response.status, response.error) == (204, None)
     assert (got.path, got.body) == ("/hook?token=x%20y", b'{"a": 1}')
     assert got.headers == {
         "host": f"127.0.0.1:{receiver.port}",
@@ -82,65 +82,65 @@ def test_the_receiver_gets_the_body_and_nothing_of_ours_but_the_headers() -> Non
     ],
 )
 def test_only_2xx_is_success(behave: Behaviour, status: int | None, error: str | None) -> None:
-    reply = reply_of(behave)
-    assert (reply.status, reply.error) == (status, error)
+    response = response_of(behave)
+    assert (response.status, response.error) == (status, error)
 
 
 def test_a_redirect_is_not_followed() -> None:
     with Receiver() as other, Receiver(answer(307, f"Location: {other.url}")) as receiver:
-        (reply,) = send(receiver.url)
-    assert reply.error == "redirected"
+        (response,) = send(receiver.url)
+    assert response.error == "redirected"
     assert (receiver.connections, other.connections) == (1, 0)
 
 
-def test_nobody_there_is_a_refused_connection() -> None:
-    (reply,) = send(f"http://127.0.0.1:{free_port()}/")
-    assert (reply.status, reply.error) == (None, "connection_refused")
+def test_a_closed_port_is_a_refused_connection() -> None:
+    (response,) = send(f"http://127.0.0.1:{free_port()}/")
+    assert (response.status, response.error) == (None, "connection_refused")
 
 
-def test_a_name_that_stands_for_nothing_is_a_failed_look_up() -> None:
+def test_a_name_without_an_address_is_a_failed_lookup() -> None:
     async def nothing(_: str) -> Sequence[str]:
         raise OSError("no such name")
 
-    (reply,) = send("https://example.com/", lookup=nothing)
-    assert (reply.status, reply.error) == (None, "dns_failed")
+    (response,) = send("https://example.com/", lookup=nothing)
+    assert (response.status, response.error) == (None, "dns_failed")
 
 
-def test_what_is_no_http_is_a_bad_response() -> None:
+def test_a_response_that_is_not_http_is_a_bad_response() -> None:
     async def babble(writer: asyncio.StreamWriter, _: object) -> None:
         writer.write(b"220 smtp.example.com ESMTP\r\n\r\n")
         await writer.drain()
 
-    assert reply_of(babble).error == "bad_response"
+    assert response_of(babble).error == "bad_response"
 
 
 @pytest.mark.parametrize("behave", [hang, trickle])
 def test_the_whole_attempt_has_a_deadline(behave: Behaviour) -> None:
-    reply = reply_of(behave, replace(SETTINGS, webhook_timeout_ms=300))
-    assert (reply.status, reply.error) == (None, "timeout")
-    assert reply.ms >= 300
+    response = response_of(behave, replace(SETTINGS, webhook_timeout_ms=300))
+    assert (response.status, response.error) == (None, "timeout")
+    assert response.ms >= 300
 
 
 @pytest.mark.parametrize(("status", "error"), [(200, None), (500, "bad_status")])
-def test_of_a_gigabyte_little_is_read(status: int, error: str | None) -> None:
+def test_little_is_read_of_a_gigabyte(status: int, error: str | None) -> None:
     flood = Flood(status)
-    reply = reply_of(flood)
-    assert (reply.status, reply.error) == (status, error)
+    response = response_of(flood)
+    assert (response.status, response.error) == (status, error)
     assert flood.sent < 2**26  # what fits into the buffers of both kernels
 
 
-def test_a_body_that_never_ends_does_not_take_its_status_back() -> None:
+def test_a_body_that_never_ends_does_not_change_the_result() -> None:
     async def never_ends(writer: asyncio.StreamWriter, _: object) -> None:
         writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nx")
         await asyncio.Event().wait()
 
-    reply = reply_of(never_ends)
-    assert (reply.status, reply.error) == (200, None)
+    response = response_of(never_ends)
+    assert (response.status, response.error) == (200, None)
 
 
-def test_connections_are_kept_and_one_that_was_closed_meanwhile_is_no_failure() -> None:
+def test_connections_are_reused_and_one_that_the_server_closed_is_no_failure() -> None:
     with Receiver() as receiver:
-        assert [reply.status for reply in send(receiver.url, receiver.url)] == [204, 204]
+        assert [response.status for response in send(receiver.url, receiver.url)] == [204, 204]
         assert receiver.connections == 1
         asked = []
 
@@ -154,7 +154,7 @@ def test_connections_are_kept_and_one_that_was_closed_meanwhile_is_no_failure() 
 
         receiver.behave = close_after_the_first
         replies = send(receiver.url, receiver.url)
-    assert [reply.status for reply in replies] == [204, 204]
+    assert [response.status for response in replies] == [204, 204]
     assert len(asked) == 3
 
 
@@ -175,20 +175,20 @@ def test_connections_are_kept_and_one_that_was_closed_meanwhile_is_no_failure() 
         ([], None),
     ],
 )
-def test_an_endpoint_may_say_when_to_come_back(headers: list[str], seconds: float | None) -> None:
-    assert reply_of(answer(503, *headers)).retry_after_s == seconds
+def test_retry_after_is_read_as_seconds_or_date(headers: list[str], seconds: float | None) -> None:
+    assert response_of(answer(503, *headers)).retry_after_s == seconds
 
 
-def test_a_lack_of_open_files_is_no_failure_of_the_endpoint() -> None:
+def test_a_lack_of_file_descriptors_is_no_failure_of_the_endpoint() -> None:
     async def lookup(_: str) -> Sequence[str]:
         raise OSError(errno.EMFILE, "Too many open files")
 
-    (reply,) = send("https://example.com/", lookup=lookup)
-    assert reply.error == "internal"
+    (response,) = send("https://example.com/", lookup=lookup)
+    assert response.error == "internal"
 
 
 def certificate(folder: Path, name: str) -> Path:
-    """A certificate for `name` that signs itself, and its key, in one file."""
+    """A self-signed certificate for `name` and its key, in one file."""
     key = ec.generate_private_key(ec.SECP256R1())
     subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
     now = datetime.datetime.now(datetime.UTC)
@@ -225,13 +225,13 @@ def over_tls(
 
     with Receiver(tls=server) as receiver:
         url = f"https://receiver.example:{receiver.port}/hook"
-        (reply,) = send(url, lookup=lookup, tls=client)
-    return reply, asked, receiver.got
+        (response,) = send(url, lookup=lookup, tls=client)
+    return response, asked, receiver.got
 
 
 def test_the_connection_goes_to_the_address_with_the_name_in_sni_and_host(tmp_path: Path) -> None:
-    reply, asked, (got,) = over_tls(tmp_path, "receiver.example", trusted=True)
-    assert (reply.status, asked) == (204, ["receiver.example"])
+    response, asked, (got,) = over_tls(tmp_path, "receiver.example", trusted=True)
+    assert (response.status, asked) == (204, ["receiver.example"])
     assert got.headers["host"].partition(":")[0] == "receiver.example"
 
 
@@ -241,16 +241,16 @@ def test_the_connection_goes_to_the_address_with_the_name_in_sni_and_host(tmp_pa
 def test_a_certificate_that_is_not_trusted_or_not_of_the_host_is_refused(
     tmp_path: Path, name: str, trusted: bool
 ) -> None:
-    reply, _, got = over_tls(tmp_path, name, trusted)
-    assert (reply.status, reply.error, got) == (None, "tls_failed", [])
+    response, _, got = over_tls(tmp_path, name, trusted)
+    assert (response.status, response.error, got) == (None, "tls_failed", [])
 
 
 def test_the_proxies_of_the_environment_are_not_used(monkeypatch: pytest.MonkeyPatch) -> None:
     with Receiver() as proxy, Receiver() as receiver:
         for name in ("http_proxy", "https_proxy", "all_proxy"):
             monkeypatch.setenv(name, f"http://127.0.0.1:{proxy.port}")
-        (reply,) = send(receiver.url)
-    assert (reply.status, proxy.connections, receiver.connections) == (204, 0, 1)
+        (response,) = send(receiver.url)
+    assert (response.status, proxy.connections, receiver.connections) == (204, 0, 1)
 
 
 def test_cookies_are_not_kept() -> None:

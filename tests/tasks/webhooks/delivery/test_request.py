@@ -1,4 +1,4 @@
-"""Orders: what is sent where, the same bytes every time; and when nothing is sent."""
+"""Requests: URL, body and headers, the same bytes every time; and when nothing is sent."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def finished(store: Store, submission: Submission, output: Any = "fine") -> str:
     return job_id
 
 
-def ordered(hooks: Consumer) -> DeliveryRequest:
+def built(hooks: Consumer) -> DeliveryRequest:
     (request,), attempts = build_requests(hooks, claim(hooks))
     assert attempts == []
     return request
@@ -60,7 +60,7 @@ def refused(hooks: Consumer) -> Attempt:
 def again(
     store: Store, hooks: Consumer, request: DeliveryRequest, result: Result = Result.RETRY
 ) -> None:
-    """The order's attempt failed, and its next one is due."""
+    """Record a failed attempt, and make the next one due."""
     record(hooks, [request.attempt(result, 3_600_000)])
     assert redeliver(store, request.delivery.id, "o")
 
@@ -72,7 +72,7 @@ def only(store: Store, job_id: str) -> Delivery:
 
 def test_the_body_is_the_job_as_the_api_shows_it(store: Store, hooks: Consumer) -> None:
     job_id = finished(store, hooked(metadata={"ticket": "A-17"}))
-    request = ordered(hooks)
+    request = built(hooks)
     job = read_job(store, job_id)
     assert job is not None
     body = orjson.loads(request.body)
@@ -84,11 +84,11 @@ def test_the_body_is_the_job_as_the_api_shows_it(store: Store, hooks: Consumer) 
 
 
 @pytest.mark.parametrize(("size", "whole"), [(15_000, True), (20_481, False)])
-def test_a_large_output_is_left_out_for_a_link(
+def test_a_large_output_is_replaced_by_a_link(
     store: Store, hooks: Consumer, size: int, whole: bool
 ) -> None:
     job_id = finished(store, hooked(), "x" * size)
-    request = ordered(hooks)
+    request = built(hooks)
     data = orjson.loads(request.body)["data"]
     assert (data["output"] is not None) is whole
     assert ("output" in data["links"]) is not whole
@@ -101,10 +101,10 @@ def test_every_attempt_sends_the_same_bytes_to_the_same_url_under_the_same_id(
     store: Store, hooks: Consumer
 ) -> None:
     job_id = finished(store, hooked(), {"text": "Grüße, 世界 \u2028"})
-    first = ordered(hooks)
+    first = built(hooks)
     again(store, hooks, first)
     store.redis.delete(keys.job(job_id))  # as when it expires
-    second = ordered(hooks)
+    second = built(hooks)
     assert (second.body, second.url, second.delivery.id) == (
         *(first.body, first.url),
         first.delivery.id,
@@ -112,25 +112,25 @@ def test_every_attempt_sends_the_same_bytes_to_the_same_url_under_the_same_id(
     assert (only(store, job_id).url, only(store, job_id).tries) == (URL, 1)
 
 
-def test_what_succeeds_at_once_keeps_no_body(store: Store, hooks: Consumer) -> None:
+def test_a_delivery_that_succeeds_at_once_keeps_no_body(store: Store, hooks: Consumer) -> None:
     job_id = finished(store, hooked())
-    record(hooks, [ordered(hooks).attempt(Result.SUCCEEDED)])
+    record(hooks, [built(hooks).attempt(Result.SUCCEEDED)])
     assert (only(store, job_id).body, only(store, job_id).url) == (None, None)
 
 
-def test_a_retry_carries_request_id_and_trace_after_the_jobs_record_is_gone(
+def test_a_retry_has_request_id_and_trace_even_after_the_jobs_record_expired(
     store: Store, hooks: Consumer
 ) -> None:
     job_id = finished(store, hooked(request_id="req-1", traceparent=TRACE))
-    again(store, hooks, ordered(hooks))
+    again(store, hooks, built(hooks))
     store.redis.delete(keys.job(job_id))
-    headers = ordered(hooks).headers()
+    headers = built(hooks).headers()
     assert (headers["X-Request-ID"], headers["traceparent"]) == ("req-1", TRACE)
 
 
-def test_its_headers_verify_and_carry_the_request_id(store: Store, hooks: Consumer) -> None:
+def test_the_headers_verify_and_have_the_request_id(store: Store, hooks: Consumer) -> None:
     finished(store, hooked(request_id="req-1", traceparent=TRACE))
-    request = ordered(hooks)
+    request = built(hooks)
     headers = request.headers()
     (secret,) = job_secrets(store, "o")
     assert Webhook(secret).verify(request.body, headers)["type"] == "job.succeeded"
@@ -142,7 +142,7 @@ def test_the_timestamp_is_that_of_the_attempt_by_the_clock_of_redis(
     store: Store, hooks: Consumer
 ) -> None:
     finished(store, hooked())
-    request = ordered(hooks)
+    request = built(hooks)
     late = replace(request, clock=replace(request.clock, read_at=request.clock.read_at - 100))
     seconds = int(late.headers()["webhook-timestamp"]) - store.now_us() // 1_000_000
     assert 98 <= seconds <= 102
@@ -154,18 +154,16 @@ def test_an_endpoint_is_sent_to_its_url_signed_with_its_secrets(
     made = endpoints.create(store, "o", "https://example.com/all")
     endpoints.rotate(store, "o", made.id)
     job_id = finished(store, SINGLE)
-    request = ordered(hooks)
+    request = built(hooks)
     assert (request.url, len(request.secrets)) == ("https://example.com/all", 2)
     assert request.secrets[1] == made.secrets[0]
     endpoints.update(store, "o", made.id, url="https://example.com/new")
     again(store, hooks, request)
-    assert ordered(hooks).url == "https://example.com/new"
+    assert built(hooks).url == "https://example.com/new"
     assert only(store, job_id).url is None
 
 
-def test_an_endpoint_disabled_or_deleted_meanwhile_is_not_asked(
-    store: Store, hooks: Consumer
-) -> None:
+def test_a_disabled_or_deleted_endpoint_gets_no_request(store: Store, hooks: Consumer) -> None:
     made = endpoints.create(store, "o", URL)
     first = finished(store, SINGLE)
     endpoints.disable(store, "o", made.id, endpoints.FAILING)
@@ -212,7 +210,9 @@ def test_while_a_breaker_is_open_deliveries_are_postponed_with_all_they_need(
     assert delivery.body
 
 
-def test_a_breaker_lets_one_through_when_it_has_cooled_down(store: Store, hooks: Consumer) -> None:
+def test_a_breaker_lets_one_request_through_after_its_cool_down(
+    store: Store, hooks: Consumer
+) -> None:
     for _ in range(3):
         finished(store, hooked())
     open_breaker(store, "o@example.com", -1)
@@ -225,26 +225,26 @@ def test_a_breaker_lets_one_through_when_it_has_cooled_down(store: Store, hooks:
 def test_failures_that_opened_no_breaker_postpone_nothing(store: Store, hooks: Consumer) -> None:
     store.redis.set(keys.webhook_breaker("o@example.com"), "4 0 1")
     finished(store, hooked())
-    assert ordered(hooks)
+    assert built(hooks)
 
 
-def test_replays_and_pings_pass_an_open_breaker(store: Store, hooks: Consumer) -> None:
+def test_redeliveries_and_pings_pass_an_open_breaker(store: Store, hooks: Consumer) -> None:
     made = endpoints.create(store, "o", URL)
     finished(store, SINGLE)
-    first = ordered(hooks)
+    first = built(hooks)
     record(hooks, [first.attempt(Result.FAILED)])
     open_breaker(store, made.id, 10_000)
     redeliver(store, first.delivery.id, "o")
-    replayed = ordered(hooks)
+    replayed = built(hooks)
     assert replayed.attempt(Result.FAILED).entry["trigger"] == "manual"
     ping(store, "o", made.id)
-    pinged = ordered(hooks)
+    pinged = built(hooks)
     assert orjson.loads(pinged.body)["type"] == "ping"
     assert orjson.loads(pinged.body)["data"] == {"id": made.id}
     assert pinged.attempt(Result.SUCCEEDED).entry["trigger"] == "test"
 
 
-def test_one_that_waits_for_its_breaker_for_longer_than_the_schedule_is_given_up(
+def test_a_delivery_that_waits_for_its_breaker_longer_than_the_schedule_is_given_up(
     store: Store, hooks: Consumer
 ) -> None:
     job_id = finished(store, hooked())
@@ -265,7 +265,7 @@ def test_without_the_key_of_its_secret_a_delivery_waits_for_the_operator(store: 
     assert (attempt.result, attempt.wait_ms >= 60_000) == (Result.POSTPONED, True)
 
 
-def test_a_batch_is_prepared_in_one_round_trip(
+def test_the_requests_of_a_claim_are_built_in_one_round_trip(
     store: Store, hooks: Consumer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     endpoints.create(store, "o", URL)
@@ -274,7 +274,7 @@ def test_a_batch_is_prepared_in_one_round_trip(
         finished(store, hooked())
     units: Sequence[Any] = claim(hooks)
     assert len(units) == 10
-    build_requests(hooks, [])  # the script is known now
+    build_requests(hooks, [])  # the script is loaded now
     asked = []
     execute = store.execute
 

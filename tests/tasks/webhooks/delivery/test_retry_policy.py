@@ -1,4 +1,4 @@
-"""After an attempt: the schedule of retries, what cuts it short, what stretches it."""
+"""Retry policy: the schedule, what ends it early, what lengthens a wait."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def after(response: DeliveryResponse, tries: int = 0, **delivery: Any) -> Attemp
     return conclude(request(tries, **delivery), response, SETTINGS)
 
 
-def test_a_success_is_noted() -> None:
+def test_a_success_is_recorded() -> None:
     attempt = after(DeliveryResponse(200, None, 3.1))
     assert attempt.result is Result.SUCCEEDED
     entry = dict(attempt.entry)
@@ -45,7 +45,7 @@ def test_a_success_is_noted() -> None:
 
 
 @pytest.mark.parametrize("tries", range(len(SCHEDULE)))
-def test_a_failure_is_tried_again_after_the_next_wait(tries: int) -> None:
+def test_a_failure_is_retried_after_the_scheduled_wait(tries: int) -> None:
     waits = [after(FAILED, tries).wait_ms / 1000 for _ in range(50)]
     assert all(0.9 * SCHEDULE[tries] <= wait <= 1.1 * SCHEDULE[tries] for wait in waits)
     assert len(set(waits)) > 25  # jitter
@@ -61,7 +61,7 @@ def test_ten_attempts_are_made_in_all() -> None:
 @pytest.mark.parametrize(
     ("response", "delivery"), [(DeliveryResponse(410, "gone", 1), {}), (FAILED, {"event": "ping"})]
 )
-def test_what_is_gone_and_a_ping_are_not_tried_again(
+def test_a_gone_endpoint_and_a_ping_are_not_retried(
     response: DeliveryResponse, delivery: Any
 ) -> None:
     assert after(response, **delivery).result is Result.FAILED
@@ -87,6 +87,6 @@ def test_what_the_next_attempt_needs_is_kept_once() -> None:
     assert after(FAILED, endpoint="we_1").url == ""
 
 
-def test_an_error_of_ours_does_not_count_against_the_endpoint() -> None:
+def test_an_internal_error_does_not_count_against_the_endpoint() -> None:
     assert after(DeliveryResponse(None, "internal", 0)).asked is False
     assert after(DeliveryResponse(None, "timeout", 15_000)).asked is True

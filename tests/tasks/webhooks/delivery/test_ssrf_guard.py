@@ -1,7 +1,7 @@
 """No connection to a forbidden address, however a URL or a name leads there.
 
 Counted by a socket that listens on every address of this machine, and by all calls of connect()
-but those of threads that were there before: an API of an earlier test may still look for its Redis.
+except those of threads that existed before: an API of an earlier test may still seek its Redis.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ PUBLIC = "127.0.0.2"  # stands in for a public address, see `public_stand_in`
 
 
 class Trap:
-    """Listens on a port of all addresses, IPv6 too, and counts who comes."""
+    """Listens on one port of all addresses, IPv6 too, and counts connections."""
 
     def __init__(self) -> None:
         self.port = free_port()
@@ -79,12 +79,12 @@ def trap(monkeypatch: pytest.MonkeyPatch) -> Iterator[Trap]:
 
 
 def settings_of(trap: Trap, *named: str) -> Settings:
-    """The trap's port is allowed: ports must not be what keeps anybody out."""
+    """Settings that allow the trap's port, so that no request is refused for its port alone."""
     return replace(PRODUCTION, webhook_ports=(443, trap.port), webhook_http_hosts=named)
 
 
-class SystemResolver:
-    """Answers of a DNS, one after another; the last one stays."""
+class FakeDns:
+    """Stands in for DNS: returns one answer after another; the last one stays."""
 
     def __init__(self, *answers: Sequence[str]) -> None:
         self.answers = list(answers)
@@ -95,13 +95,11 @@ class SystemResolver:
         return self.answers.pop(0) if len(self.answers) > 1 else self.answers[0]
 
 
-def send(
-    settings: Settings, *urls: str, names: SystemResolver | None = None
-) -> list[DeliveryResponse]:
+def send(settings: Settings, *urls: str, names: FakeDns | None = None) -> list[DeliveryResponse]:
     async def run() -> list[DeliveryResponse]:
-        sender = WebhookClient(settings, names)
-        replies = [await sender.send(url, b"{}", {"webhook-id": "msg_1"}) for url in urls]
-        await sender.close()
+        webhook_client = WebhookClient(settings, names)
+        replies = [await webhook_client.send(url, b"{}", {"webhook-id": "msg_1"}) for url in urls]
+        await webhook_client.close()
         return replies
 
     return asyncio.run(run())
@@ -176,7 +174,7 @@ URLS = [
 
 @pytest.mark.parametrize("url", URLS)
 def test_no_url_leads_to_a_forbidden_address(trap: Trap, url: str) -> None:
-    names = SystemResolver(["127.0.0.1"])
+    names = FakeDns(["127.0.0.1"])
     (reply,) = send(settings_of(trap), url.format(port=trap.port), names=names)
     assert (reply.status, reply.error) == (None, "forbidden_url")
     assert (trap.visits, trap.tried, names.asked) == (0, [], 0)
@@ -223,14 +221,14 @@ ANSWERS = [
 @pytest.mark.parametrize("answer_", ANSWERS, ids=", ".join)
 def test_no_name_leads_to_a_forbidden_address(trap: Trap, answer_: list[str]) -> None:
     url = f"https://example.com:{trap.port}/"
-    (reply,) = send(settings_of(trap), url, names=SystemResolver(answer_))
+    (reply,) = send(settings_of(trap), url, names=FakeDns(answer_))
     assert (reply.status, reply.error) == (None, "forbidden_address")
     assert (trap.visits, trap.tried) == (0, [])
 
 
 @pytest.fixture
 def public_stand_in(monkeypatch: pytest.MonkeyPatch) -> None:
-    """One address of this machine counts as public: nothing of a test goes further than that."""
+    """One address of this machine counts as public, so no test connects to another machine."""
     is_forbidden = url_policy.is_forbidden
 
     def but_for_one(address: str) -> bool:
@@ -242,7 +240,7 @@ def public_stand_in(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @contextmanager
 def listening(host: str, port: int = 0) -> Iterator[tuple[socket.socket, list[bytes]]]:
-    """Counts what comes to one address, and closes it again."""
+    """Listen on one address, collect what arrives, and close each connection."""
     came: list[bytes] = []
     sock = socket.create_server((host, port))
 
@@ -267,9 +265,9 @@ def listening(host: str, port: int = 0) -> Iterator[tuple[socket.socket, list[by
 
 @pytest.mark.usefixtures("public_stand_in")
 @pytest.mark.parametrize("tries", [1, 3])
-def test_a_name_that_changes_between_check_and_connection_leads_nowhere_else(tries: int) -> None:
-    """The connection goes to what was checked; every later one is checked anew."""
-    names = SystemResolver([PUBLIC], ["127.0.0.1"])
+def test_a_name_that_changes_between_check_and_connection_has_no_effect(tries: int) -> None:
+    """A connection goes to the checked address; every later one is checked again."""
+    names = FakeDns([PUBLIC], ["127.0.0.1"])
     with listening(PUBLIC) as (sock, allowed):
         port = sock.getsockname()[1]
         with listening("127.0.0.1", port) as (_, forbidden):
@@ -283,11 +281,11 @@ def test_a_name_that_changes_between_check_and_connection_leads_nowhere_else(tri
 
 
 @pytest.mark.usefixtures("public_stand_in")
-def test_one_forbidden_address_among_allowed_ones_is_enough() -> None:
+def test_one_forbidden_address_among_allowed_ones_refuses_the_host() -> None:
     with listening(PUBLIC) as (sock, allowed):
         port = sock.getsockname()[1]
         settings = replace(PRODUCTION, webhook_ports=(port,))
-        names = SystemResolver([PUBLIC, "10.0.0.1"])
+        names = FakeDns([PUBLIC, "10.0.0.1"])
         (reply,) = send(settings, f"https://example.com:{port}/", names=names)
         assert (reply.error, allowed) == ("forbidden_address", [])
 
@@ -297,13 +295,13 @@ def test_a_redirect_to_a_forbidden_address_is_not_followed(trap: Trap) -> None:
         with Receiver(answer(302, f"Location: {target}")) as receiver:
             named = settings_of(trap, "localhost")
             url = f"http://localhost:{receiver.port}/"
-            (reply,) = send(named, url, names=SystemResolver(["127.0.0.1"]))
+            (reply,) = send(named, url, names=FakeDns(["127.0.0.1"]))
             assert (reply.status, reply.error) == (302, "redirected")
             assert trap.tried.pop() == ("127.0.0.1", receiver.port)
     assert (trap.visits, trap.tried) == (0, [])
 
 
-def test_named_hosts_may_come_and_the_trap_counts_them(trap: Trap) -> None:
+def test_named_hosts_are_reached_and_the_trap_counts_them(trap: Trap) -> None:
     (reply,) = send(settings_of(trap, "localhost"), f"http://localhost:{trap.port}/")
     assert reply.error == "connection_reset"
     assert trap.visits == 1
@@ -313,17 +311,17 @@ def test_named_hosts_may_come_and_the_trap_counts_them(trap: Trap) -> None:
 @pytest.mark.parametrize("address", ["10.0.0.1", "169.254.169.254", "0.0.0.0"])
 def test_named_hosts_lead_to_loopback_and_no_further(trap: Trap, address: str) -> None:
     settings = settings_of(trap, "localhost")
-    (reply,) = send(settings, f"http://localhost:{trap.port}/", names=SystemResolver([address]))
+    (reply,) = send(settings, f"http://localhost:{trap.port}/", names=FakeDns([address]))
     assert (reply.error, trap.visits, trap.tried) == ("forbidden_address", 0, [])
 
 
-def test_a_socket_for_a_forbidden_address_is_never_made() -> None:
-    """The last look, for an address that came another way than by a name."""
-    made = ssrf_guard.SsrfResolver(PRODUCTION, SystemResolver())
+def test_no_socket_is_created_for_a_forbidden_address() -> None:
+    """The last check, for an address that was not found by a name."""
+    made = ssrf_guard.SsrfResolver(PRODUCTION, FakeDns())
     info = (socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP, "", ("127.0.0.1", 443))
     with pytest.raises(ssrf_guard.ForbiddenAddress):
         made.socket(info)
     named = ssrf_guard.SsrfResolver(
-        replace(PRODUCTION, webhook_http_hosts=("localhost",)), SystemResolver()
+        replace(PRODUCTION, webhook_http_hosts=("localhost",)), FakeDns()
     )
     named.socket(info).close()
