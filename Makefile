@@ -8,7 +8,7 @@ DEV := $(VENV)/.dev-installed
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help up down test faults soak check fmt openapi clean
+.PHONY: help up down test test-full faults soak check fmt openapi clean
 .PHONY: bench bench-autoscale bench-drift bench-observability bench-routing
 
 help: ## List the targets
@@ -21,11 +21,18 @@ up: $(RUNTIME) ## Start everything, moderate a text, show the logs; DETACH=1 ret
 down: $(if $(wildcard $(RUNTIME)),,$(RUNTIME)) ## Stop everything that `make up` started
 	@$(BIN)/python -m deploy.local down
 
-test: $(DEV) ## Run the tests, but for a few that take minutes
-	$(BIN)/python -m pytest -m "not long"
+# Each process has a Redis of its own. Four on two cores, because most tests wait for something; a
+# module's tests stay together, and so do the modules that share a stack (tests/conftest.py).
+test: $(DEV) ## Run the tests before a commit: minutes, in parallel, at least 85 % of the lines
+	$(BIN)/python -m pytest -m "not full" -n 4 --dist loadscope --no-loadscope-reorder \
+	    --cov --cov-report= --cov-fail-under=85
 
-faults: $(DEV) ## Break everything on purpose and print what it cost; ONLY=long: what `make test` leaves out
-	$(BIN)/python -m pytest tests/faults $(if $(ONLY),-m $(ONLY))
+# One after the other: many of them measure times, or take all of the machine.
+test-full: $(DEV) ## Run all other tests: exhaustive ones, faults, browsers, schemathesis
+	$(BIN)/python -m pytest -m full
+
+faults: $(DEV) ## Break everything on purpose and print what it cost
+	$(BIN)/python -m pytest tests/faults
 
 soak: $(DEV) ## Random faults for SOAK_S seconds (600), at least 100,000 jobs
 	$(BIN)/python -m tests.soak --seconds $(or $(SOAK_S),600)
@@ -61,7 +68,7 @@ bench-routing: $(DEV) ## Measure what routing loses and saves, mode by mode; DAT
 	$(BIN)/python -m bench.routing $(if $(DATA),--data $(DATA))
 
 clean: ## Remove caches; keeps .venv, and the keys, data and logs in var/
-	rm -rf .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	rm -rf .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache .coverage .coverage.*
 	find . -name $(VENV) -prune -o -name __pycache__ -type d -prune -exec rm -rf {} +
 
 $(VENV)/bin/python:

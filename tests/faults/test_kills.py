@@ -22,6 +22,7 @@ def replaced(stack: Stack, old: psutil.Process) -> bool:
     return old.pid not in children and len(children) > 0
 
 
+@pytest.mark.core
 def test_jobs_survive_the_kill_of_the_gpu_workers_child(stack: Stack, report: Report) -> None:
     with under_load(stack, "child") as load:
         child = stack.pool_child("gpu")

@@ -61,7 +61,7 @@ def probe(client: httpx.Client) -> float:
 
 
 @pytest.mark.timeout(300)
-@pytest.mark.parametrize("seconds", [8, pytest.param(60, marks=pytest.mark.long)])
+@pytest.mark.parametrize("seconds", [8, 60])
 def test_every_process_survives_a_redis_that_cannot_be_reached(
     cuttable: tuple[Stack, Proxy], report: Report, seconds: int
 ) -> None:
@@ -90,7 +90,6 @@ def test_every_process_survives_a_redis_that_cannot_be_reached(
     )
 
 
-@pytest.mark.long
 @pytest.mark.timeout(600)
 def test_jobs_survive_twenty_kills_of_redis(stack: Stack, report: Report) -> None:
     before = pids(stack)

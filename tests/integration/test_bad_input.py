@@ -13,6 +13,8 @@ import pytest
 
 from tests.stack import Stack
 
+pytestmark = pytest.mark.core
+
 JOB = {"pipeline": "moderation", "input": {"text": "still served (bad input)"}}
 MEGABYTE = b"x" * 2**20
 

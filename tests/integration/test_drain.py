@@ -16,6 +16,8 @@ from tests.integration.test_server_limits import connect, heard, request
 from tests.integration.test_waiting_clients import answer_on, long_poll, reads
 from tests.stack import Stack
 
+pytestmark = pytest.mark.core
+
 WAITERS = 20
 MOST_S = 15.0  # less than the 20 s after which what is under way would be cut
 

@@ -15,6 +15,8 @@ from tests.eventually import eventually
 from tests.stack import Stack
 from tests.tasks.lanes import claim, done
 
+pytestmark = pytest.mark.core
+
 BULK = {"pipeline": "echo", "inputs": [{"text": f"text {n}"} for n in range(12)]}
 SINGLE = {"pipeline": "echo", "input": {"text": "text"}}
 

@@ -13,6 +13,8 @@ from tests.eventually import eventually
 from tests.receiver import Got, Receiver, answer
 from tests.stack import Stack
 
+pytestmark = pytest.mark.core
+
 ENDPOINTS = "/v1/webhook-endpoints"
 JOB: dict[str, Any] = {"pipeline": "null", "input": {"text": "hello"}}
 

@@ -18,6 +18,7 @@ from tests.tasks.lanes import claim, done, put
 ALL_SOUND = ["lost 0", "doubled 0", "changed 0", "wrong 0"]
 
 
+@pytest.mark.full
 @pytest.mark.timeout(300)
 def test_random_faults_lose_and_double_nothing(tmp_path: Path) -> None:
     verdict = soak(tmp_path, seconds=25, jobs=1_000, seed=7, pause_s=4)

@@ -34,7 +34,7 @@ from tasks.store.client import Store
 from tasks.store.scripts.queue import SWEEP, SweepArgs
 from tests.tasks.lanes import ERROR, OUTPUT, SINGLE, bulk, claim, counts, done, put
 
-EXAMPLES = 2_000
+QUICK, EXHAUSTIVE = 100, 2_000  # examples
 OWNERS = ("ann", "bob")
 STATES = ("open", *(status.value for status in Status if status.is_terminal))
 PAST_MS = 1
@@ -345,12 +345,13 @@ def _state(status: Status) -> str:
 
 
 @pytest.mark.timeout(1_200)  # 2,000 examples of 30 steps; a minute or two where nothing else runs
-def test_no_order_of_events_loses_doubles_or_reopens_a_job(store: Store) -> None:
+@pytest.mark.parametrize("examples", [QUICK, pytest.param(EXHAUSTIVE, marks=pytest.mark.full)])
+def test_no_order_of_events_loses_doubles_or_reopens_a_job(store: Store, examples: int) -> None:
     Lifecycle.store = store
     run_state_machine_as_test(
         Lifecycle,
         settings=settings(
-            max_examples=EXAMPLES,
+            max_examples=examples,
             stateful_step_count=30,
             deadline=None,
             derandomize=True,
