@@ -19,7 +19,7 @@ def test_no_two_workers_have_a_port_in_common(workers: int) -> None:
 
 
 def test_a_port_is_told_to_one_caller(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(ports, "_unused", list(range(FIRST, FIRST + 20)))
+    monkeypatch.setattr(ports, "_unused", [*reversed(range(FIRST, FIRST + 20))])
     first = free_ports(3)
     others = {free_port() for _ in range(5)}
     assert not others & {first, first + 1, first + 2}

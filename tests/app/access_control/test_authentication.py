@@ -180,6 +180,7 @@ def everything_in(store: Store) -> list[str]:
         "list": lambda name: store.redis.lrange(name, 0, -1),
         "set": store.redis.smembers,
         "zset": lambda name: store.redis.zrange(name, 0, -1),
+        "none": lambda _: "has expired since its name was read",
     }
     names = list(store.redis.scan_iter("*"))
     return [f"{name} {readers[store.redis.type(name)](name)}" for name in names]
