@@ -41,7 +41,7 @@ EXTENSION = "penstock"
 
 @dataclass(frozen=True, slots=True)
 class Services:
-    """Everything that handlers use beside the request; stored in `app.extensions`."""
+    """Everything that handlers use beside the request; an extension of the application."""
 
     settings: Settings
     store: Store

@@ -37,17 +37,19 @@ def _ms(says: str) -> fields.Float:
 
 
 class Shape(Schema):
+    """Base of the schemas; the component of `JobShape` is named `Job`."""
+
     class Meta:
         unknown = INCLUDE
 
 
-class Progress(Shape):
+class ProgressShape(Shape):
     done = _count("Items that have an outcome.")
     failed = _count("Those of them that failed.")
     total = _count("Items of the job.")
 
 
-class Output(Shape):
+class OutputShape(Shape):
     """Members of every output; the others are the pipeline's own (label, action, scores, ...)."""
 
     tier = _text("The tier that answered.")
@@ -59,18 +61,18 @@ class Output(Shape):
     reason = _text("Why it is degraded, or which rule overruled the model.", allow_none=True)
 
 
-class Failure(Shape):
+class FailureShape(Shape):
     code = _text("Stable; docs/api.md lists all codes.")
     message = _text("A text for people.")
 
 
-class Links(Shape):
+class LinksShape(Shape):
     self = _text("The job.")
     deliveries = _text("Its webhook deliveries.")
     results = fields.String(metadata={"description": "A bulk job's results."})
 
 
-class Job(Shape):
+class JobShape(Shape):
     id = _text("`job_` and a ULID.")
     pipeline = _text("The pipeline that runs it.")
     status = _text("queued and running change; the others are final.", validate=OneOf(list(Status)))
@@ -84,35 +86,35 @@ class Job(Shape):
     cached = fields.Boolean(
         required=True, metadata={"description": "Whether the answer came from the result cache."}
     )
-    progress = fields.Nested(Progress, required=True)
+    progress = fields.Nested(ProgressShape, required=True)
     output = fields.Nested(
-        Output,
+        OutputShape,
         required=True,
         allow_none=True,
         metadata={"description": "The answer to a single job; a bulk job's are its results."},
     )
-    error = fields.Nested(Failure, required=True, allow_none=True)
+    error = fields.Nested(FailureShape, required=True, allow_none=True)
     metadata = fields.Dict(required=True, metadata={"description": "As the client sent it."})
-    links = fields.Nested(Links, required=True)
+    links = fields.Nested(LinksShape, required=True)
 
 
-class JobPage(Shape):
-    jobs = fields.List(fields.Nested(Job), required=True)
+class JobPageShape(Shape):
+    jobs = fields.List(fields.Nested(JobShape), required=True)
     next_cursor = _text("For `cursor` of the next page; null: there is none.", allow_none=True)
 
 
-class Result(Shape):
+class ResultShape(Shape):
     """A line of a job's results."""
 
     index = _count("The index of the item in `inputs`, from 0.")
     status = _text(
         "The item's status once it has ended, else that of its job.", validate=OneOf(list(Status))
     )
-    output = fields.Nested(Output, required=True, allow_none=True)
-    error = fields.Nested(Failure, required=True, allow_none=True)
+    output = fields.Nested(OutputShape, required=True, allow_none=True)
+    error = fields.Nested(FailureShape, required=True, allow_none=True)
 
 
-class Event(Shape):
+class EventShape(Shape):
     """A server-sent event."""
 
     event = fields.String(validate=OneOf(["status", "progress"]))
@@ -120,11 +122,11 @@ class Event(Shape):
     data = fields.String(metadata={"description": "JSON: a Job, or a Progress."})
 
 
-class EndpointLinks(Shape):
+class EndpointLinksShape(Shape):
     self = _text("The endpoint.")
 
 
-class Endpoint(Shape):
+class EndpointShape(Shape):
     id = _text("`we_` and 20 letters and digits.")
     url = _text("The URL to which events are sent.")
     events = fields.List(fields.String(validate=OneOf([*EVENTS, DRIFT_EVENT])), required=True)
@@ -138,31 +140,31 @@ class Endpoint(Shape):
         validate=OneOf([BY_OWNER, GONE, FAILING, None]),
     )
     created_at = _moment("When it was created.")
-    links = fields.Nested(EndpointLinks, required=True)
+    links = fields.Nested(EndpointLinksShape, required=True)
 
 
-class NewEndpoint(Endpoint):
+class NewEndpointShape(EndpointShape):
     secret = _text("The secret that signs its deliveries; not shown again.")
 
 
-class RotatedEndpoint(NewEndpoint):
+class RotatedEndpointShape(NewEndpointShape):
     old_secrets_expire_at = _moment("Until then the older secrets sign as well.", none=True)
 
 
-class Endpoints(Shape):
-    endpoints = fields.List(fields.Nested(Endpoint), required=True)
+class EndpointsShape(Shape):
+    endpoints = fields.List(fields.Nested(EndpointShape), required=True)
 
 
-class WebhookSecret(Shape):
+class WebhookSecretShape(Shape):
     secret = _text("null: it cannot be decrypted any more; rotate it.", allow_none=True)
 
 
-class RotatedSecret(Shape):
+class RotatedSecretShape(Shape):
     secret = _text("The new secret.")
     old_secrets_expire_at = _moment("Until then the older secrets sign as well.")
 
 
-class Attempt(Shape):
+class AttemptShape(Shape):
     at = _moment("When it ended.", none=True)
     status = fields.Integer(
         required=True,
@@ -174,7 +176,7 @@ class Attempt(Shape):
     trigger = _text("manual: a retry by request; test: a ping; null: automatic.", allow_none=True)
 
 
-class Delivery(Shape):
+class DeliveryShape(Shape):
     id = _text("The `webhook-id` of every attempt.")
     job_id = _text("null: it is a ping.", allow_none=True)
     endpoint_id = _text("null: it is for the webhook given with the job.", allow_none=True)
@@ -187,15 +189,15 @@ class Delivery(Shape):
     finished_at = _moment("When it succeeded or finally failed.", none=True)
     next_attempt_at = _moment("When the next attempt is due; null: at once, or never.", none=True)
     attempts = fields.List(
-        fields.Nested(Attempt), required=True, metadata={"description": "Oldest first."}
+        fields.Nested(AttemptShape), required=True, metadata={"description": "Oldest first."}
     )
 
 
-class Deliveries(Shape):
-    deliveries = fields.List(fields.Nested(Delivery), required=True)
+class DeliveriesShape(Shape):
+    deliveries = fields.List(fields.Nested(DeliveryShape), required=True)
 
 
-class Tier(Shape):
+class TierShape(Shape):
     name = _text("As in `options.min_tier` and in outputs.")
     timeout_ms = _ms("How long a batch may take; null: no limit.")
     breaker = _text(
@@ -204,25 +206,27 @@ class Tier(Shape):
     )
 
 
-class Pipeline(Shape):
+class PipelineShape(Shape):
     """Members of every pipeline; the others are its own (classes, metrics, policy, card, ...)."""
 
     name = _text("As in `pipeline` of a job.")
     version = _text("The model version served.")
-    tiers = fields.List(fields.Nested(Tier), required=True, metadata={"description": "Best first."})
+    tiers = fields.List(
+        fields.Nested(TierShape), required=True, metadata={"description": "Best first."}
+    )
     input = fields.Dict(required=True, metadata={"description": "JSON Schema of an input."})
     example = fields.Dict(required=True, metadata={"description": "A valid input."})
 
 
-class Pipelines(Shape):
-    pipelines = fields.List(fields.Nested(Pipeline), required=True)
+class PipelinesShape(Shape):
+    pipelines = fields.List(fields.Nested(PipelineShape), required=True)
 
 
-class Liveness(Shape):
+class LivenessShape(Shape):
     status = _text("Always ok.", validate=OneOf(["ok"]))
 
 
-class Readiness(Shape):
+class ReadinessShape(Shape):
     status = _text(
         "degraded: only one lane works, so some answers come from a lower tier.",
         validate=OneOf(["ready", "degraded", "unready"]),
@@ -237,7 +241,7 @@ class Readiness(Shape):
     )
 
 
-class FieldError(Shape):
+class FieldErrorShape(Shape):
     """An invalid field: pointer, parameter or header names it; in an upload also the line."""
 
     line = fields.Integer(validate=Range(1), metadata={"description": "Line of an upload."})
@@ -247,7 +251,7 @@ class FieldError(Shape):
     detail = _text("What is wrong with it and what would be right.")
 
 
-class Problem(Shape):
+class ProblemShape(Shape):
     """RFC 9457 problem details."""
 
     type = _text("`urn:penstock:error:` and the code.")
@@ -258,13 +262,31 @@ class Problem(Shape):
     code = _text("Stable; docs/api.md has its meaning and remedy.")
     detail = _text("A text for people.")
     request_id = _text("The same as X-Request-ID; quote it when you report a problem.")
-    errors = fields.List(fields.Nested(FieldError), metadata={"description": "The invalid fields."})
+    errors = fields.List(
+        fields.Nested(FieldErrorShape), metadata={"description": "The invalid fields."}
+    )
 
 
 COMPONENTS: tuple[type[Schema], ...] = (
-    *(Progress, Output, Failure, Links, Job, JobPage, Result, Event),
-    *(EndpointLinks, Endpoint, NewEndpoint, RotatedEndpoint, Endpoints, WebhookSecret),
-    *(RotatedSecret, Attempt, Delivery, Deliveries),
-    *(Tier, Pipeline, Pipelines),
-    *(Liveness, Readiness, FieldError, Problem),
+    *(
+        ProgressShape,
+        OutputShape,
+        FailureShape,
+        LinksShape,
+        JobShape,
+        JobPageShape,
+        ResultShape,
+        EventShape,
+    ),
+    *(
+        EndpointLinksShape,
+        EndpointShape,
+        NewEndpointShape,
+        RotatedEndpointShape,
+        EndpointsShape,
+        WebhookSecretShape,
+    ),
+    *(RotatedSecretShape, AttemptShape, DeliveryShape, DeliveriesShape),
+    *(TierShape, PipelineShape, PipelinesShape),
+    *(LivenessShape, ReadinessShape, FieldErrorShape, ProblemShape),
 )

@@ -71,7 +71,7 @@ def document(app: Flask) -> dict[str, Any]:
 def _add_components(shapes: SchemaConverter, here: Services) -> None:
     components = shapes.spec.components
     for schema in (*COMPONENTS, *OF_DRIFT, *OF_USAGE, *OF_LANES):
-        components.schema(schema.__name__, schema=schema)
+        components.schema(schema.__name__.removesuffix("Shape"), schema=schema)
     add_requests(shapes, here.pipelines.values(), here.settings)
     for name, parameter in headers.parameters(here.settings).items():
         components.parameter(name, parameter["in"], parameter)

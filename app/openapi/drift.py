@@ -35,7 +35,7 @@ def _shares(says: str) -> fields.List[float]:
     )
 
 
-class DriftHistogram(Shape):
+class DriftHistogramShape(Shape):
     bins = fields.List(
         fields.Raw(),
         required=True,
@@ -47,7 +47,7 @@ class DriftHistogram(Shape):
     production = _shares("Shares of production, by bin.")
 
 
-class DriftFeature(Shape):
+class DriftFeatureShape(Shape):
     """One feature; its figures are null if there was not enough data."""
 
     name = _text("length, tokens, ..., confidence, class.")
@@ -64,10 +64,10 @@ class DriftFeature(Shape):
         allow_none=True,
         metadata={"description": "Population stability index; not used for the verdict."},
     )
-    histogram = fields.Nested(DriftHistogram, required=True, allow_none=True)
+    histogram = fields.Nested(DriftHistogramShape, required=True, allow_none=True)
 
 
-class Drift(Shape):
+class DriftShape(Shape):
     pipeline = _text("As in `pipeline` of a job.")
     model_version = _text("The version that answered.")
     verdict = _text(
@@ -91,10 +91,10 @@ class Drift(Shape):
     q = _number("The threshold of q: above it a difference may be chance.")
     min_effect = _number("The threshold of effect: below it a difference does not matter.")
     tier = _text("The tier whose confidence and classes are compared.", allow_none=True)
-    features = fields.List(fields.Nested(DriftFeature), required=True)
+    features = fields.List(fields.Nested(DriftFeatureShape), required=True)
 
 
-COMPONENTS: tuple[type[Schema], ...] = (DriftHistogram, DriftFeature, Drift)
+COMPONENTS: tuple[type[Schema], ...] = (DriftHistogramShape, DriftFeatureShape, DriftShape)
 
 _SHORT: dict[str, Any] = {
     "pipeline": "moderation",

@@ -19,7 +19,7 @@ def _number(says: str) -> fields.Float:
     return fields.Float(required=True, validate=Range(0), metadata={"description": says})
 
 
-class LaneScale(Shape):
+class LaneScaleShape(Shape):
     lane = fields.String(
         required=True, validate=OneOf(list(LANES)), metadata={"description": "As in the path."}
     )
@@ -30,7 +30,7 @@ class LaneScale(Shape):
     drain_rate = _number("Units per second that were finished recently.")
 
 
-COMPONENTS: tuple[type[Schema], ...] = (LaneScale,)
+COMPONENTS: tuple[type[Schema], ...] = (LaneScaleShape,)
 
 _EXAMPLE = {
     "lane": "gpu",

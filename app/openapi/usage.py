@@ -44,7 +44,7 @@ def _lane() -> fields.String:
     )
 
 
-class Used(Shape):
+class UsedShape(Shape):
     jobs = _count("Jobs that ended, with any status.")
     items = _count(
         "Items that were answered or failed; of a cancelled job, those before it was cancelled."
@@ -54,16 +54,16 @@ class Used(Shape):
     cost = _amount("Cost of that time. null: a lane in it has no price.", none=True)
 
 
-class UsedOfPipeline(Used):
+class UsedOfPipelineShape(UsedShape):
     lane = _lane()
     pipeline = _text("As in `pipeline` of a job.")
 
 
-class UsedOfDay(UsedOfPipeline):
+class UsedOfDayShape(UsedOfPipelineShape):
     date = _day("A day in UTC.")
 
 
-class LaneCost(Shape):
+class LaneCostShape(Shape):
     lane = _lane()
     price_per_hour = _amount("Price of one worker child. " + _NO_PRICE, none=True)
     busy_seconds = _amount("Time in which pipeline code ran, over all worker children.")
@@ -79,7 +79,7 @@ class LaneCost(Shape):
     )
 
 
-class TierCost(Shape):
+class TierCostShape(Shape):
     pipeline = _text("As in `pipeline` of a job.")
     lane = _lane()
     tier = _text("As in outputs.")
@@ -88,32 +88,42 @@ class TierCost(Shape):
     cost_per_1000 = _amount("Cost of that time, per 1,000 items. " + _NONE_PER_1000, none=True)
 
 
-class FleetCost(Shape):
+class FleetCostShape(Shape):
     """Totals since counting began, independent of the days in the query."""
 
-    lanes = fields.List(fields.Nested(LaneCost), required=True)
-    tiers = fields.List(fields.Nested(TierCost), required=True)
+    lanes = fields.List(fields.Nested(LaneCostShape), required=True)
+    tiers = fields.List(fields.Nested(TierCostShape), required=True)
 
 
-Usage: type[Schema] = Shape.from_dict(  # `from` cannot be the name of an attribute
+UsageShape: type[Schema] = Shape.from_dict(  # `from` cannot be the name of an attribute
     {
         "owner": _text("Whose usage it is."),
         "from": _day("The first day, in UTC."),
         "to": _day("The last day; it may not be over yet."),
         "days": fields.List(
-            fields.Nested(UsedOfDay),
+            fields.Nested(UsedOfDayShape),
             required=True,
             metadata={"description": "Oldest first; without entries for no usage."},
         ),
-        "by_pipeline": fields.List(fields.Nested(UsedOfPipeline), required=True),
-        "total": fields.Nested(Used, required=True),
-        "fleet": fields.Nested(FleetCost, metadata={"description": "With the scope admin only."}),
+        "by_pipeline": fields.List(fields.Nested(UsedOfPipelineShape), required=True),
+        "total": fields.Nested(UsedShape, required=True),
+        "fleet": fields.Nested(
+            FleetCostShape, metadata={"description": "With the scope admin only."}
+        ),
     },
-    name="Usage",
+    name="UsageShape",
 )
 
 COMPONENTS: tuple[type[Schema], ...] = (
-    *(Used, UsedOfPipeline, UsedOfDay, LaneCost, TierCost, FleetCost, Usage),
+    *(
+        UsedShape,
+        UsedOfPipelineShape,
+        UsedOfDayShape,
+        LaneCostShape,
+        TierCostShape,
+        FleetCostShape,
+        UsageShape,
+    ),
 )
 
 # OpenAPI parameter objects; the key is also the component's name.

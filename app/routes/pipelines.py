@@ -70,6 +70,7 @@ def _served(name: str) -> Pipeline:
 
 
 def pipeline_view(pipeline: Pipeline, breakers: Mapping[str, BreakerState]) -> dict[str, Any]:
+    """A pipeline as clients see it. breakers: states by name."""
     return {
         "name": pipeline.name,
         "version": pipeline.version,
