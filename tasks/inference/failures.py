@@ -14,7 +14,7 @@ from tasks.telemetry.sentry.client import EventDetails
 from tasks.telemetry.sentry.scrubber import texts_of
 from tasks.telemetry.tracing.context import trace_id
 
-MOST_NAMED = 20  # jobs of a batch
+MAX_NAMED = 20  # jobs of a batch
 
 
 def tags_of(units: Sequence[Unit]) -> dict[str, str]:
@@ -24,7 +24,7 @@ def tags_of(units: Sequence[Unit]) -> dict[str, str]:
     """
     tags = {"pipeline": ",".join(sorted({unit.payload.pipeline for unit in units}))}
     if len(units) != 1:
-        return tags | {"jobs": " ".join(unit.job for unit in units[:MOST_NAMED])}
+        return tags | {"jobs": " ".join(unit.job for unit in units[:MAX_NAMED])}
     tags |= {"job": units[0].job}
     payload = units[0].payload
     found = {"request_id": payload.request_id, "trace_id": trace_id(payload.traceparent)}

@@ -49,7 +49,7 @@ class Delivery:
     Times are since the epoch: created and finished in Redis microseconds, next in milliseconds.
     endpoint: its id, or `OF_JOB`. target: what the circuit breaker and the concurrency limit are
     for: the endpoint, or the host to which an owner's jobs send. body: as first sent, so that every
-    attempt sends the same. url: that of a job's own webhook, kept likewise. origin: request id and
+    attempt sends the same. url: of a job's own webhook, as first used. origin: request id and
     traceparent of its job. trigger: manual or test, unless the attempt is by schedule.
     """
 

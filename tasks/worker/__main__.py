@@ -36,6 +36,7 @@ def serve_metrics(settings: Settings, lane: Lane) -> None:
 
 
 def main(argv: list[str]) -> int:
+    """Run the worker of the lane in `argv` until it is stopped; returns the exit status."""
     if len(argv) != 1 or argv[0] not in list(Lane):
         print(f"usage: python -m tasks.worker {'|'.join(Lane)}", file=sys.stderr)  # noqa: T201
         return 2
@@ -51,19 +52,20 @@ def main(argv: list[str]) -> int:
         return 2
     if lane is Lane.GPU and not devices.visible_gpus(settings):
         log.warning("no GPU is visible: the gpu lane runs on the CPU")
+    return build(settings, lane).worker_main(["--quiet", "worker", *celery_options(settings, lane)])
+
+
+def celery_options(settings: Settings, lane: Lane) -> list[str]:
+    """Command-line options of Celery's worker."""
     fewest, most = devices.pool_size(settings, lane), devices.most_children(settings, lane)
     options = ["--pool=prefork", f"--concurrency={fewest}"]
     if devices.scales(settings, lane):
         options.append(f"--autoscale={most},{fewest}")
     options += [f"--queues={queue_of(lane)}", f"--hostname={lane}@%h"]
-    options += [
-        "--without-gossip",
-        "--without-mingle",
-        f"--loglevel={settings.log_level}",
-    ]
+    options += ["--without-gossip", "--without-mingle", f"--loglevel={settings.log_level}"]
     if settings.flower_jobs_per_s:
         options.append("--task-events")  # Flower shows batches as the tasks that ran them
-    return build(settings, lane).worker_main(["--quiet", "worker", *options])
+    return options
 
 
 if __name__ == "__main__":

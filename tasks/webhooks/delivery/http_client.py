@@ -101,6 +101,7 @@ class WebhookClient:
         )
 
     async def close(self) -> None:
+        """Close all connections."""
         await self._session.close()
 
     async def send(self, url: str, body: bytes, headers: Mapping[str, str]) -> DeliveryResponse:

@@ -74,7 +74,7 @@ class SsrfResolver(AbstractResolver):
         return socket.socket(family, kind, protocol)
 
     async def close(self) -> None:
-        pass
+        """Nothing to close; aiohttp requires the method."""
 
 
 class SystemResolver:
