@@ -123,12 +123,13 @@ A hash of ps:scale has the last decision on a lane: desired (workers), decided (
 by then), drain (recent units per second) and memory (JSON, the state of the policy; see
 `tasks.autoscaling.policy.PolicyState`).
 
-A delivery's hash: job, owner, event, endpoint (an id, or `job`), line (its queue), status, created,
-finished, next (ms), tries, l:{try} (JSON, the log), a:0 (claims since the last try, as for a unit).
-Kept with the first failed attempt: body, url (of a job's own webhook) and origin (JSON: request_id
-and traceparent of its job). trigger: why it is tried now, if not by schedule: manual or test. Its
-unit in the webhooks lane has the delivery's id as job and its queue as owner, so that endpoints are
-served in turn; there `ahead` counts units until they are settled.
+A delivery's hash: job, owner, event, endpoint (an id, or `job`), line (its target: the endpoint, or
+the host to which an owner's jobs send), status, created, finished, next (ms), tries, l:{try} (JSON,
+the log), a:0 (claims since the last try, as for a unit). Kept with the first failed attempt: body,
+url (of a job's own webhook) and origin (JSON: request_id and traceparent of its job). trigger: why
+it is tried now, if not by schedule: manual or test. Its unit in the webhooks lane has the
+delivery's id as job and its target as owner, so that endpoints are served in turn; there `ahead`
+counts units until they are settled.
 
 ps:webhooks:counts has the deliveries that succeeded and failed, and the attempts with the result
 retry or postponed.

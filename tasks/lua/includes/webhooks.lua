@@ -3,23 +3,24 @@
 -- ps:dead:webhooks, ps:webhooks:counts, and those of the lane of webhooks.
 
 -- Put a delivery into the lane, as a unit of one item; all else about it is in its record.
--- concurrency_key: deliveries with the same one may hold each other up; it is the owner of the unit.
+-- target: endpoint, or host of an owner's jobs; deliveries to the same one may delay each other. It
+-- is the owner of the unit.
 -- priority: `low` for those that failed before, so that they do not hold up the others.
-local function queue_delivery(delivery, concurrency_key, priority)
+local function queue_delivery(delivery, target, priority)
     local payload = '["webhooks",{},[]]'
     enqueue(stream_of('webhooks', priority), { job = delivery, unit = '0', items = 1,
-        owner = concurrency_key, cpu = '0', bytes = #payload, payload = payload, reason = '' })
+        owner = target, cpu = '0', bytes = #payload, payload = payload, reason = '' })
     webhooks_queued = true
 end
 
 -- Create and queue a delivery of a job's end. The id is the same if it is ever created again.
-local function create_delivery(job, owner, event, endpoint, concurrency_key, ttl_ms)
+local function create_delivery(job, owner, event, endpoint, target, ttl_ms)
     local delivery = 'msg_' .. job:gsub('^job_', '') .. '_' .. endpoint
     redis.call('HSET', delivery_key(delivery), 'job', job, 'owner', owner, 'event', event,
-        'endpoint', endpoint, 'line', concurrency_key, 'status', 'queued', 'created', STAMP)
+        'endpoint', endpoint, 'line', target, 'status', 'queued', 'created', STAMP)
     redis.call('RPUSH', 'ps:deliveries:' .. job, delivery)
     redis.call('PEXPIRE', 'ps:deliveries:' .. job, ttl_ms)
-    queue_delivery(delivery, concurrency_key, 'normal')
+    queue_delivery(delivery, target, 'normal')
 end
 
 -- Create and queue a delivery that belongs to no job; it carries its body.

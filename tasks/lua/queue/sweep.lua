@@ -37,9 +37,9 @@ local function queue_due_deliveries()
     local due = redis.call('ZRANGEBYSCORE', 'ps:webhooks:due', '-inf', NOW, 'LIMIT', 0, MOST_AT_ONCE)
     for _, delivery in ipairs(due) do
         redis.call('ZREM', 'ps:webhooks:due', delivery)
-        local concurrency_key = redis.call('HGET', delivery_key(delivery), 'line')
-        if concurrency_key then
-            queue_delivery(delivery, concurrency_key, 'low')
+        local target = redis.call('HGET', delivery_key(delivery), 'line')
+        if target then
+            queue_delivery(delivery, target, 'low')
         end
     end
 end

@@ -12,8 +12,8 @@ local deliveries = arguments(3 + field_count)
 
 -- How long to wait until the breaker permits an attempt, in ms. 0: it is closed, or permits this one as
 -- a probe, or the attempt was asked for by hand.
-local function breaker_wait_ms(concurrency_key, trigger)
-    local key = 'ps:webhooks:breaker:' .. concurrency_key
+local function breaker_wait_ms(target, trigger)
+    local key = 'ps:webhooks:breaker:' .. target
     local known = not trigger and redis.call('GET', key)
     if not known then
         return 0

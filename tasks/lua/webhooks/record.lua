@@ -77,8 +77,8 @@ end
 
 -- Count a failed attempt against its breaker, or close the breaker. It stays open for half as long as
 -- attempts have failed, within limits, so that what has failed for long is probed rarely.
-local function update_breaker(concurrency_key, succeeded)
-    local key = 'ps:webhooks:breaker:' .. concurrency_key
+local function update_breaker(target, succeeded)
+    local key = 'ps:webhooks:breaker:' .. target
     if succeeded then
         redis.call('DEL', key)
         return
