@@ -43,7 +43,7 @@ check: $(DEV) ## Check format, lint, types and layers
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-fmt: $(DEV) ## Format the code and mend what lint can
+fmt: $(DEV) ## Format the code and fix what lint can
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 

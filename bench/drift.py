@@ -191,7 +191,7 @@ def study(options: argparse.Namespace) -> Iterator[Outcome]:
     for size in options.sizes:
         for source, reference in (
             ("shipped", lambda _: shipped),
-            ("drawn anew", lambda generator: Reference.of(others.draw(generator, shipped.rows))),
+            ("new each time", lambda generator: Reference.of(others.draw(generator, shipped.rows))),
         ):
             yield measured(Case(NONE, draws[NONE], source, reference, size), options)
     for name in list(draws)[1:]:

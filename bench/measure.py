@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import psutil
 
-from bench.modes import MODES, Load, Tally, run, submit_only
+from bench.modes import MODES, Counts, Load, run, submit_only
 from bench.systems import Running, System, started
 
 
@@ -44,12 +44,12 @@ class Sample:
 def measure(running: Running, mode: str, load: Load) -> Sample:
     """Run `mode` once; raises LedgerError or ClientError if any job went wrong."""
     before, own, machine = running.fleet.cpu_us(), time.process_time(), _machine_busy_s()
-    tally = run(MODES[mode], running.target, load)
+    counts = run(MODES[mode], running.target, load)
     own, machine = time.process_time() - own, _machine_busy_s() - machine
     used = {role: us - before[role] for role, us in running.fleet.cpu_us().items()}
     running.fleet.check()
     others = machine - own - sum(used.values()) / 1e6
-    return _sample(tally, used, own, others)
+    return _sample(counts, used, own, others)
 
 
 def queued_bytes(system: System, jobs: int, load: Load) -> float:
@@ -73,21 +73,21 @@ def quantile(values: list[float], share: float) -> float:
     return sorted(values)[max(0, math.ceil(share * len(values)) - 1)]
 
 
-def _sample(tally: Tally, used_us: Mapping[str, float], own_s: float, others_s: float) -> Sample:
-    items, latencies = tally.ledger.items, tally.latencies_s
+def _sample(counts: Counts, used_us: Mapping[str, float], own_s: float, others_s: float) -> Sample:
+    items, latencies = counts.ledger.items, counts.latencies_s
     return Sample(
-        jobs=tally.ledger.jobs,
+        jobs=counts.ledger.jobs,
         items=items,
-        requests=tally.requests,
-        seconds=tally.seconds,
-        rate=items / tally.seconds,
-        submit_rate=items / tally.submit_seconds if tally.submit_seconds else None,
-        completed_rate=items / tally.completed_seconds if tally.completed_seconds else None,
+        requests=counts.requests,
+        seconds=counts.seconds,
+        rate=items / counts.seconds,
+        submit_rate=items / counts.submit_seconds if counts.submit_seconds else None,
+        completed_rate=items / counts.completed_seconds if counts.completed_seconds else None,
         p50_ms=quantile(latencies, 0.5) * 1e3 if latencies else None,
         p99_ms=quantile(latencies, 0.99) * 1e3 if latencies else None,
         cpu_us={role: us / items for role, us in used_us.items()},
-        generator_us=own_s * 1e6 / tally.requests,
-        others=max(0.0, others_s) / (tally.seconds * (psutil.cpu_count() or 1)),
+        generator_us=own_s * 1e6 / counts.requests,
+        others=max(0.0, others_s) / (counts.seconds * (psutil.cpu_count() or 1)),
     )
 
 

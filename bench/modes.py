@@ -28,7 +28,7 @@ class Load:
 
 
 @dataclass
-class Tally:
+class Counts:
     """Counts of one measurement. latencies_s: from sending a submit to having its result."""
 
     ledger: Ledger = field(default_factory=Ledger)
@@ -39,58 +39,58 @@ class Tally:
     requests: int = 0
 
 
-Mode = Callable[[Target, Load, Tally], list[Conversation]]
+Mode = Callable[[Target, Load, Counts], list[Conversation]]
 
 
-def run(mode: Mode, target: Target, load: Load) -> Tally:
+def run(mode: Mode, target: Target, load: Load) -> Counts:
     """Run the mode's conversations against `target` and check the ledger.
 
     Raises:
         LedgerError: any job was lost, ended twice or did not succeed.
         ClientError: the server closed a connection or stopped answering.
     """
-    tally = Tally()
+    counts = Counts()
     driver = Driver(target.address)
-    conversations = mode(target, load, tally)
+    conversations = mode(target, load, counts)
     start = perf_counter()
     driver.run(conversations)
-    tally.seconds = perf_counter() - start
-    tally.requests = driver.requests
-    tally.ledger.settle()
-    return tally
+    counts.seconds = perf_counter() - start
+    counts.requests = driver.requests
+    counts.ledger.settle()
+    return counts
 
 
-def wait(target: Target, load: Load, tally: Tally) -> list[Conversation]:
+def wait(target: Target, load: Load, counts: Counts) -> list[Conversation]:
     """Submit with `Prefer: wait`; the answer is the finished job."""
     bodies = _singles_for(load)
 
     def converse() -> Conversation:
         for body in bodies:
             start = perf_counter()
-            job = tally.ledger.accept((yield target.post(body, HOLD_S)))
+            job = counts.ledger.accept((yield target.post(body, HOLD_S)))
             while job["status"] not in TERMINAL:
-                job = tally.ledger.read((yield _get(target, job, hold=True)))
-            tally.latencies_s.append(perf_counter() - start)
-            tally.ledger.end(job)
+                job = counts.ledger.read((yield _get(target, job, hold=True)))
+            counts.latencies_s.append(perf_counter() - start)
+            counts.ledger.end(job)
 
     return [converse() for _ in range(load.connections)]
 
 
-def poll(target: Target, load: Load, tally: Tally) -> list[Conversation]:
+def poll(target: Target, load: Load, counts: Counts) -> list[Conversation]:
     """Submit, then read at once and after every pause until the job has ended."""
     bodies = _singles_for(load)
 
     def converse() -> Conversation:
         for body in bodies:
             start = perf_counter()
-            job = tally.ledger.accept((yield target.post(body)))
-            yield from _poll_to_end(target, tally, job, load.poll_pause_s)
-            tally.latencies_s.append(perf_counter() - start)
+            job = counts.ledger.accept((yield target.post(body)))
+            yield from _poll_to_end(target, counts, job, load.poll_pause_s)
+            counts.latencies_s.append(perf_counter() - start)
 
     return [converse() for _ in range(load.connections)]
 
 
-def drain(target: Target, load: Load, tally: Tally) -> list[Conversation]:
+def drain(target: Target, load: Load, counts: Counts) -> list[Conversation]:
     """Submit everything as fast as the server takes it, wait for its end, read every result.
 
     Each connection waits for its last job, so that polling costs next to nothing meanwhile.
@@ -102,17 +102,17 @@ def drain(target: Target, load: Load, tally: Tally) -> list[Conversation]:
         jobs = []
         for body in bodies:
             response = yield target.post(body)
-            jobs.append(tally.ledger.accept(response))
-        tally.submit_seconds = perf_counter() - begin
+            jobs.append(counts.ledger.accept(response))
+        counts.submit_seconds = perf_counter() - begin
         for number, job in enumerate(reversed(jobs)):
-            yield from _poll_to_end(target, tally, job, load.drain_pause_s)
+            yield from _poll_to_end(target, counts, job, load.drain_pause_s)
             if number == 0:
-                tally.completed_seconds = perf_counter() - begin
+                counts.completed_seconds = perf_counter() - begin
 
     return [converse() for _ in range(load.connections)]
 
 
-def batch(target: Target, load: Load, tally: Tally) -> list[Conversation]:
+def batch(target: Target, load: Load, counts: Counts) -> list[Conversation]:
     """Submit bulk jobs; wait for each and read its results."""
     sizes = until(perf_counter() + load.seconds, itertools.cycle(load.bulk_sizes))
 
@@ -120,12 +120,12 @@ def batch(target: Target, load: Load, tally: Tally) -> list[Conversation]:
         for items in sizes:
             body = bulk(items)
             start = perf_counter()
-            job = tally.ledger.accept((yield target.post(body)), items)
+            job = counts.ledger.accept((yield target.post(body)), items)
             while job["status"] not in TERMINAL:
-                job = tally.ledger.read((yield _get(target, job, hold=True)))
+                job = counts.ledger.read((yield _get(target, job, hold=True)))
             results = yield target.get(f"/v1/jobs/{job['id']}/results")
-            tally.latencies_s.append(perf_counter() - start)
-            tally.ledger.end_bulk(job, results)
+            counts.latencies_s.append(perf_counter() - start)
+            counts.ledger.end_bulk(job, results)
 
     return [converse() for _ in range(load.bulk_connections)]
 
@@ -153,9 +153,11 @@ def _get(target: Target, job: dict[str, Any], *, hold: bool = False) -> bytes:
     return target.get(f"/v1/jobs/{job['id']}" + (f"?wait={HOLD_S}" if hold else ""))
 
 
-def _poll_to_end(target: Target, tally: Tally, job: dict[str, Any], pause_s: float) -> Conversation:
-    job = tally.ledger.read((yield _get(target, job)))
+def _poll_to_end(
+    target: Target, counts: Counts, job: dict[str, Any], pause_s: float
+) -> Conversation:
+    job = counts.ledger.read((yield _get(target, job)))
     while job["status"] not in TERMINAL:
         yield pause_s
-        job = tally.ledger.read((yield _get(target, job)))
-    tally.ledger.end(job)
+        job = counts.ledger.read((yield _get(target, job)))
+    counts.ledger.end(job)
