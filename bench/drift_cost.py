@@ -52,12 +52,12 @@ def main() -> int:
     answering = seconds(lambda: runtime.run(runtime.prepare(prepared.items))) / ITEMS
 
     def all_kept() -> None:
-        DriftReservoir(pipeline, KEPT).see(prepared, outcomes)
+        DriftReservoir(pipeline, KEPT).observe(prepared, outcomes)
 
     none = DriftReservoir(pipeline, KEPT)
     none._limit, none._until = 0.0, float("inf")
     kept = seconds(all_kept) / ITEMS
-    passed = seconds(lambda: none.see(prepared, outcomes)) / ITEMS
+    passed = seconds(lambda: none.observe(prepared, outcomes)) / ITEMS
     print(f"{machine.describe()['cpu']}, {machine.describe()['cores']} cores")
     print(f"an item answered by {pipeline.cpu_tier}: {answering * 1e6:.0f} us")
     print(f"its figures, if it is sampled: {kept * 1e6:.1f} us; if not: {passed * 1e6:.2f} us")

@@ -1,7 +1,7 @@
-"""How many workers each inference lane should have: decided once a second, kept in Redis.
+"""Scaling decisions: how many workers each inference lane should have, decided once a second.
 
-Whoever sweeps decides, by the policy `tasks.autoscaling.policy`; all others read. Nothing is kept
-that was reckoned from a decision that is no longer the last one.
+The worker that sweeps decides, by `tasks.autoscaling.policy`, and saves the decision in Redis; all
+others read it. A decision is saved only if the one it was computed from is still the last one.
 """
 
 from __future__ import annotations
@@ -25,15 +25,16 @@ from tasks.telemetry.logs import get_logger
 log = get_logger(__name__)
 
 LANES: Final = (Lane.GPU, Lane.CPU)
-EVERY_US: Final = 900_000  # once a second, though sweeps are a second apart on the average only
-SMOOTH_S: Final = 1.5  # time constant of the drain rate: units are settled in lumps
+EVERY_US: Final = 900_000  # about once a second: sweeps are a second apart only on average
+SMOOTH_S: Final = 1.5  # time constant of the drain rate: units are settled in batches
 
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """desired: workers. memory: of the policy. decided: Redis's clock, us; 0: there is none yet.
+    """A decision on one lane. decided: Redis's clock, us; 0: there was none yet.
 
-    settled: units that the lane had settled by then, ever. drain_per_s: how fast, of late.
+    desired: workers. memory: state of the policy. settled: units that the lane had ever settled by
+    then. drain_per_s: recent rate of that.
     """
 
     desired: int
@@ -43,7 +44,7 @@ class Decision:
     drain_per_s: float = 0.0
 
     def drain(self, settled: int, now_us: int) -> float:
-        """Units per second of late, at `now_us`. settled: by then, ever."""
+        """Smoothed units per second at `now_us`. settled: units ever settled by then."""
         if not self.decided:
             return 0.0
         past_s = max(1e-3, (now_us - self.decided) / 1e6)
@@ -52,6 +53,7 @@ class Decision:
 
 
 def limits_of(settings: Settings, lane: Lane) -> ScalingLimits:
+    """The limits that the settings give a lane."""
     lowest, highest = (
         (settings.gpu_workers_min, settings.gpu_workers_max)
         if lane is Lane.GPU
@@ -76,14 +78,14 @@ def decide(store: Store) -> None:
         load, before, limits = seen[lane], kept[lane], limits_of(store.settings, lane)
         wanted, memory = desired_workers(load, limits, before.memory, now_us / 1e6)
         after = Decision(wanted, memory, now_us, settled[lane], load.drain_per_s)
-        if _keep(store, lane, before, after) and wanted != before.desired:
+        if _save(store, lane, before, after) and wanted != before.desired:
             log.info(
                 "lane scales", lane=lane, desired=wanted, before=before.desired, **asdict(load)
             )
 
 
-def _keep(store: Store, lane: Lane, before: Decision, after: Decision) -> bool:
-    """False if another was kept meanwhile."""
+def _save(store: Store, lane: Lane, before: Decision, after: Decision) -> bool:
+    """Save a decision (autoscaling/save_decision.lua); False if another was saved meanwhile."""
     memory, drain = orjson.dumps(asdict(after.memory)), f"{after.drain_per_s:.6f}"
     args = SaveDecisionArgs(
         lane=lane,
@@ -97,7 +99,7 @@ def _keep(store: Store, lane: Lane, before: Decision, after: Decision) -> bool:
 
 
 def read_decisions(store: Store) -> dict[Lane, Decision]:
-    """The last one for each lane; before the first, the fewest that the settings allow.
+    """The last decision on each lane; before the first, the fewest workers that are allowed.
 
     Raises:
         redis.RedisError: Redis cannot be reached.
@@ -130,7 +132,7 @@ def view_lane(store: Store, lane: Lane) -> dict[str, Any]:
 
 
 def _loads(store: Store, drain_per_s: Mapping[Lane, float]) -> dict[Lane, LaneLoad]:
-    """Units that workers hold are part of a lane's depth: who holds some is not idle."""
+    """Measure the lanes. Depth includes claimed units: a worker that holds some is not idle."""
     health, ages = read_health(store), oldest_waiting_s(store)
     return {
         lane: LaneLoad(
@@ -163,7 +165,7 @@ def _read(kept: Mapping[str, str], limits: ScalingLimits) -> Decision:
 
 
 def _memory(text: str) -> PolicyState:
-    """Nothing is remembered of what another version of the policy wrote."""
+    """The saved state of the policy; empty if another version of the policy wrote it."""
     try:
         return PolicyState(**orjson.loads(text))
     except TypeError:

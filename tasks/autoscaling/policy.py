@@ -1,10 +1,10 @@
-"""How many workers a lane should have: pure arithmetic on what is measured.
+"""Autoscaling policy: computes from measurements how many workers a lane should have.
 
-Growing asks: how many workers make a unit that arrives `h` seconds from now wait at most `aim`?
-By then the lane holds `depth + (arrival - n * rate) * h` units, which wait `that / (n * rate)`
-(Little's law), so `n = (depth + arrival * h) / (rate * (aim + h))`. Shrinking asks something else:
-do the arrivals of the last while fit fewer workers? Between the two answers nothing changes, so
-what was given away is not asked back at once.
+To grow: how many workers make a unit that arrives `h` seconds from now wait at most `aim`? By then
+the lane holds `depth + (arrival - n * rate) * h` units, which wait `that / (n * rate)` (Little's
+law), so `n = (depth + arrival * h) / (rate * (aim + h))`. To shrink: would fewer workers keep up
+with recent arrivals? Between the two answers nothing changes (hysteresis), so a worker that was
+removed is not needed again at once.
 """
 
 from __future__ import annotations
@@ -12,19 +12,19 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, replace
 
-GREATEST = 1e12  # of any figure: sums and products of two stay finite
-LEAST_RATE = 1e-6  # units/s of one worker; what is less is not known
+GREATEST = 1e12  # bound of every figure, so that sums and products of two stay finite
+LEAST_RATE = 1e-6  # units/s of one worker; a lower rate counts as unknown
 AIM, AHEAD = 0.7, 0.5  # `aim` and `h`, as shares of the target wait
-# To turn from growing to shrinking, arrivals must fit with so much to spare: then chance does not
-# fill the lane again. A shrink that goes on with another needs none.
+# To turn from growing to shrinking, the remaining workers must have this margin over arrivals, so
+# that a random peak does not fill the lane again. A further shrink needs none.
 SPARE = 1.15
-RISEN = 1.05  # a worker's rate that is so many times the last one is still being found out
+RISEN = 1.05  # a worker's rate that grew by this factor is still being measured
 DRAIN_OVER_S = 15.0  # what the drain rate is measured over, at most
 
 
 @dataclass(frozen=True, slots=True)
 class LaneLoad:
-    """One look at a lane.
+    """One measurement of a lane.
 
     depth: units waiting. oldest_s: age of the oldest of them. drain_per_s: units/s settled by the
     whole lane, measured over seconds. current: workers, those that are still starting included.
@@ -38,10 +38,11 @@ class LaneLoad:
 
 @dataclass(frozen=True, slots=True)
 class ScalingLimits:
-    """target_wait_s: should be twice the time that a worker needs to start, or more.
+    """Bounds and times of the policy. lowest, highest: workers.
 
-    cool_down_s: least time from any change to shrinking, and between two turns of direction.
-    idle_s: how long the lane is empty before it has no worker, if `lowest` is 0.
+    target_wait_s: should be at least twice the time that a worker needs to start. cool_down_s:
+    least time from any change to shrinking, and between two changes of direction. idle_s: how long
+    the lane must be empty before it has no worker, if `lowest` is 0.
     """
 
     lowest: int
@@ -53,7 +54,7 @@ class ScalingLimits:
 
 @dataclass(frozen=True, slots=True)
 class PolicyState:
-    """What the next decision needs of the last ones; numbers and None, so that JSON holds it.
+    """What a decision needs of the earlier ones; numbers and None, so that it is valid JSON.
 
     per_worker: units/s of one worker, smoothed; 0: not known yet. recent, usual: arrivals in
     units/s, smoothed over half the target and over half the cool-down. wanted: the last answer.
@@ -75,14 +76,14 @@ class PolicyState:
 def desired_workers(
     load: LaneLoad, limits: ScalingLimits, memory: PolicyState, now_s: float
 ) -> tuple[int, PolicyState]:
-    """Workers the lane should have, and what to pass to the next call. Never raises.
+    """Workers the lane should have, and the state for the next call. Never raises.
 
-    Quick up: at once and as far as needed. Slow down: after a cool-down, at most half at a time.
-    A change of direction comes at least a cool-down after the one before, but for waking from 0.
+    Growing is immediate and as far as needed. Shrinking comes after a cool-down, at most half at a
+    time. Two changes of direction are at least a cool-down apart, except when growing from 0.
     """
-    load, limits = _sane(load), _ordered(limits)
+    load, limits = _clamped(load), _valid_limits(limits)
     before = load.current if memory.wanted is None else memory.wanted
-    seen = _observed(load, limits, memory, now_s)
+    seen = _updated(load, limits, memory, now_s)
     workers = min(max(before, limits.lowest), limits.highest)
     if workers == before:
         workers = _next(load, limits, seen, before, now_s)
@@ -108,7 +109,7 @@ def _next(
 def _grown(
     load: LaneLoad, limits: ScalingLimits, seen: PolicyState, before: int, now_s: float
 ) -> int:
-    """What is needed; one more, or twice as many, if that is too few for what can be seen."""
+    """Workers needed; one more, or twice as many, if the measured wait shows these are too few."""
     need, half = _need(load, limits, seen), limits.target_wait_s / 2
     if _since(seen.changed_s, now_s) < half:
         return need
@@ -131,19 +132,19 @@ def _shrunk(
 
 
 def _need(load: LaneLoad, limits: ScalingLimits, seen: PolicyState) -> int:
-    """Little's law, as on top of this file. 0: the rate of a worker is not known."""
+    """Workers needed by Little's law, see the top of this file; 0: a worker's rate is unknown."""
     if seen.per_worker < LEAST_RATE:
         return 0
     aim, ahead = AIM * limits.target_wait_s, AHEAD * limits.target_wait_s
-    # All that wait arrived within the age of the oldest: a rate that needs no memory.
+    # All waiting units arrived within the age of the oldest: a rate that needs no history.
     arrival = max(seen.recent, load.depth / max(load.oldest_s, ahead / 2))
     return _ceil((load.depth + arrival * ahead) / (seen.per_worker * (aim + ahead)))
 
 
-def _observed(
+def _updated(
     load: LaneLoad, limits: ScalingLimits, memory: PolicyState, now_s: float
 ) -> PolicyState:
-    """What is remembered, with this look at the lane."""
+    """The state updated with this measurement."""
     step = 0.0 if memory.seen_s is None else max(0.0, now_s - memory.seen_s)
     last = min(max(memory.depth, 0), int(GREATEST))
     grown = (load.depth - last) / step if step > 0 else 0.0
@@ -170,12 +171,12 @@ def _rate(
         return known
     worked, unchanged_s = load.drain_per_s / load.current, _since(memory.changed_s, now_s)
     if worked > known:
-        # After a shrink the drain still has in it what workers did that have left.
+        # After a shrink the drain rate still includes the work of removed workers.
         left = memory.direction < 0 and unchanged_s < DRAIN_OVER_S
         quick = min(limits.target_wait_s / 4, DRAIN_OVER_S / 3)
         return known if left else _smoothed(known, worked, step, quick)
     starting = memory.direction > 0 and unchanged_s < limits.target_wait_s / 2 + DRAIN_OVER_S
-    # A lane that settles nothing is stuck and not slow: that says nothing of a worker.
+    # A lane that settles nothing is stuck, not slow: that says nothing about a worker's rate.
     if starting or load.depth < load.current or not load.drain_per_s:
         return known
     return _smoothed(known, worked, step, limits.cool_down_s / 2)
@@ -190,13 +191,13 @@ def _changed(seen: PolicyState, before: int, workers: int, now_s: float) -> Poli
 
 
 def _smoothed(before: float, now: float, step: float, over: float) -> float:
-    """Exponentially weighted; `over` is the time constant, in seconds."""
+    """Exponentially weighted average; `over` is the time constant, in seconds."""
     share = -math.expm1(-min(step / over, 50.0)) if over > 0 else 1.0
     return min(max(before + (now - before) * share, 0.0), GREATEST)
 
 
 def _since(moment_s: float | None, now_s: float) -> float:
-    """Seconds; a moment in the future is of a clock that was set back, and long ago."""
+    """Seconds since a moment. One in the future counts as long ago: the clock was set back."""
     return math.inf if moment_s is None or moment_s > now_s else now_s - moment_s
 
 
@@ -205,11 +206,11 @@ def _idle_for(seen: PolicyState, now_s: float) -> float:
 
 
 def _ceil(workers: float) -> int:
-    # A hair less, as 3.0000000000000004 workers are three.
+    # Slightly less, since 3.0000000000000004 workers are three.
     return math.ceil(min(workers, GREATEST) - 1e-9)
 
 
-def _sane(load: LaneLoad) -> LaneLoad:
+def _clamped(load: LaneLoad) -> LaneLoad:
     most = int(GREATEST)
     return LaneLoad(
         min(max(load.depth, 0), most),
@@ -219,7 +220,7 @@ def _sane(load: LaneLoad) -> LaneLoad:
     )
 
 
-def _ordered(limits: ScalingLimits) -> ScalingLimits:
+def _valid_limits(limits: ScalingLimits) -> ScalingLimits:
     lowest = min(max(limits.lowest, 0), int(GREATEST))
     return ScalingLimits(
         lowest,

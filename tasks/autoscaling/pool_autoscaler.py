@@ -1,7 +1,7 @@
-"""A pool that follows its lane: Celery's autoscaler, led by `tasks.autoscaling.decisions`.
+"""Celery autoscaler that gives a worker's pool as many children as was decided for its lane.
 
-Celery's own rule goes by the messages that it has reserved. Here these are wake-ups, of which there
-is about one per child however much waits in a lane, so it would never add any.
+Celery's own rule counts the messages that it has reserved. Here these are wake-ups, of which there
+is about one per child however many units wait in the lane, so Celery would never add a child.
 """
 
 from __future__ import annotations
@@ -19,15 +19,15 @@ from tasks.store.client import Store, connect
 
 
 def autoscaler_for(settings: Settings, lane: Lane) -> Callable[..., PoolAutoscaler]:
-    """What Celery makes the autoscaler of a worker with (its setting `worker_autoscaler`)."""
+    """The class or factory for Celery's setting `worker_autoscaler`."""
     return partial(PoolAutoscaler, PoolTarget(Store(connect(settings, 1), settings), lane))
 
 
 class PoolAutoscaler(Autoscaler):
-    """Runs in the parent's event loop, which calls `maybe_scale` every second or so.
+    """Runs in the parent's event loop, which calls `maybe_scale` about once a second.
 
-    It takes one child away at a time, and the next one only when that has ended: billiard takes a
-    child that is ending for an idle one, and would take the same one away again.
+    It removes one child at a time, and the next one only when that has ended: billiard takes a
+    child that is ending for an idle one, and would choose the same one again.
     """
 
     def __init__(
@@ -43,31 +43,32 @@ class PoolAutoscaler(Autoscaler):
         self.pool: Any = pool  # prefork's
 
     def _maybe_scale(self, req: object = None) -> bool:
-        """Returns whether Celery is to look after those that have ended, or are missing."""
+        """Scale the pool; returns whether Celery must replace ended or missing children."""
         if not self._target.is_alive():
-            self._target.start()  # here, as the first children are forked by now
+            # Not earlier: the first children must be forked before there is a thread.
+            self._target.start()
         wanted = self._target.wanted
         if wanted is None or wanted == self.processes:
             return False
         if wanted > self.processes:
             return self._add(wanted - self.processes)
-        return self._take_one_away() if self._settled else True
+        return self._remove_one() if self._is_stable else True
 
     @property
-    def _settled(self) -> bool:
-        """Whether as many live as there should: none is ending, and none is missing."""
+    def _is_stable(self) -> bool:
+        """Whether as many children live as should: none is ending and none is missing."""
         return bool(len(self.pool._pool._pool) == self.processes)
 
     def _add(self, children: int) -> bool:
         self.pool.grow(children)
-        self._target.changed(children)
+        self._target.record_change(children)
         return True
 
-    def _take_one_away(self) -> bool:
-        """An idle one: the signal that ends it is `tasks.worker.graceful_exit`'s."""
+    def _remove_one(self) -> bool:
+        """Remove an idle child, with the signal that `tasks.worker.graceful_exit` handles."""
         try:
             self.pool.shrink(1)
         except ValueError:  # all are busy
             return False
-        self._target.changed(-1)
+        self._target.record_change(-1)
         return True

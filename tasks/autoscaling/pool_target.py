@@ -1,4 +1,4 @@
-"""How many children a worker's pool should have: read from Redis beside the parent's event loop."""
+"""Pool target: a thread that reads from Redis how many children a worker's pool should have."""
 
 from __future__ import annotations
 
@@ -21,22 +21,26 @@ POLL_S: Final = 1.0
 
 
 class PoolTarget(threading.Thread):
-    """A thread of its own: a parent that waits for Redis hands no wake-ups to its children."""
+    """Polls the last decision on a lane.
+
+    It is a thread of its own because a parent that waits for Redis passes no wake-ups on to its
+    children.
+    """
 
     def __init__(self, store: Store, lane: Lane) -> None:
         super().__init__(name="pool-target", daemon=True)
         self._store = store
         self._lane = lane
         self._limits = limits_of(store.settings, lane)
-        self._changes: Counter[str] = Counter()  # not counted in Redis yet
+        self._changes: Counter[str] = Counter()  # to be added to the counters in Redis
         self._lock = threading.Lock()
         self._stopping = threading.Event()
-        self.wanted: int | None = None  # None: not known yet. In an outage it stays what it was
+        self.wanted: int | None = None  # None: not known yet. In an outage it does not change
 
     def run(self) -> None:
         while not self._stopping.is_set():
             try:
-                self.look()
+                self.refresh()
             except RedisError as error:
                 log.debug("the lane's decision is not known", error=str(error))
             self._stopping.wait(POLL_S)
@@ -44,23 +48,23 @@ class PoolTarget(threading.Thread):
     def stop(self) -> None:
         self._stopping.set()
 
-    def look(self) -> None:
-        """Read the last decision and count what was changed since.
+    def refresh(self) -> None:
+        """Read the last decision, and count the changes since the last call in Redis.
 
         Raises:
             redis.RedisError: Redis is out of reach.
         """
-        kept = self._store.redis.hget(keys.scale(self._lane), "desired")
-        if kept is not None:
-            self.wanted = max(self._limits.lowest, min(self._limits.highest, int(kept)))
+        desired = self._store.redis.hget(keys.scale(self._lane), "desired")
+        if desired is not None:
+            self.wanted = max(self._limits.lowest, min(self._limits.highest, int(desired)))
         with self._lock:
             changes, self._changes = self._changes, Counter()
         for direction, children in changes.items():
             series = series_key("pool", self._lane, direction)
             self._store.redis.hincrby(keys.SERIES, series, children)
 
-    def changed(self, children: int) -> None:
-        """Note that so many were added, or taken away if it is below 0. Never waits."""
+    def record_change(self, children: int) -> None:
+        """Record that children were added (or removed, if below 0). Never waits."""
         with self._lock:
             self._changes["up" if children > 0 else "down"] += abs(children)
         log.info("pool changes", lane=self._lane, children=children, wanted=self.wanted)

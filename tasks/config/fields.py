@@ -1,4 +1,4 @@
-"""How a setting is read from the environment and checked: the fields of `tasks.config.settings`."""
+"""Fields of `tasks.config.settings`: how each is read from the environment and validated."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class WordList(fields.Field[list[str]]):
 
 
 class Networks(WordList):
-    """A comma-separated list of networks in CIDR notation (RFC 4632); one address is one too."""
+    """A comma-separated list of networks in CIDR notation (RFC 4632) or single addresses."""
 
     def _deserialize(self, value: str, *_: Any, **__: Any) -> list[str]:
         networks = super()._deserialize(value)
@@ -36,7 +36,7 @@ class Networks(WordList):
 
 
 def origins(given: list[str]) -> None:
-    """Origins as browsers send them (RFC 6454), or * alone."""
+    """Validate origins as browsers send them (RFC 6454), or a single *."""
     origin = re.compile(r"https?://([a-z0-9.-]+|\[[0-9a-f:.]+\])(:[0-9]{1,5})?")
     if given != ["*"] and not all(map(origin.fullmatch, given)):
         raise ValidationError(
@@ -58,6 +58,7 @@ class Counts(WordList):
 
 
 def import_paths(given: list[str]) -> None:
+    """Validate import paths such as package.module:attribute."""
     path = re.compile(r"[\w.]+:\w+")
     if wrong := [target for target in given if not path.fullmatch(target)]:
         raise ValidationError(f"Must look like package.module:attribute, unlike {wrong[0]!r}.")
@@ -69,20 +70,22 @@ def read_from(env: str, field: fields.Field[Any], default: Any = dataclasses.MIS
 
 
 def secret(env: str) -> Any:
+    """A required secret of at least 16 characters."""
     field = fields.String(required=True, validate=Length(min=16))
     return dataclasses.field(repr=False, metadata={"env": env, "field": field, "secret": True})
 
 
 def optional_secret(env: str, field: fields.Field[Any]) -> Any:
+    """A secret that need not be set."""
     metadata = {"env": env, "field": field, "secret": True}
     return dataclasses.field(default=None, repr=False, metadata=metadata)
 
 
 def sentry_dsn(value: str) -> None:
-    """As the SDK reads it, which would say so in a traceback."""
+    """Validate a DSN as Sentry's SDK does, which would fail with a traceback."""
     parts = urlsplit(value)
     if not parts.username or not parts.path.rpartition("/")[2].isdigit():
-        raise ValidationError("It must be like https://KEY@HOST/NUMBER, as Sentry shows it.")
+        raise ValidationError("Must look like https://KEY@HOST/NUMBER, as Sentry shows it.")
 
 
 def signing_secret(env: str) -> Any:
@@ -99,14 +102,16 @@ def _must_sign(value: str) -> None:
     except ValueError:
         key = b""
     if prefix != "whsec" or not 24 <= len(key) <= 64:
-        raise ValidationError("It must be whsec_ and then base64 of 24 to 64 bytes.")
+        raise ValidationError("Must be whsec_ followed by base64 of 24 to 64 bytes.")
 
 
 def count(env: str, default: int, low: int = 1, high: int = 2**31) -> Any:
+    """A whole number from `low` to `high`."""
     return read_from(env, fields.Integer(validate=Range(low, high)), default)
 
 
 def optional_count(env: str, low: int = 1, high: int = 2**31) -> Any:
+    """A whole number that need not be set."""
     return read_from(env, fields.Integer(validate=Range(low, high)), None)
 
 

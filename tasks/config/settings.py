@@ -1,6 +1,6 @@
-"""Every setting: read once from the environment, validated, frozen, passed on.
+"""Settings: read once from the environment, validated, frozen and passed on.
 
-`.env.example` explains each one to its reader; a test holds the two together.
+`.env.example` explains each one; a test compares the two.
 """
 
 from __future__ import annotations
@@ -33,14 +33,14 @@ from tasks.config.fields import (
 
 
 class SettingsError(Exception):
-    """The environment cannot be used; names each variable, its value and what is allowed."""
+    """The environment is not valid; the text names each variable, its value and what is allowed."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Settings:
-    """Units are in the names: `_ms` milliseconds, `_s` seconds, `_bytes` bytes, else counts."""
+    """All settings. Units are in the names: `_ms` milliseconds, `_s` seconds, `_bytes` bytes."""
 
-    # Where things are
+    # Addresses, and sizes of the web server
     host: str = read_from("PENSTOCK_HOST", fields.String(validate=Length(min=1)), "127.0.0.1")
     port: int = count("PENSTOCK_PORT", 8000, high=65_535)
     web_workers: int = count("PENSTOCK_WEB_WORKERS", 2, high=256)
@@ -63,7 +63,7 @@ class Settings:
     flower_user: str | None = optional_secret("FLOWER_USER", fields.String())
     flower_password: str | None = optional_secret("FLOWER_PASSWORD", fields.String())
 
-    # Who may ask, and how much by default
+    # Default limits of an API key
     requests_per_s: int = count("PENSTOCK_REQUESTS_PER_S", 50)
     items_per_s: int = count("PENSTOCK_ITEMS_PER_S", 1_000)
     unfinished_items: int = count("PENSTOCK_UNFINISHED_ITEMS", 50_000)
@@ -72,7 +72,7 @@ class Settings:
         "PENSTOCK_TRUSTED_PROXIES", Networks(), None
     )
 
-    # What is served
+    # Pipelines
     pipelines: tuple[str, ...] = read_from(
         "PENSTOCK_PIPELINES",
         WordList(validate=[Length(min=1), import_paths]),
@@ -80,7 +80,7 @@ class Settings:
     )
     enable_null: bool = read_from("PENSTOCK_ENABLE_NULL", fields.Boolean(), False)
 
-    # What a request may be
+    # Limits of a request
     max_body_bytes: int = count("PENSTOCK_MAX_BODY_BYTES", 8 * 2**20, low=1_024)
     max_json_depth: int = count("PENSTOCK_MAX_JSON_DEPTH", 16, low=4, high=200)
     max_json_keys: int = count("PENSTOCK_MAX_JSON_KEYS", 10_000, low=1_000)
@@ -104,20 +104,20 @@ class Settings:
         "PENSTOCK_CORS_ORIGINS", WordList(validate=origins), None
     )
 
-    # How keys are limited
+    # Rate limiter
     limiter_timeout_ms: int = count("PENSTOCK_LIMITER_TIMEOUT_MS", 100, low=10)
     limiter_fail: str = read_from(
         "PENSTOCK_LIMITER_FAIL", fields.String(validate=OneOf(["open", "closed"])), "open"
     )
 
-    # How long things are kept
+    # Retention
     result_ttl_s: int = count("PENSTOCK_RESULT_TTL_S", 86_400)
     cache_ttl_s: int = count("PENSTOCK_CACHE_TTL_S", 3_600, low=0)
     idempotency_ttl_s: int = count("PENSTOCK_IDEMPOTENCY_TTL_S", 86_400)
 
     webhook_log_ttl_s: int = count("PENSTOCK_WEBHOOK_LOG_TTL_S", 7 * 86_400)
 
-    # How work is held
+    # Lanes, leases and workers
     lease_ms: int = count("PENSTOCK_LEASE_MS", 15_000, low=1_000)
     renew_ms: int = count("PENSTOCK_RENEW_MS", 5_000, low=100)
     sweep_ms: int = count("PENSTOCK_SWEEP_MS", 1_000, low=50)
@@ -140,7 +140,7 @@ class Settings:
     cpu_workers_max: int | None = optional_count("PENSTOCK_CPU_WORKERS_MAX", high=256)
     visible_gpus: tuple[str, ...] | None = read_from("CUDA_VISIBLE_DEVICES", WordList(), None)
 
-    # How many workers a lane should have
+    # Autoscaling
     scale_target_wait_s: int = count("PENSTOCK_SCALE_TARGET_WAIT_S", 5, high=3_600)
     scale_cool_down_s: int = count("PENSTOCK_SCALE_COOL_DOWN_S", 60, high=86_400)
     scale_cpu_pool: bool = read_from("PENSTOCK_SCALE_CPU_POOL", fields.Boolean(), True)
@@ -164,7 +164,7 @@ class Settings:
     webhook_line_concurrency: int = count("PENSTOCK_WEBHOOK_LINE_CONCURRENCY", 8, high=16)
     webhook_failing_s: int = count("PENSTOCK_WEBHOOK_FAILING_S", 5 * 86_400)
 
-    # What is written about it
+    # Logs
     log_level: str = read_from(
         "LOG_LEVEL", fields.String(validate=OneOf(["DEBUG", "INFO", "WARNING", "ERROR"])), "INFO"
     )
@@ -174,7 +174,7 @@ class Settings:
     log_jobs: bool = read_from("LOG_JOBS", fields.Boolean(), True)
     log_input_hash: bool = read_from("LOG_INPUT_HASH", fields.Boolean(), False)
 
-    # What is measured, and who is told
+    # Metrics, traces, Sentry and Flower
     metrics_port: int = count("PENSTOCK_METRICS_PORT", 9410, low=0, high=65_000)
     metrics_dir: str | None = read_from("PENSTOCK_METRICS_DIR", fields.String(), None)
     otlp_endpoint: str | None = read_from(
@@ -188,7 +188,7 @@ class Settings:
     flower_jobs_per_s: int = count("PENSTOCK_FLOWER_JOBS_PER_S", 200, low=0)
     flower_read_only: bool = read_from("FLOWER_READ_ONLY", fields.Boolean(), True)
 
-    # Drift of what is asked, against what the models were trained on
+    # Drift of answered items from the data that the models were trained on
     drift_samples: int = count("PENSTOCK_DRIFT_SAMPLES", 2_000, low=0, high=100_000)
     drift_min_samples: int = count("PENSTOCK_DRIFT_MIN_SAMPLES", 500, low=50)
     drift_interval_s: int = count("PENSTOCK_DRIFT_INTERVAL_S", 3_600, low=1)
@@ -217,7 +217,8 @@ class Settings:
         if 0 < self.drift_samples < self.drift_min_samples:
             raise SettingsError(
                 f"PENSTOCK_DRIFT_SAMPLES={self.drift_samples} is not valid: it must be 0, or at "
-                f"least PENSTOCK_DRIFT_MIN_SAMPLES={self.drift_min_samples}, or nothing is judged."
+                f"least PENSTOCK_DRIFT_MIN_SAMPLES={self.drift_min_samples}, or no report has "
+                "enough data."
             )
         if self.max_json_keys < 3 * self.max_inputs:
             raise SettingsError(
@@ -228,8 +229,8 @@ class Settings:
             raise SettingsError(
                 f"PENSTOCK_WEB_THREADS={self.web_threads} is not valid: it must be more than "
                 f"PENSTOCK_MAX_WAITERS={self.max_waiters}, PENSTOCK_MAX_UPLOADS={self.max_uploads} "
-                f"and PENSTOCK_MAX_EVENT_STREAMS={self.max_event_streams} together, or those who "
-                "wait leave nobody else a thread."
+                f"and PENSTOCK_MAX_EVENT_STREAMS={self.max_event_streams} together, or waiting "
+                "requests leave no thread for others."
             )
 
     @property
@@ -243,13 +244,13 @@ class Settings:
 
     @property
     def cpu_pool_scales(self) -> bool:
-        """Whether the cpu lane's worker has more children or fewer by the lane's load."""
+        """Whether the number of children of the cpu lane's worker follows the lane's load."""
         lowest, highest = self.cpu_workers_range
         return self.scale_cpu_pool and lowest < highest
 
     @property
     def served(self) -> tuple[str, ...]:
-        """Import paths of the pipelines, the null one included when it is enabled."""
+        """Import paths of the served pipelines, with the null pipeline if it is enabled."""
         return (*self.pipelines, "ml.null:pipeline") if self.enable_null else self.pipelines
 
     @classmethod
@@ -257,7 +258,7 @@ class Settings:
         """Read the settings from `env` (default: the process's environment).
 
         Raises:
-            SettingsError: a variable is missing or wrong; all of them are named at once.
+            SettingsError: variables are missing or not valid; the text names all of them.
         """
         source = os.environ if env is None else env
         # An empty variable counts as unset, but CUDA reads an empty list of devices as "none".

@@ -1,4 +1,4 @@
-"""The thread of a worker child that sends its samples and, when it is its turn, compares them."""
+"""Drift monitor: a thread of a worker child that sends samples and makes due comparisons."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ from tasks.telemetry.logs import get_logger
 log = get_logger(__name__)
 
 SEND_S = 1.0
-CHECKS_PER_INTERVAL = 60  # in an interval: so late may a comparison be whose worker died over it
+CHECKS_PER_INTERVAL = 60  # a comparison whose worker died is made a 60th of an interval later
 
 
 class DriftMonitor(threading.Thread):
-    """Beside the housekeeper, which must not wait for a comparison to keep its leases."""
+    """A thread of its own, so that a comparison does not delay the renewal of leases."""
 
     def __init__(
         self, worker: Consumer, celery: Celery, sampler: Sampler, pipelines: Iterable[Pipeline]
@@ -35,33 +35,35 @@ class DriftMonitor(threading.Thread):
         self._sampler = sampler
         self._pipelines = tuple(pipelines)
         self._stopping = threading.Event()
-        self._complained = False
+        self._logged = False
 
     def run(self) -> None:
         settings = self._worker.store.settings
         every_s = max(SEND_S, settings.drift_interval_s / CHECKS_PER_INTERVAL)
-        look_at = time.monotonic()
+        check_at = time.monotonic()
         while not self._stopping.wait(SEND_S):
             try:
                 self._sampler.send(self._worker.store)
-                if time.monotonic() >= look_at:
-                    look_at = time.monotonic() + every_s
-                    self.look()
+                if time.monotonic() >= check_at:
+                    check_at = time.monotonic() + every_s
+                    self.compare_due()
             except RedisError as error:
-                log.debug("drift is not watched", error=str(error))  # the housekeeper complains
+                log.debug(
+                    "drift is not monitored", error=str(error)
+                )  # maintenance warns of outages
             except Exception:
-                self._complain()
+                self._log_failure()
 
-    def look(self) -> None:
-        """Compare what has not been compared in this window."""
+    def compare_due(self) -> None:
+        """Make the comparisons that are due in this window."""
         if compare_if_due(self._worker.store, self._pipelines, self._worker.name):
             wake(self._celery, Lane.WEBHOOKS)
 
     def stop(self) -> None:
         self._stopping.set()
 
-    def _complain(self) -> None:
-        """Once: it will fail again at the next look, and the work of the child goes on."""
-        if not self._complained:
+    def _log_failure(self) -> None:
+        """Log the first failure only: the next check fails again, and the child goes on."""
+        if not self._logged:
             log.exception("drift could not be compared")
-        self._complained = True
+        self._logged = True

@@ -1,10 +1,10 @@
-"""Drift: what was sampled is compared with the model's reference, and whoever asked is told.
+"""Drift reports: compares recent samples with the model's reference and keeps report and alarm.
 
-    recent sample -> compare -> kept with its alarm -> if that has changed: log, Sentry, webhooks
+    recent sample -> compare -> save report and alarm -> if that changed: log, Sentry, webhooks
 
-An alarm trips with the first report that finds drift and clears with the first that finds none; one
-script compares it with what was known and queues the webhooks, so that each change is told once.
-A report without enough data leaves the alarm as it is.
+The alarm trips with the first report that finds drift and clears with the first that finds none.
+One script compares it with the saved alarm and queues the webhooks, so each change is announced
+once. A report without enough data does not change the alarm.
 """
 
 from __future__ import annotations
@@ -33,14 +33,14 @@ log = get_logger(__name__)
 NO_REFERENCE = "no_reference"
 NOT_ENOUGH = "not_enough_data"
 LOCK_MS = 60_000  # for one comparison, which takes a second at most once scipy is loaded
-KEEP_MS = 30 * 86_400_000  # a report of a version that nobody serves any more
+KEEP_MS = 30 * 86_400_000  # after which the report of a version no longer served expires
 
 Report = Mapping[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
 class StoredReport:
-    """The latest report. alarm: whether drift was found last. since: when that changed (us)."""
+    """The last report. alarm: whether it found drift. since: when the alarm changed (us)."""
 
     report: Report
     alarm: bool
@@ -48,20 +48,20 @@ class StoredReport:
 
 
 def compare_and_save(store: Store, pipeline: Pipeline, window: int | None = None) -> bool:
-    """Compare now and keep the report; returns whether the lane of webhooks must be woken.
+    """Compare now and save the report; returns whether the webhooks lane must be woken.
 
-    window: the one for which it is done, if it is the regular comparison.
+    window: number of the window of a scheduled comparison; None if it was requested.
 
     Raises:
         redis.RedisError: Redis is out of reach, or full.
         ml.registry.ArtifactError: the reference is not what the version's manifest says.
     """
-    report = {**_headline(store, pipeline), **_compared(store, pipeline)}
-    return _keep(store, report, window)
+    report = {**_settings_of_report(store, pipeline), **_compared(store, pipeline)}
+    return _save(store, report, window)
 
 
 def latest_report(store: Store, pipeline: Pipeline) -> Report:
-    """The last report; if there is none yet, one that says so and how much has been sampled.
+    """The last report; if there is none yet, one that says how many samples there are.
 
     Raises:
         redis.RedisError: Redis is out of reach.
@@ -73,8 +73,10 @@ def latest_report(store: Store, pipeline: Pipeline) -> Report:
     text = f"No report yet: {found:,} answers are sampled, at least {needed:,} are needed."
     verdict = NOT_ENOUGH if pipeline.drift_reference() else NO_REFERENCE
     return {
-        **_headline(store, pipeline),
-        **_nothing(verdict, text if verdict == NOT_ENOUGH else _NO_REFERENCE, found, needed),
+        **_settings_of_report(store, pipeline),
+        **_without_comparison(
+            verdict, text if verdict == NOT_ENOUGH else _NO_REFERENCE, found, needed
+        ),
         "computed_at": None,
         "alarm": False,
         "since": None,
@@ -82,6 +84,7 @@ def latest_report(store: Store, pipeline: Pipeline) -> Report:
 
 
 def read_report(store: Store, pipeline: Pipeline) -> StoredReport | None:
+    """The last report of the served version; None if there is none yet."""
     key = keys.drift(pipeline.name, pipeline.version)
     text, alarm, since = store.execute("HMGET", key, "report", "alarm", "since")
     return (
@@ -92,37 +95,38 @@ def read_report(store: Store, pipeline: Pipeline) -> StoredReport | None:
 
 
 def read_reports(store: Store, pipelines: Iterable[Pipeline]) -> Iterator[dict[str, Any]]:
-    """For each pipeline its name and last report; None: there is none yet."""
+    """The name and last report of each pipeline; None if there is no report yet."""
     for pipeline in pipelines:
         kept = read_report(store, pipeline)
         yield {"pipeline": pipeline.name, "report": kept.report if kept else None}
 
 
 def compare_if_due(store: Store, pipelines: Iterable[Pipeline], worker: str) -> bool:
-    """The regular comparison, by whoever comes first in each window; whether webhooks wait.
+    """Make the scheduled comparison, once per window by the first worker; returns whether to
+    wake the webhooks lane.
 
     Raises: as `compare_and_save`.
     """
     wake, window = False, current_window(store)
     for pipeline in pipelines:
-        if pipeline.drift_reference() and _is_due(store, pipeline, window, worker):
+        if pipeline.drift_reference() and _take_turn(store, pipeline, window, worker):
             wake |= compare_and_save(store, pipeline, window)
     return wake
 
 
-def _is_due(store: Store, pipeline: Pipeline, window: int, worker: str) -> bool:
-    """Whether nobody has compared in this window, nor is about to; if so it is ours to do.
+def _take_turn(store: Store, pipeline: Pipeline, window: int, worker: str) -> bool:
+    """Take the lock of this window's comparison; False if it was made or another worker makes it.
 
-    Should we die over it, another takes it up once the lock has run out.
+    If this worker dies meanwhile, another one compares after the lock has expired.
     """
-    place = (pipeline.name, pipeline.version)
-    if store.execute("HGET", keys.drift(*place), "window") == str(window):
+    of_version = (pipeline.name, pipeline.version)
+    if store.execute("HGET", keys.drift(*of_version), "window") == str(window):
         return False
-    lock = keys.drift_lock(*place, window)
+    lock = keys.drift_lock(*of_version, window)
     return bool(store.execute("SET", lock, worker, "NX", "PX", LOCK_MS))
 
 
-def _headline(store: Store, pipeline: Pipeline) -> dict[str, Any]:
+def _settings_of_report(store: Store, pipeline: Pipeline) -> dict[str, Any]:
     settings = store.settings
     return {
         "pipeline": pipeline.name,
@@ -134,7 +138,7 @@ def _headline(store: Store, pipeline: Pipeline) -> dict[str, Any]:
     }
 
 
-_NO_REFERENCE = "This version has nothing to be compared with; docs/drift.md says how to make it."
+_NO_REFERENCE = "This version has no reference to compare with; docs/drift.md says how to make one."
 
 
 def _compared(store: Store, pipeline: Pipeline) -> dict[str, Any]:
@@ -142,20 +146,20 @@ def _compared(store: Store, pipeline: Pipeline) -> dict[str, Any]:
     needed = settings.drift_min_samples
     reference: Reference | None = pipeline.drift_reference()
     if reference is None:
-        return _nothing(NO_REFERENCE, _NO_REFERENCE, len(rows), needed)
+        return _without_comparison(NO_REFERENCE, _NO_REFERENCE, len(rows), needed)
     if len(rows) < needed:
         text = (
             f"Not enough data: {len(rows):,} answers are sampled, at least {needed:,} are needed."
         )
-        return _nothing(NOT_ENOUGH, text, len(rows), needed)
+        return _without_comparison(NOT_ENOUGH, text, len(rows), needed)
     from ml.drift.comparison import compare  # noqa: PLC0415 - scipy takes a second and 60 MB; few need it
 
     q, min_effect = settings.drift_q, settings.drift_min_effect
     return compare(reference, rows, q, min_effect, needed).as_json()
 
 
-def _nothing(verdict: str, text: str, samples: int, needed: int) -> dict[str, Any]:
-    """What is not from a comparison, in the shape of one."""
+def _without_comparison(verdict: str, text: str, samples: int, needed: int) -> dict[str, Any]:
+    """A report without a comparison, with the fields of one."""
     return {
         "verdict": verdict,
         "text": text,
@@ -167,7 +171,7 @@ def _nothing(verdict: str, text: str, samples: int, needed: int) -> dict[str, An
     }
 
 
-def _keep(store: Store, report: Report, window: int | None) -> bool:
+def _save(store: Store, report: Report, window: int | None) -> bool:
     known = report["verdict"] in ("drift", "ok")
     alarm = str(int(report["verdict"] == "drift")) if known else ""
     event = event_of(report)
@@ -183,26 +187,26 @@ def _keep(store: Store, report: Report, window: int | None) -> bool:
     )
     changed, wake = store.run(SAVE_REPORT, args)
     if changed:
-        _tell(event["data"])
+        _announce(event["data"])
     return bool(wake)
 
 
 def event_of(report: Report) -> dict[str, Any]:
-    """What endpoints are sent: the report without its histograms."""
-    told = [
+    """The webhook event of a report: the report without its histograms."""
+    drifted = [
         {name: found[name] for name in ("name", "effect", "q", "psi", "text")}
         for found in report["features"]
         if found["verdict"] == "drift"
     ]
     kept = ("pipeline", "model_version", "verdict", "text", "samples", "computed_at")
     change = "tripped" if report["verdict"] == "drift" else "cleared"
-    data = {"alarm": change, **{name: report[name] for name in kept}, "features": told}
+    data = {"alarm": change, **{name: report[name] for name in kept}, "features": drifted}
     data["links"] = drift_links(report["pipeline"])
     return {"type": DRIFT_EVENT, "timestamp": report["computed_at"], "data": data}
 
 
-def _tell(data: Mapping[str, Any]) -> None:
-    """The log and Sentry; webhooks are queued by now."""
+def _announce(data: Mapping[str, Any]) -> None:
+    """Send a change of the alarm to the log and to Sentry; the script has queued the webhooks."""
     names = [found["name"] for found in data["features"]]
     facts = {"pipeline": data["pipeline"], "model_version": data["model_version"]}
     if data["alarm"] == "tripped":

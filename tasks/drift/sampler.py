@@ -1,13 +1,13 @@
-"""Samples of what is answered, for drift: figures about items, evenly from all, never a text.
+"""Samples answered items for drift detection: figures about items, never texts.
 
-Each item draws a number 0..1, and of each window of time (PENSTOCK_DRIFT_INTERVAL_S by Redis's
-clock) the rows with the lowest draws stay, at most PENSTOCK_DRIFT_SAMPLES (bottom-k sampling: Cohen
-and Kaplan, PODC 2007). So every item has the same chance, whichever worker answered it; samples of
-two windows join to one of both; and a worker that knows the highest draw that would stay computes
-figures for ever fewer items: of n about k (1 + ln(n / k)).
+Each item draws a number 0..1. Of each time window (PENSTOCK_DRIFT_INTERVAL_S by Redis's clock) the
+rows with the lowest draws are kept, at most PENSTOCK_DRIFT_SAMPLES (bottom-k sampling: Cohen and
+Kaplan, PODC 2007). So every item has the same chance, whichever worker answered it, and the samples
+of two windows can be merged. A worker that knows the highest draw that would still be kept computes
+figures for fewer and fewer items: for about k (1 + ln(n / k)) of n.
 
-Sampled are items that a model was asked for. An answer from the cache, or an equal input of the
-same batch, is not: it is the same text again. Degraded answers are, each with its tier.
+Only items that a model computed are sampled. An answer from the cache, or for an equal input of the
+same batch, is not: it is the same text again. Degraded answers are sampled, with their tier.
 """
 
 from __future__ import annotations
@@ -37,18 +37,18 @@ _Drawn = tuple[float, bytes]  # minus the draw, so that a heap has the highest o
 
 
 class DriftReservoir:
-    """What one process has sampled of one pipeline and not yet sent. For two threads."""
+    """Rows that one process sampled of one pipeline and has not sent yet. Thread-safe."""
 
     def __init__(self, pipeline: Pipeline, most: int) -> None:
         self._pipeline = pipeline
         self._most = most
         self._lock = threading.Lock()
         self._heap: list[_Drawn] = []
-        self._limit = 1.0  # a row drawn at or above it would not stay
-        self._until = 0.0  # monotonic: when the window of that limit ends
+        self._limit = 1.0  # rows with this draw or a higher one would not be kept
+        self._until = 0.0  # monotonic: end of the window for which the limit holds
 
-    def see(self, prepared: Prepared, outcomes: Sequence[Outcome]) -> None:
-        """Draw for each outcome, and keep the figures of those that may stay."""
+    def observe(self, prepared: Prepared, outcomes: Sequence[Outcome]) -> None:
+        """Draw for each outcome, and keep the figures of those whose draw is low enough."""
         limit = self._limit if time.monotonic() < self._until else 1.0
         for item, member, outcome in zip(prepared.items, prepared.members, outcomes, strict=True):
             draw = random.random()  # noqa: S311
@@ -67,7 +67,7 @@ class DriftReservoir:
                 heapq.heappushpop(self._heap, drawn)
 
     def send(self, store: Store) -> None:
-        """Send what has gathered; what cannot be sent is lost, which biases nothing.
+        """Send the collected rows. Rows that cannot be sent are lost, which causes no bias.
 
         Raises:
             redis.RedisError: Redis is out of reach, or full.
@@ -89,30 +89,35 @@ class DriftReservoir:
 
 
 class Sampler:
-    """The reservoirs of one process: of the pipelines that have a reference to be compared with."""
+    """The reservoirs of one process: one for each pipeline that has a reference."""
 
     def __init__(self, pipelines: Iterable[Pipeline], most: int) -> None:
         watched = [one for one in pipelines if most and one.drift_reference()]
         self._reservoirs = {one.name: DriftReservoir(one, most) for one in watched}
-        self._complained = False
+        self._logged = False
 
-    def see(self, pipeline: str, prepared: Prepared, outcomes: Sequence[Outcome]) -> None:
-        """Never raises: a pipeline that cannot tell its figures must not fail its answers."""
+    def observe(self, pipeline: str, prepared: Prepared, outcomes: Sequence[Outcome]) -> None:
+        """Sample outcomes. Never raises: an error in a pipeline's figures must not fail answers."""
         if reservoir := self._reservoirs.get(pipeline):
             try:
-                reservoir.see(prepared, outcomes)
+                reservoir.observe(prepared, outcomes)
             except Exception:
-                if not self._complained:
+                if not self._logged:
                     log.exception("not sampled for drift", pipeline=pipeline)
-                self._complained = True
+                self._logged = True
 
     def send(self, store: Store) -> None:
+        """Send the rows of all reservoirs.
+
+        Raises:
+            redis.RedisError: Redis is out of reach, or full.
+        """
         for reservoir in self._reservoirs.values():
             reservoir.send(store)
 
 
 def recent_rows(store: Store, pipeline: Pipeline) -> list[Row]:
-    """An even sample of what was answered in the current window and the one before it.
+    """A uniform sample of the items answered in the current and the previous window.
 
     Raises:
         redis.RedisError: Redis is out of reach.
@@ -128,5 +133,5 @@ def recent_rows(store: Store, pipeline: Pipeline) -> list[Row]:
 
 
 def current_window(store: Store) -> int:
-    """Number of the current window, by Redis's clock."""
+    """Number of the current window since the epoch, by Redis's clock."""
     return store.now_us() // (store.settings.drift_interval_s * 1_000_000)

@@ -68,7 +68,7 @@ def _run_models(group: Group, breakers: CircuitBreakers) -> Run:
 def _sample_for_drift(group: Group, ran: Run, sampler: Sampler) -> None:
     """Show the sampler the outcomes; an unsure one without its output, as the gpu lane's counts."""
     final = [one if one.sure else replace(one, output=None) for one in ran.outcomes]
-    sampler.see(group.runtime.pipeline.name, group.prepared, final)
+    sampler.observe(group.runtime.pipeline.name, group.prepared, final)
 
 
 def _report_failures(group: Group, ran: Run) -> None:

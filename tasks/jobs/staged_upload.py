@@ -31,11 +31,12 @@ class TooLarge(Exception):
 
 
 class StagedUpload:
-    """The staged units of one job. units: what a `Submission` needs to know of them.
+    """The staged units of one job. units: what a `Submission` needs of them.
 
-    hash: of the inputs that were added, if it is wanted.
+    hash: of the inputs added so far, if LOG_INPUT_HASH is set.
 
-    As a context: what fails inside leaves nothing staged, unless the job was accepted before.
+    As a context manager it deletes the staged units if its body raises, unless the job was
+    accepted.
     """
 
     def __init__(self, store: Store, job_id: str, owner: str, idempotency_key: str | None) -> None:

@@ -1,12 +1,12 @@
-"""What the work of lanes costs: arithmetic alone. docs/cost.md explains it to its reader.
+"""Cost of lanes and tiers, computed from counters and prices. docs/cost.md explains the figures.
 
     cost            = seconds * price per hour / 3600
     cost per 1,000  = cost / items * 1000
     utilisation     = busy seconds / (busy seconds + idle seconds)
 
-Seconds are of three kinds. Device: a tier's call ran. Busy: any code of a pipeline ran in a worker
-child, device seconds included. Idle: a child was there, its models loaded, and had nothing to do. A
-price is for an hour of one worker child, whatever it does; a lane without one has no costs.
+There are three kinds of seconds. Device: a call of a tier ran. Busy: any code of a pipeline ran in
+a worker child, device seconds included. Idle: a child with loaded models had nothing to do. A price
+is for an hour of one worker child, whatever it does; a lane without a price has no costs.
 """
 
 from __future__ import annotations
@@ -26,33 +26,34 @@ Prices = Mapping[str, float | None]  # by lane; None: not set
 
 
 def prices_of(settings: Settings) -> Prices:
+    """The prices per hour that are set, by lane."""
     return {Lane.GPU: settings.gpu_price, Lane.CPU: settings.cpu_price}
 
 
 def any_price(prices: Prices) -> bool:
-    """Whether any lane has one; where none has, no sum is shown, not even 0."""
+    """Whether any lane has a price; if none has, no sum is shown, not even 0."""
     return any(price is not None for price in prices.values())
 
 
 def cost(seconds: float, price: float | None) -> float | None:
-    """Money, in the price's currency. price: per hour; None: not known, nor is the cost."""
+    """Cost in the price's currency; None without a price. price: per hour."""
     return None if price is None else seconds * price / PER_HOUR
 
 
 def per_1000(money: float | None, items: int) -> float | None:
-    """Money per 1,000 items; None without items, or if the money is not known."""
+    """Cost per 1,000 items; None without items, or if the cost is not known."""
     return money / items * 1_000 if money is not None and items > 0 else None
 
 
 def sum_known(amounts: Sequence[float | None]) -> float | None:
-    """Their sum; None if any of them is not known, since a part is no sum."""
+    """Sum of the amounts; None if any of them is not known, since a partial sum misleads."""
     known = [amount for amount in amounts if amount is not None]
     return sum(known) if len(known) == len(amounts) else None
 
 
 @dataclass(frozen=True, slots=True)
 class TierWork:
-    """items: that the tier answered. device_s: of all its calls, those that came to nothing too."""
+    """Work of a tier. items: answered by it. device_s: of all its calls, failed ones too."""
 
     pipeline: str
     lane: str
@@ -68,7 +69,7 @@ class TierWork:
 
 @dataclass(frozen=True, slots=True)
 class LaneWork:
-    """Of all worker children of a lane. items: that its tiers answered."""
+    """Work of all worker children of a lane. items: answered by its tiers."""
 
     lane: str
     busy_s: float
@@ -79,7 +80,7 @@ class LaneWork:
 
     @property
     def utilization(self) -> float | None:
-        """From 0 to 1; None before a worker has told of its time."""
+        """From 0 to 1; None before a worker has reported its times."""
         whole = self.busy_s + self.idle_s
         return self.busy_s / whole if whole > 0 else None
 
@@ -93,17 +94,17 @@ class LaneWork:
 
     @property
     def cost_per_1000(self) -> float | None:
-        """Of all that the children cost, idle ones too: what one really pays."""
+        """Cost per 1,000 items including idle time: what is really paid."""
         return per_1000(cost(self.busy_s + self.idle_s, self.price), self.items)
 
     @property
     def cost_per_1000_busy(self) -> float | None:
-        """As if children cost nothing while they have nothing to do."""
+        """Cost per 1,000 items as if idle time cost nothing."""
         return per_1000(self.busy_cost, self.items)
 
 
 def tiers_of(series: Mapping[str, str], prices: Prices) -> list[TierWork]:
-    """Each tier that ran or answered, in the order of lanes. series: as in Redis."""
+    """Each tier that ran or answered, ordered by lane. series: the hash ps:series."""
     items, device = select_series(series, "items"), select_series(series, "device")
     found = []
     for pipeline, lane, tier in sorted(items.keys() | device.keys(), key=lambda of: (of[1], of)):
@@ -114,16 +115,16 @@ def tiers_of(series: Mapping[str, str], prices: Prices) -> list[TierWork]:
 
 
 def lanes_of(series: Mapping[str, str], prices: Prices) -> list[LaneWork]:
-    """Each lane whose workers have told of their time. series: as in Redis."""
-    tiers, told = tiers_of(series, prices), select_series(series, "worker")
+    """Each lane whose workers have reported their times. series: the hash ps:series."""
+    tiers, reported = tiers_of(series, prices), select_series(series, "worker")
     return [
         LaneWork(
             lane=lane,
-            busy_s=told.get((lane, "busy"), 0) * _MICRO,
-            idle_s=told.get((lane, "idle"), 0) * _MICRO,
+            busy_s=reported.get((lane, "busy"), 0) * _MICRO,
+            idle_s=reported.get((lane, "idle"), 0) * _MICRO,
             device_s=sum(tier.device_s for tier in tiers if tier.lane == lane),
             items=sum(tier.items for tier in tiers if tier.lane == lane),
             price=prices.get(lane),
         )
-        for lane in sorted({lane for lane, _ in told})
+        for lane in sorted({lane for lane, _ in reported})
     ]

@@ -1,4 +1,4 @@
-"""What the service can do right now, as far as Redis knows."""
+"""Health of the service, read from Redis: live workers, depth of lanes, memory, dead letters."""
 
 from __future__ import annotations
 
@@ -15,14 +15,15 @@ from tasks.store.client import Store
 from tasks.store.scripts.status import OLDEST_WAITING, OldestWaitingArgs
 
 _INFERENCE = (Lane.GPU, Lane.CPU)
-_PLACES = [(lane.value, priority.value) for lane in Lane for priority in Priority]
+_STREAMS = [(lane.value, priority.value) for lane in Lane for priority in Priority]
 
 
 @dataclass(frozen=True, slots=True)
 class Health:
-    """As Redis keeps it.
+    """Health as Redis has it.
 
-    workers: live worker children by lane. depth: units by lane and priority, held ones too.
+    workers: live worker children by lane. depth: units by lane and priority, claimed ones
+    too.
     load: bytes of input by lane. drain_rate: units per second by lane, while it was last busy.
     """
 
@@ -37,11 +38,11 @@ class Health:
 
     @property
     def could_finish(self) -> bool:
-        """Whether a job submitted now could finish, if need be with a degraded answer."""
+        """Whether a job submitted now could finish, if necessary with a degraded answer."""
         return any(self.workers.get(lane) for lane in _INFERENCE)
 
     def missing(self) -> list[str]:
-        """What keeps jobs from being served as they should be; empty if nothing does."""
+        """What is missing for normal service, as sentences; empty if nothing is."""
         return [
             f"no worker of the {lane} lane is alive"
             for lane in _INFERENCE
@@ -50,7 +51,7 @@ class Health:
 
 
 def read_health(store: Store) -> Health:
-    """One round trip.
+    """Read the health of the service in one round trip.
 
     Raises:
         redis.RedisError: Redis cannot be reached.
@@ -61,31 +62,31 @@ def read_health(store: Store) -> Health:
 
 
 def add_health_commands(pipe: Pipeline) -> None:
-    """Add the questions whose answers `parse_health` takes."""
+    """Add the commands whose replies `parse_health` takes."""
     pipe.time()
     pipe.zrange(keys.WORKERS, 0, -1, withscores=True)
     pipe.info("memory")
     pipe.xlen(keys.DEAD)
     pipe.xlen(keys.DEAD_WEBHOOKS)
-    for place in _PLACES:
-        pipe.xlen(keys.stream(*place))
+    for stream in _STREAMS:
+        pipe.xlen(keys.stream(*stream))
     for lane in Lane:
         pipe.hgetall(keys.load(lane))
     for lane in Lane:
         pipe.hget(keys.rate(lane), "per_s")
 
 
-def parse_health(answers: Sequence[Any], lease_ms: int) -> Health:
-    """lease_ms: as long after its last word a worker counts as alive."""
-    (seconds, micros), told, memory, dead_units, dead_webhooks, *rest = answers
+def parse_health(replies: Sequence[Any], lease_ms: int) -> Health:
+    """Build from the replies. lease_ms: for so long after its last heartbeat a worker is alive."""
+    (seconds, micros), heartbeats, memory, dead_units, dead_webhooks, *rest = replies
     alive_since = seconds * 1000 + micros // 1000 - lease_ms
-    alive = [member for member, ms in told if ms >= alive_since]
-    lengths, loads, rates = _parted(rest, len(_PLACES))
+    alive = [member for member, ms in heartbeats if ms >= alive_since]
+    lengths, loads, rates = _split_replies(rest, len(_STREAMS))
     return Health(
         workers=dict(Counter(member.split("/")[0] for member in alive)),
         depth={
             (lane, priority): length + int(loads[lane].get(f"parked:{priority}", 0))
-            for (lane, priority), length in zip(_PLACES, lengths, strict=True)
+            for (lane, priority), length in zip(_STREAMS, lengths, strict=True)
         },
         load={lane: int(load.get("bytes", 0)) for lane, load in loads.items()},
         drain_rate={lane: float(rate or 0) for lane, rate in rates.items()},
@@ -97,7 +98,7 @@ def parse_health(answers: Sequence[Any], lease_ms: int) -> Health:
 
 
 def oldest_waiting_s(store: Store) -> dict[str, float]:
-    """By lane, the seconds that its oldest waiting unit has waited; 0 if none waits.
+    """Age of the oldest waiting unit by lane, in seconds; 0 if none waits.
 
     Raises:
         redis.RedisError: Redis cannot be reached.
@@ -106,7 +107,13 @@ def oldest_waiting_s(store: Store) -> dict[str, float]:
     return {lane.value: ms / 1000 for lane, ms in zip(Lane, ages, strict=True)}
 
 
-def _parted(rest: list[Any], places: int) -> tuple[list[int], dict[str, Any], dict[str, Any]]:
+def _split_replies(
+    rest: list[Any], streams: int
+) -> tuple[list[int], dict[str, Any], dict[str, Any]]:
     lanes = [lane.value for lane in Lane]
-    loads, rates = rest[places : places + len(lanes)], rest[places + len(lanes) :]
-    return rest[:places], dict(zip(lanes, loads, strict=True)), dict(zip(lanes, rates, strict=True))
+    loads, rates = rest[streams : streams + len(lanes)], rest[streams + len(lanes) :]
+    return (
+        rest[:streams],
+        dict(zip(lanes, loads, strict=True)),
+        dict(zip(lanes, rates, strict=True)),
+    )

@@ -1,4 +1,4 @@
-"""All that an operator's page shows of the service, in two round trips however much there is."""
+"""Overview of the service for the operator's console, read in two round trips."""
 
 from __future__ import annotations
 
@@ -39,13 +39,13 @@ class Overview:
 
 
 def read_overview(store: Store, pipelines: Iterable[Pipeline]) -> Overview:
-    """One round trip for the counts and gauges, one for the jobs.
+    """Read the overview: one round trip for counters and gauges, one for the jobs.
 
     Raises:
         redis.RedisError: Redis cannot be reached.
     """
     pipe = store.redis.pipeline(transaction=False)
-    # EVAL and not EVALSHA: in a pipeline there is no way back from NOSCRIPT
+    # EVAL and not EVALSHA: NOSCRIPT cannot be handled inside a pipeline
     pipe.eval(OLDEST_WAITING.text, 0, *Lane)
     for key in (keys.SERIES, keys.WEBHOOKS_COUNTS, keys.BREAKERS, keys.UNFINISHED):
         pipe.hgetall(key)

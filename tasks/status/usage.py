@@ -1,4 +1,4 @@
-"""What owners had, by day, lane and pipeline, as the scripts have counted it (series.lua)."""
+"""Usage of owners by day, lane and pipeline, as the scripts count it (includes/series.lua)."""
 
 from __future__ import annotations
 
@@ -11,17 +11,17 @@ from tasks.store import keys
 from tasks.store.client import Store
 
 DAY_US: Final = 86_400_000_000
-KEPT_DAYS: Final = 93  # with today; KEEP_USAGE in series.lua
+KEPT_DAYS: Final = 93  # with today; KEEP_USAGE in includes/series.lua
 _COUNTED: Final = ("jobs", "items", "cached", "device_us")
 
 
 @dataclass(frozen=True, slots=True)
 class DailyUsage:
-    """What an owner had of a lane and a pipeline in a day.
+    """Usage of one lane and pipeline by one owner on one day.
 
-    day: UTC, days since the epoch. jobs: that ended then, however they did. items: that have an
-    answer or failed. cached: those of them whose answer was known. device_us: the owner's share of
-    the time that tiers ran.
+    day: UTC, days since the epoch. jobs: that ended on that day, with any status. items: that have
+    an answer or failed. cached: items answered from the cache. device_us: the owner's share of
+    device time.
     """
 
     day: int
@@ -34,7 +34,7 @@ class DailyUsage:
 
 
 def today(store: Store) -> int:
-    """By Redis's clock, which dates what is counted: UTC, days since the epoch.
+    """The current day by Redis's clock, which dates the counters: UTC, days since the epoch.
 
     Raises:
         redis.RedisError: Redis cannot be reached.
@@ -45,9 +45,9 @@ def today(store: Store) -> int:
 def read_usage(
     store: Store, owner: str, days: Sequence[int], fleet: bool = False
 ) -> tuple[list[DailyUsage], dict[str, str]]:
-    """What the owner had, in the order of days, lanes and pipelines; and, if asked, all series.
+    """The owner's usage, ordered by day, lane and pipeline; and, if `fleet`, the hash ps:series.
 
-    One round trip, whatever the number of days.
+    It takes one round trip, whatever the number of days.
 
     Raises:
         redis.RedisError: Redis cannot be reached.
@@ -64,9 +64,9 @@ def read_usage(
 
 
 def _of_day(day: int, counts: Mapping[str, str]) -> Iterator[DailyUsage]:
-    by_place: dict[tuple[str, str], dict[str, int]] = defaultdict(dict)
+    by_pipeline: dict[tuple[str, str], dict[str, int]] = defaultdict(dict)
     for field, amount in counts.items():
         lane, pipeline, what = field.split("|")
-        by_place[lane, pipeline][what] = int(amount)
-    for (lane, pipeline), amounts in sorted(by_place.items()):
+        by_pipeline[lane, pipeline][what] = int(amount)
+    for (lane, pipeline), amounts in sorted(by_pipeline.items()):
         yield DailyUsage(day, lane, pipeline, *(amounts.get(what, 0) for what in _COUNTED))

@@ -1,4 +1,4 @@
-"""A line for each job that has ended, with its times. Its inputs are never in it."""
+"""Logs one line per finished job, with its times and never with its inputs."""
 
 from __future__ import annotations
 
@@ -13,20 +13,20 @@ log = get_logger(JOB_LOG)
 
 
 class JobLog:
-    """A sink of `tasks.telemetry.sinks`. worker: who says so."""
+    """A sink of `tasks.telemetry.sinks`. worker: name of the process that writes the line."""
 
     def __init__(self, worker: str) -> None:
         self._worker = worker
 
     def __call__(self, jobs: Sequence[FinishedJob]) -> None:
         for job in jobs:
-            log.info("job ended", worker=self._worker, **_facts(job))
+            log.info("job ended", worker=self._worker, **_fields(job))
 
 
-def _facts(job: FinishedJob) -> dict[str, Any]:
-    """The fields of the line; those that are not known are left out."""
+def _fields(job: FinishedJob) -> dict[str, Any]:
+    """The fields of the line; unknown ones are left out."""
     spec = job.spec
-    facts = {
+    fields = {
         "job": job.job,
         "status": job.status,
         "pipeline": spec.pipeline,
@@ -45,4 +45,4 @@ def _facts(job: FinishedJob) -> dict[str, Any]:
         "total_ms": job.total_ms,
         "input_hash": spec.input_hash,
     }
-    return {name: value for name, value in facts.items() if value is not None}
+    return {name: value for name, value in fields.items() if value is not None}

@@ -29,7 +29,7 @@ DIRECT_LOGGERS = {ACCESS_LOG, JOB_LOG, BATCH_LOG}
 def configure_logs(settings: Settings) -> None:
     """Send our logs and those of libraries to standard error, in one format."""
     console = settings.log_format == "console"
-    last: Any = _for_people() if console else structlog.processors.JSONRenderer()
+    last: Any = _console_renderer() if console else structlog.processors.JSONRenderer()
     form = "%H:%M:%S.%f" if console else "iso"
     shared: list[Any] = [
         structlog.processors.add_log_level,
@@ -47,7 +47,7 @@ def configure_logs(settings: Settings) -> None:
     handler.setFormatter(formatter)
     logging.basicConfig(handlers=[handler], level=settings.log_level, force=True)
     structlog.configure(
-        processors=[*shared, _finish],
+        processors=[*shared, _render],
         logger_factory=structlog.stdlib.LoggerFactory() if console else _logger,
         wrapper_class=structlog.make_filtering_bound_logger(
             logging.getLevelNamesMapping()[settings.log_level]
@@ -57,27 +57,25 @@ def configure_logs(settings: Settings) -> None:
 
 
 def get_logger(name: str) -> Any:
+    """A structured logger with the name of a module, or of `DIRECT_LOGGERS`."""
     return structlog.get_logger(name)
 
 
-def _for_people() -> Any:
-    """Fields keep the order in which they were given: what belongs together stands together."""
+def _console_renderer() -> Any:
+    """Console format; fields keep the order in which they were given."""
     colours = not os.environ.get("NO_COLOR")  # https://no-color.org
     return structlog.dev.ConsoleRenderer(colors=colours, sort_keys=False, pad_event_to=16)
 
 
 def _logger(name: str) -> Any:
-    """The sink behind a logger of that name."""
+    """The underlying logger for a name: direct output, or `logging`."""
     if name in DIRECT_LOGGERS:
-        return structlog.BytesLogger(_Forgiving(sys.stderr.buffer))  # type: ignore[arg-type]
+        return structlog.BytesLogger(_FaultTolerantFile(sys.stderr.buffer))  # type: ignore[arg-type]
     return logging.getLogger(name)
 
 
-class _Forgiving:
-    """A file whose failures (a full disk, a closed pipe) cost the line, not what it tells of.
-
-    `logging` is as forgiving by itself.
-    """
+class _FaultTolerantFile:
+    """A file that ignores failed writes (full disk, closed pipe), as `logging` does by itself."""
 
     def __init__(self, file: BinaryIO) -> None:
         self._file = file
@@ -91,8 +89,8 @@ class _Forgiving:
             self._file.flush()
 
 
-def _finish(logger: Any, method: str, event: Any) -> Any:
-    """A line of bytes for those written directly; for others what the handler's formatter takes."""
+def _render(logger: Any, method: str, event: Any) -> Any:
+    """Last processor: bytes for direct loggers, else the event for the formatter of `logging`."""
     if isinstance(logger, structlog.BytesLogger):
         return _line(event)
     return structlog.stdlib.ProcessorFormatter.wrap_for_formatter(logger, method, event)
@@ -101,5 +99,5 @@ def _finish(logger: Any, method: str, event: Any) -> Any:
 def _line(event: Any) -> bytes:
     try:
         return orjson.dumps(event, default=repr)
-    except TypeError:  # text that is no UTF-8, or a number beyond 64 bits
+    except TypeError:  # text that is not UTF-8, or a number beyond 64 bits
         return json.dumps(event, default=repr).encode()

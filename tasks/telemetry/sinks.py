@@ -1,4 +1,4 @@
-"""Who is told of jobs that have ended, beside their clients: logs, Flower."""
+"""Sinks: the receivers of finished jobs, such as the log, Flower and traces."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ Sink = Callable[[Sequence[FinishedJob]], None]
 
 
 class JobSinks:
-    """Tells every sink. None may keep a worker from its work: one that fails is named, once."""
+    """Passes finished jobs to every sink. A sink that fails is logged once and stops nothing."""
 
     def __init__(self, sinks: Sequence[Sink]) -> None:
         self._sinks = tuple(sinks)
         self._failed: set[Sink] = set()
 
     def report(self, jobs: Sequence[FinishedJob]) -> None:
-        """Pass on what a script, or a handler of requests, has ended."""
+        """Pass on jobs that have just ended."""
         if not jobs:
             return
         for sink in self._sinks:

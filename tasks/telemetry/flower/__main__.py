@@ -1,4 +1,4 @@
-"""Flower: `python -m tasks.telemetry.flower`. Its password is never on a command line."""
+"""Starts Flower: `python -m tasks.telemetry.flower`. Its password is never on a command line."""
 
 from __future__ import annotations
 
@@ -12,26 +12,27 @@ from tornado.web import authenticated
 from tasks.celery import make_celery
 from tasks.config.settings import Settings, SettingsError
 
-MOST_TASKS = 20_000  # kept, the latest ones; so many take 100 MB
-FORGET_WORKER_S = 3_600  # pods come and go; a web process looks like a worker that did
+MOST_TASKS = 20_000  # the latest ones, kept in memory; so many take 100 MB
+FORGET_WORKER_S = 3_600  # pods come and go, and a stopped web process looks like a lost worker
 
 
 def main() -> int:
+    """Run Flower; returns the exit status."""
     try:
         settings = Settings.from_env()
         os.environ.update(options(settings, credentials(os.environ)))
     except SettingsError as error:
         print(error, file=sys.stderr)  # noqa: T201
         return 2
-    Metrics.get = authenticated(Metrics.get)  # Flower itself leaves them open
+    Metrics.get = authenticated(Metrics.get)  # Flower itself serves them without a password
     return make_celery(settings).start(["flower"])
 
 
 def credentials(env: Mapping[str, str]) -> str:
-    """`user:password` as Flower compares it.
+    """`user:password` for Flower's basic authentication.
 
     Raises:
-        SettingsError: one is missing, or Flower would read it as something else.
+        SettingsError: one is missing, or has characters that Flower would misread.
     """
     for name, forbidden in (("FLOWER_USER", ",:"), ("FLOWER_PASSWORD", ",")):
         value = env.get(name)
@@ -44,7 +45,7 @@ def credentials(env: Mapping[str, str]) -> str:
 
 
 def options(settings: Settings, credentials: str) -> dict[str, str]:
-    """Flower's options as it reads them from the environment, whatever else stands there."""
+    """Flower's options as environment variables, which override those already set."""
     return {
         "FLOWER_ADDRESS": settings.host,
         "FLOWER_PORT": str(settings.flower_port),

@@ -1,13 +1,13 @@
-"""Jobs as Flower shows them: a Celery event for each job that has ended, under the job's own id.
+"""Shows jobs in Flower: one Celery task event per finished job, under the job's own id.
 
-A job is no Celery task, but Flower shows whatever `task-*` events tell of. The last event of a task
-may carry all that the earlier ones would have, so one is enough; its fields are those of
-https://docs.celeryq.dev/en/stable/userguide/monitoring.html#task-events. No input, and of an answer
-no more than its label and where it came from, is in it.
+A job is not a Celery task, but Flower shows whatever `task-*` events it receives. The last event of
+a task may carry all fields of the earlier ones, so one event is enough; its fields are those of
+https://docs.celeryq.dev/en/stable/userguide/monitoring.html#task-events. It holds no input, and of
+an answer only the label and where it came from.
 
-Whoever ends a job leaves it in a sample of bounded size and goes on. A thread publishes the sample
-once in WINDOW_S, in one message: kombu takes about a millisecond for one, whatever is in it. While
-Redis is away the events are lost; the dashboard is not worth waiting for.
+The thread that finished a job adds it to a sample of bounded size and goes on. Another thread
+publishes the sample every WINDOW_S in one message: kombu takes about a millisecond per message,
+whatever its size. While Redis is unreachable the events are lost.
 """
 
 from __future__ import annotations
@@ -32,56 +32,56 @@ log = get_logger(__name__)
 
 WINDOW_S = 1.0  # so that settings.flower_jobs_per_s is the size of a sample
 LOG_EVERY_S = 60.0
-MOST_LABEL = 64  # characters; a pipeline of somebody's own may echo a text as its label
+MOST_LABEL = 64  # characters; a custom pipeline may return an input's text as its label
 
 EVENTS = {
     Status.SUCCEEDED: "task-succeeded",
     Status.FAILED: "task-failed",
     Status.CANCELLED: "task-revoked",
-    Status.EXPIRED: "task-revoked",  # as Celery says of a task that expired
+    Status.EXPIRED: "task-revoked",  # Celery's event for a task that expired
 }
 
 
 def flower_sinks(celery: Celery, settings: Settings, name: str) -> list[Sink]:
-    """What shows jobs in Flower, if anything does. name: of the Celery node, such as `gpu`."""
+    """The sink that shows jobs in Flower, if enabled. name: of the Celery node, such as `gpu`."""
     if not settings.flower_jobs_per_s:
         return []
     return [FlowerJobs(celery, nodename(name, gethostname()), settings.flower_jobs_per_s)]
 
 
 class FlowerJobs:
-    """A sink of `tasks.telemetry.sinks`. node: the Celery worker that Flower names as theirs."""
+    """A sink of `tasks.telemetry.sinks`. node: the Celery worker that Flower shows for the jobs."""
 
     def __init__(self, celery: Celery, node: str, jobs_per_s: int) -> None:
         self._celery = celery
         self._node = node
         self._sample: ReservoirSample[FinishedJob] = ReservoirSample(jobs_per_s)
-        self._some = threading.Event()
+        self._pending = threading.Event()
         self._thread = LazyThread("flower", self._run)
-        self._unseen = DroppedJobs()
+        self._dropped = DroppedJobs()
 
     def __call__(self, jobs: Sequence[FinishedJob]) -> None:
         self._thread.start()
         self._sample.offer(jobs)
-        self._some.set()
+        self._pending.set()
 
     def _run(self) -> None:
         while True:
-            self._some.wait()
+            self._pending.wait()
             time.sleep(WINDOW_S)
-            self._some.clear()
+            self._pending.clear()
             self.flush()
 
     def flush(self) -> None:
-        """Publish the sample now. Never raises: what cannot be published is lost, and counted."""
+        """Publish the sample now. Never raises: jobs that cannot be published are only counted."""
         jobs, left_out = self._sample.take()
         try:
             if jobs:
                 publish(self._celery, self._node, jobs)
         except Exception as error:
-            self._unseen.count(left_out, lost=len(jobs), error=str(error))
+            self._dropped.count(left_out, lost=len(jobs), error=str(error))
         else:
-            self._unseen.count(left_out)
+            self._dropped.count(left_out)
 
 
 def publish(celery: Celery, node: str, jobs: Sequence[FinishedJob]) -> None:
@@ -105,34 +105,34 @@ def publish(celery: Celery, node: str, jobs: Sequence[FinishedJob]) -> None:
 
 
 def fields_of(job: FinishedJob) -> dict[str, Any]:
-    """What the event of a job says. Times are seconds since the epoch, the runtime is seconds."""
+    """The fields of a job's event. Times are seconds since the epoch; the runtime is seconds."""
     return {
         "uuid": job.job,
         "name": job.spec.pipeline,
         "args": f"{job.total} item{'s' if job.total != 1 else ''}",
-        "kwargs": ", ".join(f"{name}={value}" for name, value in _particulars(job)),
+        "kwargs": ", ".join(f"{name}={value}" for name, value in _search_fields(job)),
         "retries": max(0, job.attempts - 1),
         "received": job.created / 1e6,
         "started": None if job.started is None else job.started / 1e6,
         "timestamp": job.finished / 1e6,
         "runtime": None if job.run_ms is None else job.run_ms / 1000,
-        **_ending(job),
+        **_result_fields(job),
     }
 
 
-def _particulars(job: FinishedJob) -> list[tuple[str, Any]]:
-    """What an operator searches for: Flower looks for words in it."""
+def _search_fields(job: FinishedJob) -> list[tuple[str, Any]]:
+    """Fields that operators search for: Flower searches the words of `kwargs`."""
     spec = job.spec
     found = [("lane", job.lane), ("owner", spec.owner), ("request_id", spec.request_id)]
     found.append(("cached", "true" if job.cached else None))
     return [(name, value) for name, value in found if value]
 
 
-def _ending(job: FinishedJob) -> dict[str, Any]:
+def _result_fields(job: FinishedJob) -> dict[str, Any]:
     if job.status == Status.SUCCEEDED:
         return {"result": _summary(job)}
     if job.status == Status.FAILED:
-        return {"exception": _code(job)}
+        return {"exception": _error_code(job)}
     expired = job.status == Status.EXPIRED
     reason = "deadline_exceeded" if expired else "cancelled"
     return {"exception": reason, "expired": expired, "terminated": False, "signum": None}
@@ -148,29 +148,29 @@ def _summary(job: FinishedJob) -> str:
     return ", ".join(f"{name}={value}" for name, value in found if value) or "succeeded"
 
 
-def _code(job: FinishedJob) -> str:
+def _error_code(job: FinishedJob) -> str:
     """The code of the job's error, as the API shows it."""
     if error := (job.outcome or {}).get("error"):
         return str(error["code"])
-    # A single job that failed without an outcome was not run: claim.lua gave it up.
+    # A single job that failed without an outcome was not run: queue/claim.lua gave up on it.
     return "poison_input" if job.total == 1 else "all_items_failed"
 
 
 class DroppedJobs:
-    """Counts jobs that Flower does not show, and says so in a line a minute at most."""
+    """Counts jobs that Flower does not show, and logs the counts once a minute at most."""
 
     def __init__(self) -> None:
         self._left_out = self._lost = 0
-        self._said = -LOG_EVERY_S
+        self._logged_at = -LOG_EVERY_S
 
     def count(self, left_out: int, lost: int = 0, error: str | None = None) -> None:
-        """left_out: by the sample. lost: not published, because of `error`."""
+        """Add to the counts. left_out: by the sample. lost: not published, because of `error`."""
         self._left_out += left_out
         self._lost += lost
         now = time.monotonic()
-        if (self._left_out or self._lost) and now >= self._said + LOG_EVERY_S:
+        if (self._left_out or self._lost) and now >= self._logged_at + LOG_EVERY_S:
             say = log.warning if self._lost else log.info
             more = {"error": error} if error else {}
             say("jobs not shown in flower", left_out=self._left_out, lost=self._lost, **more)
             self._left_out = self._lost = 0
-            self._said = now
+            self._logged_at = now

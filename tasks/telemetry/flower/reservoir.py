@@ -1,4 +1,4 @@
-"""A uniform sample of what passes by, of bounded size, for those who watch and need not see all."""
+"""Reservoir sampling: a uniform random sample of bounded size from a stream."""
 
 from __future__ import annotations
 
@@ -11,29 +11,29 @@ T = TypeVar("T")
 
 
 class ReservoirSample(Generic[T]):
-    """Keeps at most `most` of all that was offered since it was last emptied, each as likely.
+    """Keeps at most `most` of the items offered since it was last emptied, each equally likely.
 
     Thread-safe. Algorithm R: J. S. Vitter, Random Sampling with a Reservoir, 1985.
     """
 
     def __init__(self, most: int) -> None:
         self._most = most
-        self._kept: list[T] = []
+        self._items: list[T] = []
         self._offered = 0
         self._lock = threading.Lock()
 
-    def offer(self, things: Iterable[T]) -> None:
+    def offer(self, items: Iterable[T]) -> None:
         with self._lock:
-            for thing in things:
+            for item in items:
                 self._offered += 1
-                if len(self._kept) < self._most:
-                    self._kept.append(thing)
-                elif (place := int(random.random() * self._offered)) < self._most:  # noqa: S311
-                    self._kept[place] = thing
+                if len(self._items) < self._most:
+                    self._items.append(item)
+                elif (index := int(random.random() * self._offered)) < self._most:  # noqa: S311
+                    self._items[index] = item
 
     def take(self) -> tuple[list[T], int]:
-        """Empty it; returns what it held and how many more had been offered."""
+        """Empty the sample; returns its items and the number of items left out."""
         with self._lock:
-            kept, left_out = self._kept, self._offered - len(self._kept)
-            self._kept, self._offered = [], 0
-        return kept, left_out
+            sample, left_out = self._items, self._offered - len(self._items)
+            self._items, self._offered = [], 0
+        return sample, left_out

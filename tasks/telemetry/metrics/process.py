@@ -1,7 +1,7 @@
-"""What one process sees and nobody else: requests, the make of batches, devices.
+"""Prometheus metrics of one process: HTTP requests, batches and devices.
 
-What becomes of jobs is not counted here but in Redis, by the scripts that do it
-(`tasks.store.series`). docs/metrics.md has all names; a test holds it to this table.
+Jobs are counted in Redis instead, by the scripts that change them (`tasks.store.series`).
+docs/metrics.md lists all metrics; a test compares it with this table.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class MetricSpec:
-    """A metric. bounds: upper bounds of a histogram's buckets; without, it is a gauge."""
+    """Name, help text and labels of a metric. bounds: of a histogram's buckets; none: a gauge."""
 
     name: str
     text: str
@@ -94,7 +94,7 @@ WORKER_METRICS: Final[Sequence[MetricSpec]] = (
 
 
 class ProcessMetrics:
-    """The metrics of this process. They all exist; each process fills those that it sees."""
+    """The metrics of this process. All exist in every process, which fills those it measures."""
 
     def __init__(self) -> None:
         self._registry = CollectorRegistry()
@@ -109,7 +109,7 @@ class ProcessMetrics:
         self._padding = self._histogram(PADDING)
 
     def batches(self, pipeline: str, lane: str, prepared: Prepared) -> None:
-        """Note what models were called with."""
+        """Observe the batches with which models were called."""
         for costs in prepared.costs():
             tokens = len(costs) * max(costs)
             self._items.labels(pipeline, lane).observe(len(costs))
@@ -117,10 +117,10 @@ class ProcessMetrics:
             self._padding.labels(pipeline, lane).observe(1 - sum(costs) / tokens if tokens else 0)
 
     def collector(self, measures: Sequence[MetricSpec]) -> Collector:
-        """What the processes of this one's group have counted; this one alone if it has none."""
+        """Collector of all processes of this one's group, or of this one alone without a group."""
         if folder := os.environ.get(FOLDER_VARIABLE):
             return collector_of(Path(folder), measures)
-        return _Chosen(self._registry, measures)
+        return _SelectedFamilies(self._registry, measures)
 
     def _histogram(self, measure: MetricSpec) -> Histogram:
         name, text, labels = measure.name, measure.text, measure.labels
@@ -133,22 +133,22 @@ class ProcessMetrics:
 
 @cache
 def process_metrics() -> ProcessMetrics:
-    """This process's; to be called after the fork, as it takes a place in the group's folder."""
+    """The metrics of this process. Call it after the fork: it takes a slot in the folder."""
     disable_created_metrics()
     if folder := os.environ.get(FOLDER_VARIABLE):
-        place = take_slot(Path(folder))
-        # What prometheus_client chose when it was imported, too early, from the same variable.
-        values.ValueClass = values.MultiProcessValue(lambda: place)
+        slot = take_slot(Path(folder))
+        # Replaces what prometheus_client chose from the same variable at import, too early.
+        values.ValueClass = values.MultiProcessValue(lambda: slot)
     return ProcessMetrics()
 
 
 def collector_of(folder: Path, measures: Sequence[MetricSpec]) -> FolderCollector:
-    """What all processes of a group have counted, for a process that counts nothing itself."""
+    """Collector of all processes of a group, for a process that measures nothing itself."""
     return FolderCollector(folder, [measure.family for measure in measures])
 
 
-class _Chosen(Collector):
-    """Some families of a registry."""
+class _SelectedFamilies(Collector):
+    """Collects selected families of a registry."""
 
     def __init__(self, registry: CollectorRegistry, measures: Sequence[MetricSpec]) -> None:
         self._registry = registry

@@ -1,6 +1,6 @@
-"""GET /metrics of a worker, served by its parent: what all its children have seen.
+"""HTTP server for a worker's Prometheus metrics, in its parent process, for all its children.
 
-The same key opens it as the API's: nothing is open without one, on whatever address it listens.
+It requires the operator's key (PENSTOCK_API_KEY), whatever address it listens on.
 """
 
 from __future__ import annotations
@@ -23,18 +23,18 @@ from tasks.telemetry.logs import get_logger
 log = get_logger(__name__)
 
 RETRY_S: Final = 5.0
-CLIENT_TIMEOUT_S: Final = 10.0  # after which a client that sends or takes nothing is left
+CLIENT_TIMEOUT_S: Final = 10.0  # a client that sends and reads nothing for so long is disconnected
 
 OFFSETS: Final = {Lane.GPU: 0, Lane.CPU: 1, Lane.WEBHOOKS: 2}
 
 
 def port_of(settings: Settings, lane: Lane) -> int:
-    """Where the lane's worker shows its metrics; 0: nowhere."""
+    """Port of the lane's metrics; 0: they are not served."""
     return settings.metrics_port + OFFSETS[lane] if settings.metrics_port else 0
 
 
 class MetricsServer(threading.Thread):
-    """Serves until the process ends. A taken port is named and tried again: the worker must run."""
+    """Serves until the process ends. If the port is taken, that is logged and tried again."""
 
     def __init__(self, collector: Collector, settings: Settings, lane: Lane) -> None:
         super().__init__(name="metrics", daemon=True)
@@ -47,14 +47,14 @@ class MetricsServer(threading.Thread):
         self.ready = threading.Event()
 
     def run(self) -> None:
-        complained = False
+        logged = False
         while not self._stopping.is_set():
             try:
                 self._server = self._listen()
             except OSError as error:
-                if not complained:
-                    self._complain(error)
-                complained = True
+                if not logged:
+                    self._log_taken_port(error)
+                logged = True
                 self._stopping.wait(RETRY_S)
                 continue
             with self._server as server:
@@ -70,14 +70,14 @@ class MetricsServer(threading.Thread):
         host = self._settings.host
         server = _Server(host, port_of(self._settings, self._lane))
         server.registry, server.key = self._registry, self._settings.api_key
-        # A child that outlives its parent must not keep the port from the next one.
+        # A child that outlives its parent must not keep the port of the next parent.
         os.register_at_fork(after_in_child=server.socket.close)
         return server
 
-    def _complain(self, error: OSError) -> None:
+    def _log_taken_port(self, error: OSError) -> None:
         port = port_of(self._settings, self._lane)
         log.error(
-            "metrics are not shown for now: set PENSTOCK_METRICS_PORT so that this port is free",
+            "metrics are not served: their port is taken; set PENSTOCK_METRICS_PORT",
             port=port,
             host=self._settings.host,
             lane=self._lane,
@@ -96,7 +96,7 @@ class _Server(ThreadingMixIn, TCPServer):
         super().__init__((host, port), _Handler)
 
     def handle_error(self, request: Any, client_address: Any) -> None:
-        log.info("a client of the metrics broke off", client=str(client_address))
+        log.info("metrics client disconnected", client=str(client_address))
 
 
 class _Handler(BaseHTTPRequestHandler):
@@ -105,21 +105,21 @@ class _Handler(BaseHTTPRequestHandler):
     server: _Server
 
     def do_GET(self) -> None:
-        if not self._may():
-            return self._answer(401, b"Give the key of PENSTOCK_API_KEY as a bearer token.\n")
+        if not self._is_authorized():
+            return self._respond(401, b"Give the key of PENSTOCK_API_KEY as a bearer token.\n")
         if self.path.partition("?")[0] != "/metrics":
-            return self._answer(404, b"There is /metrics, and nothing else.\n")
-        return self._answer(200, generate_latest(self.server.registry), CONTENT_TYPE_LATEST)
+            return self._respond(404, b"There is /metrics, and nothing else.\n")
+        return self._respond(200, generate_latest(self.server.registry), CONTENT_TYPE_LATEST)
 
     def log_message(self, *_: Any) -> None:
         """Nothing is logged of a scrape."""
 
-    def _may(self) -> bool:
+    def _is_authorized(self) -> bool:
         scheme, _, key = self.headers.get("Authorization", "").partition(" ")
         given = key.strip() if scheme.lower() == "bearer" else ""
         return hmac.compare_digest(given.encode(), self.server.key.encode())
 
-    def _answer(self, status: int, body: bytes, kind: str = "text/plain; charset=utf-8") -> None:
+    def _respond(self, status: int, body: bytes, kind: str = "text/plain; charset=utf-8") -> None:
         self.send_response(status)
         if status == 401:
             self.send_header("WWW-Authenticate", 'Bearer realm="penstock"')

@@ -1,8 +1,8 @@
-"""Errors to Sentry, if SENTRY_DSN is set: what is told, how often, and without what.
+"""Sentry client: sends errors if SENTRY_DSN is set, throttled and scrubbed.
 
-Events leave by the SDK's own thread from a bounded queue, so a receiver that is down or slow holds
-nothing of ours up; what does not fit is dropped. That thread does not survive a fork: a child
-installs anew.
+The SDK's own thread sends events from a bounded queue, so a receiver that is down or slow delays
+nothing here; events that do not fit are dropped. That thread does not survive a fork, so a child
+process installs the SDK again.
 """
 
 from __future__ import annotations
@@ -36,11 +36,11 @@ from tasks.telemetry.sentry.throttle import Throttle
 log = get_logger(__name__)
 
 MOST_QUEUED: Final = 100  # events
-FLUSH_S: Final = 2.0  # what the end of a process waits for events to leave
+FLUSH_S: Final = 2.0  # for which the end of a process waits until events are sent
 MOST_FRAMES: Final = 100
 
 _OURS = ("app.", "tasks.", "ml.")
-_COUNTED = "penstock_counted"  # in a hint: the allowance was asked before the event was built
+_COUNTED = "penstock_counted"  # in a hint: the throttle was asked before the event was built
 _INPUTS = "penstock_inputs"
 
 _throttle = Throttle()
@@ -48,10 +48,10 @@ _throttle = Throttle()
 
 @dataclass(frozen=True, slots=True)
 class EventDetails:
-    """What is known of a failure.
+    """Details of a failure for its event.
 
-    inputs: as for `tasks.telemetry.sentry.scrubber.Scrubber.event`; none if no client's words can
-    be in its text. parts: members of the event that say more.
+    inputs: as for `tasks.telemetry.sentry.scrubber.Scrubber.event`; empty if no client's words can
+    be in its text. parts: further members of the event.
     """
 
     tags: Mapping[str, str] = field(default_factory=dict)
@@ -63,7 +63,7 @@ class EventDetails:
 def install(
     settings: Settings, component: str, *more: Integration, lane: str | None = None
 ) -> None:
-    """Send what `capture_error` and the integrations find; nothing without SENTRY_DSN.
+    """Install the SDK; does nothing without SENTRY_DSN.
 
     component: which program this is. more: integrations beside those that every program has.
     """
@@ -73,7 +73,7 @@ def install(
 
     def before_send(event: Any, hint: dict[str, Any]) -> Any:
         error = (hint.get("exc_info") or (None, None))[1]
-        if _COUNTED not in hint and not _may_tell(event, error):
+        if _COUNTED not in hint and not _may_send(event, error):
             return None
         inputs = hint.get(_INPUTS, () if isinstance(error, RedisError) else None)
         return scrubber.event(event, inputs)
@@ -84,7 +84,7 @@ def install(
         environment=settings.sentry_environment,
         default_integrations=False,
         auto_enabling_integrations=False,
-        integrations=[*_everywhere(), *more],
+        integrations=[*_common_integrations(), *more],
         before_send=before_send,
         before_breadcrumb=_breadcrumb,
         max_breadcrumbs=20,
@@ -106,7 +106,7 @@ def install(
         scope.set_tag("lane", lane)
 
 
-def _everywhere() -> list[Integration]:
+def _common_integrations() -> list[Integration]:
     return [
         AtexitIntegration(callback=lambda _pending, _timeout: None),
         DedupeIntegration(),
@@ -120,28 +120,28 @@ def _everywhere() -> list[Integration]:
 def capture_error(
     error: BaseException, kind: Sequence[str], about: EventDetails, lasting: bool = False
 ) -> None:
-    """Tell of an error, once a minute for each `kind`. Never raises, never waits.
+    """Send an error, once a minute for each `kind`. Never raises, never waits.
 
     lasting: as for `tasks.telemetry.sentry.throttle.Throttle.take`.
     """
-    if (held_back := _ask(kind, lasting)) is not None:
+    if (held_back := _ask_throttle(kind, lasting)) is not None:
         try:
             mechanism = {"type": "penstock", "handled": True}
             options = sentry_sdk.get_client().options
             event, hint = event_from_exception(error, options, mechanism)
             _send(event, hint, kind, about, held_back)
         except Exception as problem:
-            log.warning("an error was not reported", error=repr(problem))
+            log.warning("an error was not sent to Sentry", error=repr(problem))
 
 
 def capture_message(
     title: str, text: str, kind: Sequence[str], about: EventDetails, stacks: bool = False
 ) -> None:
-    """Tell of something that no exception stands for, as `capture_error` does.
+    """Send an event without an exception, as `capture_error` does.
 
-    stacks: show where every thread of this process is.
+    stacks: add the stack of every thread of this process.
     """
-    if (held_back := _ask(kind, False)) is not None:
+    if (held_back := _ask_throttle(kind, False)) is not None:
         try:
             error = {"type": title, "value": text}
             event: dict[str, Any] = {"level": "fatal", "exception": {"values": [error]}}
@@ -149,15 +149,15 @@ def capture_message(
                 event["threads"] = {"values": _threads()}
             _send(event, {}, kind, about, held_back)
         except Exception as problem:
-            log.warning("an error was not reported", error=repr(problem))
+            log.warning("an error was not sent to Sentry", error=repr(problem))
 
 
 def flush() -> None:
-    """Wait until what was captured has left, for FLUSH_S at most."""
+    """Wait until captured events are sent, for FLUSH_S at most."""
     sentry_sdk.flush(FLUSH_S)
 
 
-def _ask(kind: Sequence[str], lasting: bool) -> int | None:
+def _ask_throttle(kind: Sequence[str], lasting: bool) -> int | None:
     return _throttle.take(tuple(kind), lasting) if sentry_sdk.is_initialized() else None
 
 
@@ -171,17 +171,17 @@ def _send(
     sentry_sdk.capture_event(event, hint=hint | {_COUNTED: True, _INPUTS: about.inputs})
 
 
-def _may_tell(event: Any, error: BaseException | None) -> bool:
-    """Whether an event that an integration made is to leave."""
-    if isinstance(error, ConnectionError):  # a client that broke off; Redis's are no subclass
+def _may_send(event: Any, error: BaseException | None) -> bool:
+    """Whether to send an event that an integration made."""
+    if isinstance(error, ConnectionError):  # a client that disconnected; Redis's class is another
         return False
     if isinstance(error, RedisError):
         return _throttle.take(("redis", type(error).__name__), lasting=True) is not None
-    return _throttle.take(_place_of(event)) is not None
+    return _throttle.take(_location_of(event)) is not None
 
 
-def _place_of(event: Any) -> tuple[str, ...]:
-    """The type of the error and the innermost frame that it came through."""
+def _location_of(event: Any) -> tuple[str, ...]:
+    """The type of the error and its innermost frame."""
     values = (event.get("exception") or {}).get("values") or [{}]
     frames = (values[-1].get("stacktrace") or {}).get("frames") or [{}]
     at = (frames[-1].get("module"), frames[-1].get("function"), frames[-1].get("lineno"))
@@ -189,7 +189,7 @@ def _place_of(event: Any) -> tuple[str, ...]:
 
 
 def _breadcrumb(crumb: dict[str, Any], hint: dict[str, Any]) -> dict[str, Any] | None:
-    """Names of commands, and what our own logs say without its fields: these may quote anything."""
+    """Keep names of commands, and our own log messages without fields, which may quote anything."""
     if record := hint.get("log_record"):
         if not record.name.startswith(_OURS):
             return None
@@ -220,7 +220,7 @@ def _threads() -> list[dict[str, Any]]:
 
 
 def _current_frames() -> dict[int, FrameType]:
-    """Of each thread. A garbage collection in the midst of it may deadlock the interpreter.
+    """The current frame of each thread. A garbage collection meanwhile may deadlock CPython.
 
     https://github.com/python/cpython/issues/106883
     """

@@ -1,4 +1,4 @@
-"""What is taken out of an event before it leaves for Sentry: secrets, and what clients sent."""
+"""Scrubber: removes secrets and clients' inputs from an event before it is sent to Sentry."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 from tasks.config.settings import Settings
 
 WITHHELD: Final = "[withheld: it may quote what a client sent]"
-SECRET: Final = "[secret]"  # noqa: S105 - what stands in for one
+SECRET: Final = "[secret]"  # noqa: S105 - the replacement for one
 INPUT: Final = "[input]"
 LONGEST: Final = 1_000  # characters of an error's text that are kept
 
@@ -27,14 +27,14 @@ _SHAPES = re.compile(
     r"|\bwhsec_[0-9A-Za-z+/=]+"
     r"|(?<=://)[^/@\s]*@"  # user and password of a URL
 )
-# An apostrophe inside a word opens nothing. What is not closed goes on to the end.
+# An apostrophe inside a word opens no quotation. A quotation that is not closed runs to the end.
 _QUOTED = re.compile(r"""(?<!\w)[bru]{0,2}(["'`]).*?(?:\1|$)""", re.DOTALL)
 _WORD = re.compile(r"\w+")
-_PART = 6  # characters of a word from which on it may not be a part of an input's word, either
+_PART = 6  # words of so many characters are removed also if they are a part of an input's word
 
 
 def texts_of(value: Any) -> Iterator[str]:
-    """All strings and numbers in a JSON value, names of members too."""
+    """All strings and numbers in a JSON value, including names of members."""
     if isinstance(value, Mapping):
         for name, member in value.items():
             yield str(name)
@@ -47,7 +47,7 @@ def texts_of(value: Any) -> Iterator[str]:
 
 
 def without_inputs(text: str, inputs: Iterable[str]) -> str:
-    """An error's text without what is quoted in it, and without the words of `inputs`."""
+    """An error's text without quotations and without the words of `inputs`."""
     sent = "\n".join(_plain(one) for one in inputs)
     words = set(_WORD.findall(sent))
 
@@ -65,7 +65,7 @@ def _plain(text: str) -> str:
 
 
 class Scrubber:
-    """Knows this process's secrets, so that they are found wherever they stand."""
+    """Removes this process's secrets, and inputs, from all texts of an event."""
 
     def __init__(self, settings: Settings) -> None:
         found = {
@@ -79,10 +79,10 @@ class Scrubber:
         self._secrets = re.compile("|".join(map(re.escape, longest_first)))
 
     def event(self, event: dict[str, Any], inputs: Iterable[str] | None) -> dict[str, Any]:
-        """The event as it may leave.
+        """The scrubbed event.
 
-        inputs: what a client sent that the errors' texts may quote; None if that is not known, and
-        the texts must stay here altogether.
+        inputs: client data that the errors' texts may quote; None if it is not known, so that the
+        texts must be withheld.
         """
         for name in ("user", "modules"):
             event.pop(name, None)
@@ -95,6 +95,7 @@ class Scrubber:
         return {name: self._clean(value) for name, value in event.items()}
 
     def text(self, text: str) -> str:
+        """The text without secrets."""
         return _SHAPES.sub(SECRET, self._secrets.sub(SECRET, text))
 
     def _clean(self, value: Any) -> Any:
@@ -111,7 +112,7 @@ class Scrubber:
 
 
 def _request(request: Mapping[str, Any]) -> dict[str, Any]:
-    """Neither body nor query nor cookies, and the headers that are known to be harmless."""
+    """The request without body, query and cookies, and with harmless headers only."""
     kept = {name: request[name] for name in ("method", "url") if name in request}
     headers = request.get("headers") or {}
     return kept | {

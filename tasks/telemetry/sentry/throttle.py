@@ -1,4 +1,4 @@
-"""How often the same failure is told: once a minute, however often it happens."""
+"""Throttle for Sentry events: each kind of failure is sent once a minute at most."""
 
 from __future__ import annotations
 
@@ -7,40 +7,40 @@ import time
 from collections.abc import Callable, Hashable
 from dataclasses import dataclass
 
-AGAIN_S = 60.0
-MOST_KINDS = 1_000  # of failures that are remembered
+PERIOD_S = 60.0
+MOST_KINDS = 1_000  # kinds of failures that are remembered
 
 
 @dataclass(slots=True)
-class _Told:
+class _Sent:
     at: float
     held_back: int = 0
 
 
 class Throttle:
-    """Counts for one process, whatever its threads."""
+    """Counts the failures of one process by kind. Thread-safe."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
-        self._told: dict[Hashable, _Told] = {}
+        self._sent: dict[Hashable, _Sent] = {}
         self._lock = threading.Lock()
 
     def take(self, kind: Hashable, lasting: bool = False) -> int | None:
-        """How many of this kind were held back since the last one that was told; None: hold back.
+        """Ask to send: how many of this kind were held back since the last; None: hold back.
 
-        lasting: a state and no accident, such as an outage. It is told again only after it has
-        not been seen for a minute.
+        lasting: a state, such as an outage, and not a single event. It is sent again only after it
+        has not been seen for a minute.
         """
         now = self._clock()
         with self._lock:
-            told = self._told.get(kind)
-            if told and now - told.at < AGAIN_S:
-                told.held_back += 1
+            sent = self._sent.get(kind)
+            if sent and now - sent.at < PERIOD_S:
+                sent.held_back += 1
                 if lasting:
-                    told.at = now
+                    sent.at = now
                 return None
-            self._told.pop(kind, None)
-            self._told[kind] = _Told(now)
-            if len(self._told) > MOST_KINDS:
-                del self._told[next(iter(self._told))]
-        return told.held_back if told else 0
+            self._sent.pop(kind, None)
+            self._sent[kind] = _Sent(now)
+            if len(self._sent) > MOST_KINDS:
+                del self._sent[next(iter(self._sent))]
+        return sent.held_back if sent else 0

@@ -1,11 +1,11 @@
-"""Where a request's trace goes: what all processes know of it, with or without OpenTelemetry.
+"""Trace context: what every process knows of a request's trace, with or without OpenTelemetry.
 
     request (API) --> queue, webhook (an attempt)         one trace: the client's, or a new one
     batch --> tier, commit                                a trace of its own, linked to its jobs'
 
-What carries a trace on is a W3C traceparent (https://www.w3.org/TR/trace-context/): version, trace
-id, span id of the parent, flags. It goes from the request to the job's record, its units and its
-webhooks. OpenTelemetry itself is imported by `tasks.telemetry.tracing.tracer` alone, and that only
+A trace is propagated by a W3C traceparent (https://www.w3.org/TR/trace-context/): version, trace
+id, span id of the parent, flags. It is copied from the request to the job's record, its units and
+its webhooks. Only `tasks.telemetry.tracing.tracer` imports OpenTelemetry, and it is imported only
 if there is an endpoint to send spans to.
 """
 
@@ -18,7 +18,7 @@ Attributes = Mapping[str, str | int | float | bool | Sequence[str] | None]
 
 
 class Kind(Enum):
-    """Values: the names of OpenTelemetry's SpanKind."""
+    """Kind of a span; the values are the names of OpenTelemetry's SpanKind."""
 
     SERVER = "SERVER"
     CLIENT = "CLIENT"
@@ -27,10 +27,10 @@ class Kind(Enum):
 
 
 def trace_id(traceparent: str | None) -> str | None:
-    """The trace that a well-formed traceparent names."""
+    """The trace id in a well-formed traceparent."""
     return traceparent[3:35] if traceparent else None
 
 
 def is_sampled(traceparent: str) -> bool:
-    """Whether its spans are recorded, as its flags say."""
+    """Whether the flags of a traceparent say that its spans are recorded."""
     return bool(int(traceparent[53:55], 16) & 1)

@@ -1,4 +1,4 @@
-"""A span for each job that has ended: how long it waited before a worker took it."""
+"""Records a span per finished job: the time it waited in the queue."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ if TYPE_CHECKING:
 
 
 class QueueSpans:
-    """A sink of `tasks.telemetry.sinks`. Times are Redis's: they may differ a little from others'.
+    """A sink of `tasks.telemetry.sinks`. Times are by Redis's clock, other spans' by their host's.
 
-    A job that was never claimed waited until its end. One answered from the cache did not wait.
+    A job that was never claimed waited until its end. A job answered from the cache did not wait.
     """
 
     def __init__(self, tracer: Tracer) -> None:
@@ -24,9 +24,9 @@ class QueueSpans:
     def __call__(self, jobs: Sequence[FinishedJob]) -> None:
         for job in jobs:
             if job.finished > job.created:
-                self._tell(job)
+                self._record(job)
 
-    def _tell(self, job: FinishedJob) -> None:
+    def _record(self, job: FinishedJob) -> None:
         spec = job.spec
         about = {
             "penstock.job": job.job,

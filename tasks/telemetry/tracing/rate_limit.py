@@ -1,4 +1,4 @@
-"""How many traces a process begins: so many a second, whatever its load."""
+"""Token bucket that limits how many traces a process records per second."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 
 class TokenBucket:
-    """A token bucket that holds one second's worth, for all threads of a process."""
+    """A token bucket that holds the tokens of one second. Thread-safe."""
 
     def __init__(self, per_s: int, clock: Callable[[], float] = time.monotonic) -> None:
         self._per_s = per_s
@@ -18,7 +18,7 @@ class TokenBucket:
         self._lock = threading.Lock()
 
     def take(self) -> bool:
-        """Whether another trace may begin now."""
+        """Take a token; False if there is none."""
         with self._lock:
             now = self._clock()
             self._left = min(self._per_s, self._left + (now - self._at) * self._per_s)

@@ -1,13 +1,13 @@
-"""Spans, sent by OTLP over HTTP. Imports OpenTelemetry; see `tasks.telemetry.tracing.context`.
+"""Tracer: records spans with OpenTelemetry and sends them by OTLP over HTTP.
 
-Spans wait in a bounded queue for a thread that sends them. A collector that is slow or gone costs
-spans and nothing else. OpenTelemetry's own variables set the queue (OTEL_BSP_MAX_QUEUE_SIZE),
-headers for the collector (OTEL_EXPORTER_OTLP_HEADERS) and, if wanted, a sampler
-(OTEL_TRACES_SAMPLER).
+A thread sends the spans from a bounded queue. If the collector is slow or unreachable, spans are
+lost and nothing else happens. OpenTelemetry's own variables set the size of the queue
+(OTEL_BSP_MAX_QUEUE_SIZE), headers for the collector (OTEL_EXPORTER_OTLP_HEADERS) and, optionally, a
+sampler (OTEL_TRACES_SAMPLER).
 
-A recorded span costs some 40 to 100 us, as much as a tenth of a job. So each process begins
-`PENSTOCK_TRACES_PER_S` traces a second, unless a sampler decides. What belongs to a trace that is
-not recorded costs next to nothing.
+A recorded span costs 40 to 100 us, up to a tenth of a job. So each process records at most
+`PENSTOCK_TRACES_PER_S` new traces a second, unless a sampler is set. Spans of traces that are not
+recorded cost next to nothing.
 """
 
 from __future__ import annotations
@@ -32,13 +32,13 @@ from tasks.telemetry.tracing.rate_limit import TokenBucket
 
 log = get_logger(__name__)
 
-EXPORT_S = 5.0  # that a collector may take for some hundred spans; then they are dropped
-FLUSH_S = 2.0  # that the end of a process may wait for the last ones
-NOBODY = trace.INVALID_SPAN_CONTEXT
+EXPORT_S = 5.0  # timeout of one request to the collector; its spans are dropped then
+FLUSH_S = 2.0  # for which the end of a process may wait for the last spans
+NO_PARENT = trace.INVALID_SPAN_CONTEXT
 
 
 class Span:
-    """A span under way. traceparent: what its children are told."""
+    """A span that has started. traceparent: for its children."""
 
     __slots__ = ("_span", "traceparent")
 
@@ -53,20 +53,20 @@ class Span:
     def end(
         self, attributes: Attributes | None = None, error: str = "", end_ns: int | None = None
     ) -> None:
-        """error: what went wrong, if it did. end_ns: since the epoch; None: now."""
+        """End the span. error: description of a failure. end_ns: since the epoch; None: now."""
         if not self._span:
             return
-        self._span.set_attributes(_known(attributes))
+        self._span.set_attributes(_without_none(attributes))
         if error:
             self._span.set_status(Status(StatusCode.ERROR, error))
         self._span.end(end_ns)
 
 
 class Tracer:
-    """The spans of one process. per_s: traces that it begins in a second."""
+    """Starts the spans of one process. per_s: new traces to record per second."""
 
     def __init__(self, endpoint: str, role: str, instance: str, per_s: int) -> None:
-        # It would log each batch of spans that is not taken, and each span that finds no room.
+        # It would log each failed export, and each span that does not fit into the queue.
         logging.getLogger("opentelemetry").setLevel(logging.CRITICAL)
         who = Resource.create({"service.name": f"penstock-{role}", "service.instance.id": instance})
         self._provider = TracerProvider(resource=who, shutdown_on_exit=False)
@@ -82,18 +82,18 @@ class Tracer:
         attributes: Attributes | None = None,
         start_ns: int | None = None,
     ) -> Span:
-        """A span that begins at `start_ns` since the epoch (None: now).
+        """Start a span at `start_ns` since the epoch (None: now).
 
-        parent: a traceparent; without one it begins a trace.
+        parent: a traceparent; without one the span starts a new trace.
         """
-        if not (is_sampled(parent) if parent else self._may_begin()):
+        if not (is_sampled(parent) if parent else self._may_start_trace()):
             return Span(None, parent or _unrecorded())
-        above = trace.NonRecordingSpan(_context(parent) if parent else NOBODY)
+        above = trace.NonRecordingSpan(_context(parent) if parent else NO_PARENT)
         span = self._tracer.start_span(
             name,
             trace.set_span_in_context(above),
             SpanKind[kind.value],
-            _known(attributes),
+            _without_none(attributes),
             start_time=start_ns,
         )
         return Span(span)
@@ -101,26 +101,26 @@ class Tracer:
     def begin_for(
         self, links: Sequence[str], name: str, kind: Kind, start_ns: int | None = None
     ) -> Span | None:
-        """A trace of its own, of work for the spans in `links`; None if none is recorded."""
+        """Start a new trace that links to the spans in `links`; None if none is recorded."""
         if not any(map(is_sampled, links)):
             return None
-        above = trace.set_span_in_context(trace.NonRecordingSpan(NOBODY))
+        above = trace.set_span_in_context(trace.NonRecordingSpan(NO_PARENT))
         linked = [trace.Link(_context(one)) for one in links]
         kind_of = SpanKind[kind.value]
         return Span(self._tracer.start_span(name, above, kind_of, None, linked, start_ns))
 
-    def _may_begin(self) -> bool:
+    def _may_start_trace(self) -> bool:
         return self._rate is None or self._rate.take()
 
     def stop(self) -> None:
-        """Send what there is, and give up if that takes too long."""
+        """Send the remaining spans; give up after FLUSH_S."""
         thread = threading.Thread(target=self._provider.shutdown, name="flush", daemon=True)
         thread.start()
         thread.join(FLUSH_S)
 
 
 class _Exporter(SpanExporter):
-    """Says once that spans are lost, until some have been taken again."""
+    """OTLP exporter that logs only the first of consecutive failures."""
 
     def __init__(self, endpoint: str) -> None:
         self._host = urlsplit(endpoint).netloc.rpartition("@")[2]
@@ -131,7 +131,7 @@ class _Exporter(SpanExporter):
         result = self._otlp.export(spans)
         failed = result is not SpanExportResult.SUCCESS
         if failed and not self._failed:
-            log.warning("traces are not taken and get lost", collector=self._host)
+            log.warning("traces are lost: the collector does not accept them", collector=self._host)
         self._failed = failed
         return result
 
@@ -140,7 +140,7 @@ class _Exporter(SpanExporter):
 
 
 def _unrecorded() -> str:
-    """A traceparent that begins a trace which nobody records."""
+    """A traceparent of a new trace that is not recorded."""
     return f"00-{random.getrandbits(128) or 1:032x}-{random.getrandbits(64) or 1:016x}-00"
 
 
@@ -153,5 +153,7 @@ def _context(traceparent: str) -> SpanContext:
     )
 
 
-def _known(attributes: Attributes | None) -> dict[str, str | int | float | bool | Sequence[str]]:
+def _without_none(
+    attributes: Attributes | None,
+) -> dict[str, str | int | float | bool | Sequence[str]]:
     return {name: value for name, value in (attributes or {}).items() if value is not None}

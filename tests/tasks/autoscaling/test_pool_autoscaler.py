@@ -77,13 +77,13 @@ def autoscaler(target: PoolTarget, pool: Pool, monkeypatch: pytest.MonkeyPatch) 
 
 def wish(target: PoolTarget, workers: int) -> None:
     target._store.redis.hset(keys.scale(Lane.CPU), "desired", workers)
-    target.look()
+    target.refresh()
 
 
 def test_a_pool_stays_as_it_is_until_something_was_decided(
     target: PoolTarget, autoscaler: PoolAutoscaler, pool: Pool
 ) -> None:
-    target.look()
+    target.refresh()
     autoscaler.maybe_scale()
     assert pool.num_processes == 1
 
@@ -129,7 +129,7 @@ def test_changes_are_counted(
     for workers in (3, 2):
         wish(target, workers)
         autoscaler.maybe_scale()
-    target.look()
+    target.refresh()
     series: Any = store.redis.hgetall(keys.SERIES)
     assert series == {"pool|cpu|up": "2", "pool|cpu|down": "1"}
 

@@ -175,10 +175,10 @@ def test_secrets_are_never_shown() -> None:
     assert problem == "PENSTOCK_API_KEY='***' is not valid: Shorter than minimum length 16."
     (problem,) = problems(KEYS | {"WEBHOOK_SECRET": "whsec_short"})
     assert problem == (
-        "WEBHOOK_SECRET='***' is not valid: It must be whsec_ and then base64 of 24 to 64 bytes."
+        "WEBHOOK_SECRET='***' is not valid: Must be whsec_ followed by base64 of 24 to 64 bytes."
     )
     (problem,) = problems(KEYS | {"SENTRY_DSN": "https://sentry.example/1"})
-    said = "It must be like https://KEY@HOST/NUMBER, as Sentry shows it."
+    said = "Must look like https://KEY@HOST/NUMBER, as Sentry shows it."
     assert problem == f"SENTRY_DSN='***' is not valid: {said}"
     assert "k" * 16 not in repr(settings())
     assert "p" * 16 not in repr(settings())

@@ -35,7 +35,7 @@ def test_what_was_sampled_is_compared_and_webhooks_are_woken(
     monkeypatch.setattr(monitor, "SEND_S", 0.01)
     endpoints.create(store, "operator", "https://example.com/hook", [DRIFT_EVENT])
     sampler, wakes = Sampler([watched], 2_000), Wakes()
-    sampler.see("watched", *asked(watched, ["x" * n for n in lengths(1, 600, longer=2)]))
+    sampler.observe("watched", *asked(watched, ["x" * n for n in lengths(1, 600, longer=2)]))
     worker = Consumer(store, Lane.CPU)
     watch = DriftMonitor(worker, wakes, sampler, [watched])  # type: ignore[arg-type]
     watch.start()
@@ -67,7 +67,7 @@ def test_it_goes_on_after_a_comparison_that_failed(
 
 def test_the_rows_that_cross_redis_are_json(store: Store) -> None:
     sampler = Sampler([watched], 10)
-    sampler.see("watched", *asked(watched, ["abc"]))
+    sampler.observe("watched", *asked(watched, ["abc"]))
     sampler.send(store)
     (key,) = store.redis.keys(f"{keys.drift('watched', 'builtin')}:*")
     (text,) = store.redis.zrange(key, 0, -1)

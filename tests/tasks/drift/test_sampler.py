@@ -32,7 +32,7 @@ def settings(settings: Settings) -> Settings:
 
 
 def see(sampler: Sampler, texts: Sequence[str], pipeline: Pipeline = watched) -> None:
-    sampler.see(pipeline.name, *asked(pipeline, texts))
+    sampler.observe(pipeline.name, *asked(pipeline, texts))
 
 
 def kept(store: Store) -> list[float]:
@@ -126,14 +126,14 @@ def test_only_pipelines_with_a_reference_are_sampled_and_none_if_it_is_off(store
 def test_an_item_that_failed_is_not_sampled(store: Store) -> None:
     sampler = Sampler([watched], MOST)
     prepared, (good, _) = asked(watched, ["good", "failed"])
-    sampler.see("watched", prepared, [good, Outcome(None, ItemError("model_error", "no"))])
+    sampler.observe("watched", prepared, [good, Outcome(None, ItemError("model_error", "no"))])
     sampler.send(store)
     assert kept(store) == [4]
 
 
 def test_a_confidence_at_another_temperature_is_left_out(store: Store) -> None:
     sampler = Sampler([watched], MOST)
-    sampler.see("watched", *asked(watched, ["warm"], Options(temperature=2.0)))
+    sampler.observe("watched", *asked(watched, ["warm"], Options(temperature=2.0)))
     sampler.send(store)
     assert recent_rows(store, watched)[0].keys() == {"length", "class", "tier"}
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tasks.telemetry.sentry.throttle import AGAIN_S, MOST_KINDS, Throttle
+from tasks.telemetry.sentry.throttle import MOST_KINDS, PERIOD_S, Throttle
 
 
 class Clock:
@@ -19,7 +19,7 @@ def test_the_first_of_a_kind_is_told_and_the_others_of_its_minute_are_counted() 
     assert throttle.take("a") == 0
     assert [throttle.take("a") for _ in range(63)] == [None] * 63
     assert throttle.take("b") == 0
-    clock.now += AGAIN_S
+    clock.now += PERIOD_S
     assert throttle.take("a") == 63
     assert throttle.take("a") is None
 
@@ -29,9 +29,9 @@ def test_an_outage_is_told_again_only_after_a_minute_without_it() -> None:
     throttle = Throttle(clock)
     assert throttle.take("redis", lasting=True) == 0
     for _ in range(100):
-        clock.now += AGAIN_S / 2
+        clock.now += PERIOD_S / 2
         assert throttle.take("redis", lasting=True) is None
-    clock.now += AGAIN_S
+    clock.now += PERIOD_S
     assert throttle.take("redis", lasting=True) == 100
 
 
