@@ -2,6 +2,7 @@
 -- it follows; count the changes. Touches ps:scale:{lane} and ps:series.
 --
 -- Returns 1 if it was saved, else 0.
+-- include: series
 
 local lane = ARGV[1]
 local previous_us = ARGV[2] -- when the decision before it was made; 0: there was none

@@ -3,6 +3,7 @@
 -- Reads ps:drift:hooks.
 --
 -- Returns {1 if the alarm has changed, 1 if the lane of webhooks needs a wake-up message}.
+-- include: finish
 
 local pipeline = ARGV[1]
 local model_version = ARGV[2]
@@ -28,6 +29,10 @@ redis.call('HSET', key, 'alarm', alarm, 'since', STAMP)
 local endpoints = redis.call('HGETALL', 'ps:drift:hooks')
 for i = 1, #endpoints, 2 do
     local endpoint, owner = endpoints[i], endpoints[i + 1]
-    create_event_delivery(event_id .. '_' .. endpoint, owner, EVENT, endpoint, event_body)
+    local delivery = event_id .. '_' .. endpoint
+    redis.call('HSET', 'ps:delivery:' .. delivery, 'job', '', 'owner', owner, 'event', EVENT,
+        'endpoint', endpoint, 'line', endpoint, 'status', 'queued', 'created', STAMP,
+        'body', event_body)
+    queue_delivery(delivery, endpoint, 'normal')
 end
 return { 1, publish_changes() }

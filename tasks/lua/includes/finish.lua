@@ -1,5 +1,6 @@
--- The end of units and jobs, and the leases of workers. Uses the four other includes. Keys:
--- ps:job:{id}, ps:jobs:{owner}:{state}, ps:counts, ps:unfinished, ps:deadlines, ps:inputs:{id}, ps:done,
+-- The end of units and jobs.
+-- include: series, units, webhooks, wakeups
+-- Keys: ps:job:{id}, ps:jobs:{owner}:{state}, ps:counts, ps:unfinished, ps:deadlines, ps:inputs:{id}, ps:done,
 -- and those of series.lua, units.lua and webhooks.lua.
 
 local function is_terminal(status)
@@ -11,16 +12,8 @@ local function job_index(owner, state)
     return 'ps:jobs:' .. owner .. ':' .. state
 end
 
-local FINISH_FIELDS = { 'owner', 'total', 'done', 'deadline', 'staged', 'hook', 'lane', 'created',
-    'started', 'failed', 'attempts', 'cached', 'spec' }
-
-local function record_end(job, record, status, ttl_ms)
-    redis.call('HSET', job_key(job), 'status', status, 'finished', STAMP)
-    redis.call('PEXPIRE', job_key(job), ttl_ms)
-    redis.call('HINCRBY', 'ps:counts', status, 1)
-    redis.call('ZREM', job_index(record.owner, 'open'), job)
-    redis.call('ZADD', job_index(record.owner, status), 0, job)
-end
+local finished_ids = {} -- ids of the jobs that this run finished
+local finished_jobs = {} -- and what is reported of each, see tasks/jobs/finished.py
 
 -- Give back what an unfinished job occupies: quota, deadline, staged inputs.
 local function free_resources(job, record)
@@ -49,29 +42,37 @@ local function count_end(record, status, answered)
     end
 end
 
--- Add a job to those whose end this run reports, in the order that tasks/jobs/finished.py reads.
-local function report_end(job, record, status, answered)
-    finished_ids[#finished_ids + 1] = job
-    finished_jobs[#finished_jobs + 1] = { job, status, record.lane, record.created, record.started,
-        STAMP, record.total, record.failed, record.attempts, record.cached, record.spec,
-        answered or '' }
-end
-
 -- End a job with a terminal status. answered: pipeline|tier|model version of its answer, if the caller
 -- knows it.
 local function finish_job(job, status, ttl_ms, answered)
-    local record = read_fields(job_key(job), FINISH_FIELDS)
-    record_end(job, record, status, ttl_ms)
+    local key = 'ps:job:' .. job
+    local values = redis.call('HMGET', key, 'owner', 'total', 'done', 'deadline',
+        'staged', 'hook', 'lane', 'created', 'started', 'failed', 'attempts', 'cached', 'spec')
+    local record = {
+        owner = values[1], total = values[2], done = values[3], deadline = values[4],
+        staged = values[5], hook = values[6], lane = values[7], created = values[8],
+        started = values[9], failed = values[10], attempts = values[11], cached = values[12],
+        spec = values[13],
+    }
+    redis.call('HSET', key, 'status', status, 'finished', STAMP)
+    redis.call('PEXPIRE', key, ttl_ms)
+    redis.call('HINCRBY', 'ps:counts', status, 1)
+    redis.call('ZREM', job_index(record.owner, 'open'), job)
+    redis.call('ZADD', job_index(record.owner, status), 0, job)
     free_resources(job, record)
     count_end(record, status, answered)
-    report_end(job, record, status, answered)
+    finished_ids[#finished_ids + 1] = job
+    finished_jobs[#finished_jobs + 1] = { -- in the order that tasks/jobs/finished.py reads
+        job, status, record.lane, record.created, record.started, STAMP, record.total,
+        record.failed, record.attempts, record.cached, record.spec, answered or '',
+    }
     create_job_deliveries(job, record.owner, 'job.' .. status, record.hook, ttl_ms)
 end
 
 -- Store a unit's outcomes and delete it from its lane; the last unit ends the job. answered: see
 -- `finish_job`. Returns the job's owner.
 local function settle_unit(stream, entry_id, job, unit, items, bytes, failed, outcomes, ttl_ms, answered)
-    local key = job_key(job)
+    local key = 'ps:job:' .. job
     delete_unit(stream, entry_id, items, bytes)
     redis.call('HSET', key, 'r:' .. unit, outcomes)
     local done = redis.call('HINCRBY', key, 'done', items)
@@ -101,18 +102,4 @@ local function publish_changes()
         return is_awake('webhooks') and 0 or 1
     end
     return 0
-end
-
--- Whether `consumer` holds the unit and its lease has not run out.
-local function holds_lease(stream, entry_id, consumer, lease_ms)
-    local held = redis.pcall('XPENDING', stream, GROUP, entry_id, entry_id, 1)[1]
-    return type(held) == 'table' and held[2] == consumer and held[3] < lease_ms
-end
-
--- Delete a consumer that holds no unit; one that does must stay, or its leases would be lost.
-local function delete_idle_consumer(stream, consumer)
-    local held = redis.pcall('XPENDING', stream, GROUP, '-', '+', 1, consumer)
-    if not held.err and #held == 0 then
-        redis.pcall('XGROUP', 'DELCONSUMER', stream, GROUP, consumer)
-    end
 end

@@ -1,10 +1,9 @@
 -- Counters, raised by the script that changes the state they count, so each change counts exactly
--- once. Uses prelude.lua. A series is a name and its labels, joined by '|'; tasks/store/series.py
+-- once. A series is a name and its labels, joined by '|'; tasks/store/series.py
 -- reads them for Prometheus. Keys: ps:series, ps:usage:{owner}:{day}.
 
 local MOST_SERIES = 20000 -- once there are so many, a new one is counted under the name `dropped`
-local DAY_MS = 86400000
-local KEEP_USAGE_MS = 93 * DAY_MS
+local DAY_MS, KEEP_USAGE_MS = 86400000, 93 * 86400000
 
 local counted = {} -- series -> amount
 local used = {} -- owner -> {field -> amount}, see ps:usage in tasks/store/keys.py
@@ -41,7 +40,8 @@ local function count_lines(text)
     end
 end
 
-local function write_series()
+-- Write what this run has counted.
+local function write_counts()
     local room = next(counted) and MOST_SERIES - redis.call('HLEN', 'ps:series') or 0
     for series, amount in pairs(counted) do
         if room < 200 and redis.call('HEXISTS', 'ps:series', series) == 0 then
@@ -52,9 +52,6 @@ local function write_series()
         end
         redis.call('HINCRBY', 'ps:series', series, string.format('%.0f', amount))
     end
-end
-
-local function write_usage()
     local day = math.floor(NOW / DAY_MS)
     for owner, fields in pairs(used) do
         local key = 'ps:usage:' .. owner .. ':' .. day
@@ -63,11 +60,5 @@ local function write_usage()
         end
         redis.call('PEXPIRE', key, KEEP_USAGE_MS)
     end
-end
-
--- Write what this run has counted.
-local function write_counts()
-    write_series()
-    write_usage()
     counted, used = {}, {}
 end

@@ -1,4 +1,4 @@
--- Units in their lanes: how they are written and read, and how owners take turns. Uses prelude.lua.
+-- Units in their lanes: how they are written and read, and how owners take turns.
 -- Keys: ps:lane:{lane}:{priority}, its :line:{owner}, :lines and :ahead, ps:lane:{lane}:load.
 
 -- Add a unit to the load of its lane (sign 1), or subtract it (sign -1). stream: any of the lane's.
@@ -23,14 +23,6 @@ local function parse_unit(fields)
         bytes = fields[12], payload = fields[14], reason = fields[16] or '',
         left = fields[18],
     }
-end
-
--- The payload of a unit; that of a streamed upload lies beside its job.
-local function payload_of(unit)
-    if unit.payload == '' then
-        return redis.call('HGET', 'ps:inputs:' .. unit.job, unit.unit)
-    end
-    return unit.payload
 end
 
 -- Fair queueing between owners. Workers claim from a lane's stream in order, so the stream is kept

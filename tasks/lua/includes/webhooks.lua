@@ -1,6 +1,9 @@
 -- Deliveries of webhooks, created by the script that makes the event true, so no crash loses one.
--- Uses prelude.lua and units.lua. Keys: ps:delivery:{id}, ps:deliveries:{job}, ps:hooks:{owner},
+-- include: units
+-- Keys: ps:delivery:{id}, ps:deliveries:{job}, ps:hooks:{owner},
 -- ps:dead:webhooks, ps:webhooks:counts, and those of the lane of webhooks.
+
+local webhooks_queued = false -- whether this run put anything into the lane of webhooks
 
 -- Put a delivery into the lane, as a unit of one item; all else about it is in its record.
 -- target: endpoint, or host of an owner's jobs; deliveries to the same one may delay each other. It
@@ -16,22 +19,15 @@ end
 -- Create and queue a delivery of a job's end. The id is the same if it is ever created again.
 local function create_delivery(job, owner, event, endpoint, target, ttl_ms)
     local delivery = 'msg_' .. job:gsub('^job_', '') .. '_' .. endpoint
-    redis.call('HSET', delivery_key(delivery), 'job', job, 'owner', owner, 'event', event,
+    redis.call('HSET', 'ps:delivery:' .. delivery, 'job', job, 'owner', owner, 'event', event,
         'endpoint', endpoint, 'line', target, 'status', 'queued', 'created', STAMP)
     redis.call('RPUSH', 'ps:deliveries:' .. job, delivery)
     redis.call('PEXPIRE', 'ps:deliveries:' .. job, ttl_ms)
     queue_delivery(delivery, target, 'normal')
 end
 
--- Create and queue a delivery that belongs to no job; it carries its body.
-local function create_event_delivery(delivery, owner, event, endpoint, body)
-    redis.call('HSET', delivery_key(delivery), 'job', '', 'owner', owner, 'event', event,
-        'endpoint', endpoint, 'line', endpoint, 'status', 'queued', 'created', STAMP, 'body', body)
-    queue_delivery(delivery, endpoint, 'normal')
-end
-
 -- Create the deliveries of a job's end: to the owner's endpoints that subscribe to the event, and to
--- the job's own webhook. hook: the concurrency key of that webhook and its events, or nothing.
+-- the job's own webhook. hook: the target of that webhook and its events, or nothing.
 local function create_job_deliveries(job, owner, event, hook, ttl_ms)
     local endpoints = redis.call('HGETALL', 'ps:hooks:' .. owner)
     for i = 1, #endpoints, 2 do
@@ -48,6 +44,6 @@ end
 -- Keep a delivery that will not be retried for a while, and list it among the dead letters.
 local function give_up_delivery(delivery, most_dead, ttl_ms)
     redis.call('XADD', 'ps:dead:webhooks', 'MAXLEN', '~', most_dead, '*', 'delivery', delivery)
-    redis.call('PEXPIRE', delivery_key(delivery), ttl_ms)
+    redis.call('PEXPIRE', 'ps:delivery:' .. delivery, ttl_ms)
     redis.call('HINCRBY', 'ps:webhooks:counts', 'failed', 1)
 end

@@ -3,6 +3,7 @@
 -- Its units stay in their lane and are dropped when claimed; commit drops the result of a running one.
 -- KEYS  1 job
 -- Returns the status before the call, or nil if there is no such job.
+-- include: finish
 
 local job_record = KEYS[1]
 local job = ARGV[1]

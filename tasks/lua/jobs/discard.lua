@@ -8,7 +8,7 @@ local idempotency_record = KEYS[1]
 local job = ARGV[1]
 
 write_even_when_full()
-if redis.call('EXISTS', job_key(job)) == 1 then
+if redis.call('EXISTS', 'ps:job:' .. job) == 1 then
     return
 end
 redis.call('DEL', 'ps:inputs:' .. job)

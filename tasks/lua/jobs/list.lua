@@ -8,6 +8,7 @@
 --
 -- A record that has expired or has another status is skipped but counts as examined, so a page may be
 -- short, even empty, and yet not the last.
+-- include: arguments
 
 local newest = ARGV[1] -- bounds of the ids, as ZRANGE BYLEX has them
 local oldest = ARGV[2]
@@ -46,7 +47,7 @@ while true do
         if examined == most_examined then
             return { last, unpack(page) }
         end
-        local record = job_key(id)
+        local record = 'ps:job:' .. id
         if is_wanted(record) then
             if #page == most_jobs then
                 return { last, unpack(page) }

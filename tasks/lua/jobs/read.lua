@@ -2,6 +2,7 @@
 -- Writes nothing. Reads ps:job:{id}.
 --
 -- Returns a list of values per job, in the order asked.
+-- include: arguments
 
 local field_count = ARGV[1]
 local fields = arguments(2, 1 + field_count)
@@ -9,6 +10,6 @@ local jobs = arguments(2 + field_count)
 
 local records = {}
 for i, job in ipairs(jobs) do
-    records[i] = redis.call('HMGET', job_key(job), unpack(fields))
+    records[i] = redis.call('HMGET', 'ps:job:' .. job, unpack(fields))
 end
 return records

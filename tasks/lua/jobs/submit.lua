@@ -12,6 +12,7 @@
 -- After any of the last four groups nothing is written.
 --
 -- A repeated call for the same job id (a retry after a lost reply) changes nothing.
+-- include: lanes, workers, breakers, finish
 
 local job_record, idempotency_record, cache_record = KEYS[1], KEYS[2], KEYS[3]
 local job = ARGV[1]
@@ -51,9 +52,10 @@ local function refuse(...)
     return { ... }
 end
 
--- Units that the lane drains in 1,000 s, for the time after which to try again.
-local function drained_per_1000_s()
-    return math.floor((drain_rate(asked_lane) or 0) * 1000)
+-- Units per second that a lane drains when it is busy; nil until the sweep has seen it busy.
+local function drain_rate(lane)
+    local rate = redis.call('HGET', 'ps:lane:' .. lane .. ':rate', 'per_s')
+    return rate and tonumber(rate) > 0 and tonumber(rate)
 end
 
 if idempotency_record ~= '' then
@@ -78,7 +80,7 @@ local answer = cache_record ~= '' and redis.call('GET', cache_record)
 
 local unfinished = tonumber(redis.call('HGET', 'ps:unfinished', owner) or 0)
 if not answer and unfinished + total > most_unfinished then
-    return refuse('quota', unfinished, drained_per_1000_s())
+    return refuse('quota', unfinished, math.floor((drain_rate(asked_lane) or 0) * 1000))
 end
 
 local units, bytes = {}, 0
@@ -154,105 +156,82 @@ local function fits_in_memory()
     return info:match('used_memory:(%d+)') + need <= max_memory * (100 - headroom_percent) / 100
 end
 
--- The first lane that can take the job: {lane, reason, units waiting}; or nil, why the best lane cannot
--- take it, and the units waiting there.
+-- The first lane that can take the job, why it is not the one asked for, and the units waiting there; or
+-- nil, why the best lane cannot take the job, and the units waiting there.
 local function choose_lane()
     local first_why, first_waiting
     for _, candidate in ipairs(candidate_lanes()) do
         local lane, reason = candidate[1], candidate[2]
         local why, waiting = lane_refusal(lane)
         if not why and fits_in_memory() then
-            return { lane, reason, waiting }
+            return lane, reason, waiting
         end
         first_why, first_waiting = first_why or why or 'memory', first_waiting or waiting
     end
     return nil, first_why, first_waiting
 end
 
-local function save_idempotency()
-    if idempotency_record ~= '' then
-        redis.call('SET', idempotency_record, body_digest .. ' ' .. job, 'PX', idempotency_ttl_ms)
+local lane, reason, waiting = asked_lane, '', 0
+if not answer then
+    lane, reason, waiting = choose_lane()
+    if not lane then
+        return refuse(reason, waiting, math.floor((drain_rate(asked_lane) or 0) * 1000))
     end
 end
 
-local function save_hook()
-    if hook ~= '' then
-        redis.call('HSET', job_record, 'hook', hook)
-    end
+-- The job is accepted from here on.
+if idempotency_record ~= '' then
+    redis.call('SET', idempotency_record, body_digest .. ' ' .. job, 'PX', idempotency_ttl_ms)
+end
+if hook ~= '' then
+    redis.call('HSET', job_record, 'hook', hook)
 end
 
--- pipeline|tier|model version of the cached answer, and its pipeline.
-local function describe_answer()
-    local pipeline, output = cjson.decode(spec).pipeline, cjson.decode(answer)[1].output
-    output = type(output) == 'table' and output or {}
-    local version = output.model_version or 'none'
-    return table.concat({ pipeline, output.tier or 'none', version }, '|'), pipeline
-end
-
--- Accept the job and end it with the cached answer.
-local function accept_answered()
+-- A cached answer ends it at once.
+if answer then
     redis.call('HINCRBY', 'ps:unfinished', owner, 0) -- the sweep finds owners there
     redis.call('HSET', job_record, 'spec', spec, 'owner', owner, 'lane', asked_lane, 'created', STAMP,
         'started', STAMP, 'total', total, 'done', total, 'cached', 1, 'attempts', 0, 'r:0', answer)
-    save_hook()
-    local answered, pipeline = describe_answer()
+    local pipeline, output = cjson.decode(spec).pipeline, cjson.decode(answer)[1].output
+    output = type(output) == 'table' and output or {}
+    local answered =
+        table.concat({ pipeline, output.tier or 'none', output.model_version or 'none' }, '|')
     count('predictions|' .. answered .. '|cached', 1)
     count('cache_hits|' .. pipeline, 1)
     add_usage(owner, asked_lane .. '|' .. pipeline .. '|items', 1)
     add_usage(owner, asked_lane .. '|' .. pipeline .. '|cached', 1)
     finish_job(job, 'succeeded', result_ttl_ms, answered)
     publish_changes()
+    return { 'hit', STAMP, answer }
 end
 
-local function write_record(lane)
-    redis.call('HSET', job_record, 'spec', spec, 'owner', owner, 'status', 'queued', 'lane', lane,
-        'created', STAMP, 'total', total)
-    save_hook()
-    redis.call('ZADD', job_index(owner, 'open'), 0, job)
-    redis.call('HINCRBY', 'ps:unfinished', owner, total)
-    if deadline_ms > 0 then
-        redis.call('HSET', job_record, 'deadline', NOW + deadline_ms)
-        redis.call('ZADD', 'ps:deadlines', NOW + deadline_ms, job)
-    end
+-- Otherwise it must be run: write its record, then its units.
+redis.call('HSET', job_record, 'spec', spec, 'owner', owner, 'status', 'queued', 'lane', lane,
+    'created', STAMP, 'total', total)
+redis.call('ZADD', job_index(owner, 'open'), 0, job)
+redis.call('HINCRBY', 'ps:unfinished', owner, total)
+if deadline_ms > 0 then
+    redis.call('HSET', job_record, 'deadline', NOW + deadline_ms)
+    redis.call('ZADD', 'ps:deadlines', NOW + deadline_ms, job)
 end
-
-local function write_units(lane, reason)
-    local stream = stream_of(lane, priority)
-    for _, unit in ipairs(units) do
-        unit.reason = reason
-        enqueue(stream, unit)
-    end
-    if staged then
-        redis.call('HSET', job_record, 'staged', 1)
-        redis.call('PERSIST', 'ps:inputs:' .. job)
-    end
-    if redis.call('XLEN', stream) <= unit_count then
-        ensure_group(stream) -- the stream may be new
-    end
+local stream = stream_of(lane, priority)
+for _, unit in ipairs(units) do
+    unit.reason = reason
+    enqueue(stream, unit)
+end
+if staged then
+    redis.call('HSET', job_record, 'staged', 1)
+    redis.call('PERSIST', 'ps:inputs:' .. job)
+end
+if redis.call('XLEN', stream) <= unit_count then
+    redis.pcall('XGROUP', 'CREATE', stream, GROUP, '0') -- the stream may be new
 end
 
 -- One wake-up message for each batch that the new units begin. The first batch needs none while a worker
 -- is awake: it claims again before it sleeps, and is woken from its wait for new units.
-local function wake_workers(lane, waiting)
-    local messages = math.ceil((waiting + unit_count) / batch_items) - math.ceil(waiting / batch_items)
-    if waiting == 0 and is_awake(lane) then
-        wake_listener(lane)
-        messages = messages - 1
-    end
-    return messages
+local messages = math.ceil((waiting + unit_count) / batch_items) - math.ceil(waiting / batch_items)
+if waiting == 0 and is_awake(lane) then
+    wake_listener(lane)
+    messages = messages - 1
 end
-
-if answer then
-    save_idempotency()
-    accept_answered()
-    return { 'hit', STAMP, answer }
-end
-local chosen, why, refused_waiting = choose_lane()
-if not chosen then
-    return refuse(why, refused_waiting, drained_per_1000_s())
-end
-local lane, reason, waiting = unpack(chosen)
-save_idempotency()
-write_record(lane)
-write_units(lane, reason)
-return { 'accepted', STAMP, wake_workers(lane, waiting), lane }
+return { 'accepted', STAMP, messages, lane }

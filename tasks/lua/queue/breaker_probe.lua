@@ -2,6 +2,7 @@
 -- Touches ps:breakers.
 --
 -- Returns 1 if the caller may, else 0.
+-- include: breakers
 
 local name = ARGV[1]
 local cool_down_ms = ARGV[2]
@@ -12,6 +13,7 @@ if NOW < open_until then
     return 0
 end
 if open_until > 0 then
-    save_breaker(name, failures, NOW + cool_down_ms)
+    local next_probe = string.format('%.0f', NOW + cool_down_ms)
+    redis.call('HSET', 'ps:breakers', name, failures .. ' ' .. next_probe)
 end
 return 1

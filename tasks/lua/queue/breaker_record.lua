@@ -2,6 +2,7 @@
 -- Touches ps:breakers.
 --
 -- Returns 1 if this call opened the breaker or closed it again, else 0.
+-- include: breakers
 
 local name = ARGV[1]
 local answered = ARGV[2] == '1' -- whether the call answered any of its items
@@ -15,5 +16,6 @@ if answered then
     return failures >= threshold and 1 or 0
 end
 failures = failures + 1
-save_breaker(name, failures, failures >= threshold and NOW + cool_down_ms or 0)
+local open_until = failures >= threshold and NOW + cool_down_ms or 0
+redis.call('HSET', 'ps:breakers', name, failures .. ' ' .. string.format('%.0f', open_until))
 return failures == threshold and 1 or 0

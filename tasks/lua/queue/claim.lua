@@ -15,6 +15,7 @@
 -- the next worker dies as well, its cause is known, and no other unit loses an attempt.
 -- Units of jobs that have ended, or whose deadline has passed, are dropped and never computed. A lane
 -- may be full of them after an outage; one claim drops MOST_DROPS, as Redis serves nobody meanwhile.
+-- include: lanes, finish
 
 local lane = ARGV[1]
 local consumer = ARGV[2]
@@ -33,21 +34,9 @@ local FIRST = { 1, 1, 2, 1, 1, 2, 1, 3, 1, 2, 1, 1, 2 }
 
 -- Deliveries of webhooks are units as well; each has a record of its own instead of a job's.
 local is_webhooks = lane == 'webhooks'
-local key_of = is_webhooks and delivery_key or job_key
+local records = is_webhooks and 'ps:delivery:' or 'ps:job:'
 local claimed, dropped = {}, 0
 local budget = most_items -- items that may still be claimed
-
--- The priorities in the order in which this claim looks at them.
-local function priority_order()
-    local turn = redis.call('INCR', 'ps:lane:' .. lane .. ':turn')
-    local order = { PRIORITIES[FIRST[turn % #FIRST + 1]] }
-    for _, priority in ipairs(PRIORITIES) do
-        if priority ~= order[1] then
-            order[#order + 1] = priority
-        end
-    end
-    return order
-end
 
 -- Delete a unit that needs no run.
 local function drop_unit(stream, entry_id, unit)
@@ -60,32 +49,28 @@ end
 
 -- Give up a delivery that has used up its attempts.
 local function fail_delivery(stream, entry_id, unit)
-    redis.call('HSET', delivery_key(unit.job), 'status', 'failed', 'finished', STAMP)
+    redis.call('HSET', 'ps:delivery:' .. unit.job, 'status', 'failed', 'finished', STAMP)
     give_up_delivery(unit.job, most_dead, result_ttl_ms)
     drop_unit(stream, entry_id, unit)
-end
-
--- The same error for each item of a unit, as JSON.
-local function poison_outcomes(items)
-    local outcome = '{"output":null,"error":{"code":"poison_input","message":"'
-        .. most_attempts .. ' attempts ended with the worker"}}'
-    return '[' .. outcome .. string.rep(',' .. outcome, items - 1) .. ']'
 end
 
 -- Fail a unit that has used up its attempts, and keep it as a dead letter.
 local function quarantine(stream, entry_id, unit, payload)
     local job, items, pipeline = unit.job, unit.items, cjson.decode(payload)[1]
+    local outcome = '{"output":null,"error":{"code":"poison_input","message":"'
+        .. most_attempts .. ' attempts ended with the worker"}}'
+    local outcomes = '[' .. outcome .. string.rep(',' .. outcome, items - 1) .. ']'
     count('units_quarantined|' .. pipeline, 1)
     count('predictions|' .. pipeline .. '|none|none|failed', items)
     redis.call('XADD', 'ps:dead', 'MAXLEN', '~', most_dead, '*', 'job', job, 'unit', unit.unit,
-        'stream', stream, 'spec', redis.call('HGET', job_key(job), 'spec'), 'payload', payload)
-    settle_unit(stream, entry_id, job, unit.unit, items, unit.bytes, items, poison_outcomes(items),
+        'stream', stream, 'spec', redis.call('HGET', 'ps:job:' .. job, 'spec'), 'payload', payload)
+    settle_unit(stream, entry_id, job, unit.unit, items, unit.bytes, items, outcomes,
         result_ttl_ms, pipeline .. '|none|none')
 end
 
 -- Return the unit to the worker. started, attempts: of its record until now.
 local function lease_unit(stream, entry_id, unit, payload, attempt, started, attempts)
-    redis.call('HSET', key_of(unit.job), 'status', 'running', 'lane', lane,
+    redis.call('HSET', records .. unit.job, 'status', 'running', 'lane', lane,
         'started', started or STAMP, 'attempts', math.max(attempt, tonumber(attempts or 0)))
     claimed[#claimed + 1] = { stream, entry_id, unit.job, unit.unit, attempt, unit.items, payload,
         unit.bytes, unit.reason }
@@ -95,7 +80,7 @@ end
 
 -- Decide about a unit that this consumer now holds: drop it, end its job, fail it or lease it.
 local function take(stream, entry_id, unit)
-    local record = key_of(unit.job)
+    local record = records .. unit.job
     local status, deadline, attempts, started =
         unpack(redis.call('HMGET', record, 'status', 'deadline', 'attempts', 'started'))
     if not status or is_terminal(status) then
@@ -106,7 +91,10 @@ local function take(stream, entry_id, unit)
         return drop_unit(stream, entry_id, unit)
     end
     local attempt = redis.call('HINCRBY', record, 'a:' .. unit.unit, 1)
-    local payload = payload_of(unit)
+    local payload = unit.payload
+    if payload == '' then -- that of a streamed upload lies beside its job
+        payload = redis.call('HGET', 'ps:inputs:' .. unit.job, unit.unit)
+    end
     if attempt <= most_attempts then
         lease_unit(stream, entry_id, unit, payload, attempt, started, attempts)
     elseif is_webhooks then
@@ -118,7 +106,7 @@ end
 
 -- Whether this claim may take a unit that may have been held before: a suspect only if it is alone.
 local function may_take(unit)
-    local attempts = redis.call('HGET', key_of(unit.job), 'a:' .. unit.unit)
+    local attempts = redis.call('HGET', records .. unit.job, 'a:' .. unit.unit)
     return (attempts or '0') == '0' or (suspects and #claimed == 0)
 end
 
@@ -165,27 +153,35 @@ local function take_new(stream)
     end
 end
 
--- Note for submits whether a worker claims again soon.
-local function save_awake()
-    local awake_key = 'ps:lane:' .. lane .. ':awake'
-    if awake_ms ~= '0' then
-        redis.call('SET', awake_key, consumer, 'PX', awake_ms)
-    elseif #claimed == 0 then
-        redis.call('DEL', awake_key)
+write_even_when_full()
+
+-- The priorities in the order in which this claim looks at them.
+local turn = redis.call('INCR', 'ps:lane:' .. lane .. ':turn')
+local order = { PRIORITIES[FIRST[turn % #FIRST + 1]] }
+for _, priority in ipairs(PRIORITIES) do
+    if priority ~= order[1] then
+        order[#order + 1] = priority
     end
 end
 
-write_even_when_full()
-for _, priority in ipairs(priority_order()) do
+for _, priority in ipairs(order) do
     local stream = stream_of(lane, priority)
     if redis.call('EXISTS', stream) == 1 then
-        ensure_group(stream)
+        redis.pcall('XGROUP', 'CREATE', stream, GROUP, '0') -- lost with a flushed Redis
         reclaim(stream)
         take_new(stream)
     end
 end
 publish_changes()
-save_awake()
+
+-- Note for submits whether a worker claims again soon.
+local awake_key = 'ps:lane:' .. lane .. ':awake'
+if awake_ms ~= '0' then
+    redis.call('SET', awake_key, consumer, 'PX', awake_ms)
+elseif #claimed == 0 then
+    redis.call('DEL', awake_key)
+end
+
 local breakers = is_webhooks and {} or redis.call('HGETALL', 'ps:breakers')
 local more = dropped < MOST_DROPS and 0 or 1
 return { claimed, waiting_units(lane), breakers, more, finished_jobs }

@@ -9,6 +9,7 @@
 -- moves there, if that lane has a live worker and the breaker is not open (half-open will do, as only
 -- that worker can probe). It stays the same unit of the same job, with the job's deadline. The attempt
 -- that ended well is uncounted, so that the next worker does not take the unit for a suspect.
+-- include: workers, breakers, leases, finish
 
 local lane = ARGV[1]
 local consumer = ARGV[2]
@@ -37,10 +38,6 @@ local function charge(owner, pipeline, items, from_cache, device_us)
     end
 end
 
-local function pipeline_of(answered)
-    return answered:match('^[^|]*')
-end
-
 local gpu_is_live
 local function may_escalate(breaker_name)
     if gpu_is_live == nil then
@@ -52,7 +49,7 @@ end
 
 -- Move a unit to the gpu lane. Returns the job's owner.
 local function escalate(source, entry, job, unit, items, bytes, payload, left)
-    local record = job_key(job)
+    local record = 'ps:job:' .. job
     local priority = source:match('[^:]+$')
     local target = stream_of('gpu', priority)
     local owner = redis.call('HGET', record, 'owner')
@@ -61,13 +58,14 @@ local function escalate(source, entry, job, unit, items, bytes, payload, left)
     redis.call('HSET', record, 'lane', 'gpu')
     enqueue(target, { job = job, unit = unit, items = items, owner = owner, cpu = '1',
         bytes = #payload, payload = payload, reason = '', left = left })
-    ensure_group(target)
+    redis.pcall('XGROUP', 'CREATE', target, GROUP, '0')
     gpu_needs_wake = true
     return owner
 end
 
--- Commit the unit whose fields begin at position i.
-local function commit_unit(i)
+write_even_when_full()
+count_lines(device_counts)
+for i = FIRST_UNIT, FIRST_ANSWER - 1, UNIT_FIELDS do
     local stream, entry, job, unit, attempt, items, payload_bytes,
         failed, -- items
         outcomes, -- JSON
@@ -80,20 +78,17 @@ local function commit_unit(i)
         gpu_items, -- items without an answer
         gpu_breaker -- of the tier that answers there
         = unpack(ARGV, i, i + 16)
-    if not holds_lease(stream, entry, consumer, lease_ms) then
-        stale = stale + 1
-        return
+    local record, pipeline = 'ps:job:' .. job, answered:match('^[^|]*')
+    local status, current_attempt
+    if holds_lease(stream, entry, consumer, lease_ms) then
+        status, current_attempt = unpack(redis.call('HMGET', record, 'status', 'a:' .. unit))
     end
-    local record = job_key(job)
-    local status, current_attempt = unpack(redis.call('HMGET', record, 'status', 'a:' .. unit))
     if current_attempt ~= attempt then
         stale = stale + 1
     elseif status ~= 'running' then
         delete_unit(stream, entry, items, payload_bytes) -- cancelled or expired meanwhile
     elseif gpu_payload ~= '' and may_escalate(gpu_breaker) then
-        local pipeline = pipeline_of(answered)
-        local owner = escalate(stream, entry, job, unit, items, payload_bytes, gpu_payload,
-            gpu_items)
+        local owner = escalate(stream, entry, job, unit, items, payload_bytes, gpu_payload, gpu_items)
         count('escalations|' .. pipeline, 1)
         charge(owner, pipeline, 0, '0', device_us)
     else
@@ -103,42 +98,28 @@ local function commit_unit(i)
         count_lines(counts)
         local owner = settle_unit(stream, entry, job, unit, items, payload_bytes, failed, outcomes,
             result_ttl_ms, answered)
-        charge(owner, pipeline_of(answered), items, from_cache, device_us)
+        charge(owner, pipeline, items, from_cache, device_us)
     end
 end
-
-local function cache_answers()
+if cache_ttl_ms > 0 then
     for i = FIRST_ANSWER, #ARGV, ANSWER_FIELDS do
         local cache_key, outcomes = unpack(ARGV, i, i + 1)
         redis.call('SET', cache_key, outcomes, 'PX', cache_ttl_ms)
     end
 end
-
--- The lanes that need a wake-up message, after all changes have been published.
-local function lanes_to_wake()
-    local lanes = {}
-    if publish_changes() == 1 then
-        lanes[1] = 'webhooks'
-    end
-    if gpu_needs_wake then
-        wake_listener('gpu')
-        if not is_awake('gpu') then
-            lanes[#lanes + 1] = 'gpu'
-        end
-    end
-    return lanes
-end
-
-write_even_when_full()
-count_lines(device_counts)
-for i = FIRST_UNIT, FIRST_ANSWER - 1, UNIT_FIELDS do
-    commit_unit(i)
-end
-if cache_ttl_ms > 0 then
-    cache_answers()
-end
 redis.call('INCRBY', 'ps:lane:' .. lane .. ':settled', unit_count - stale)
 if stale > 0 then
     count('stale_units|' .. lane, stale)
 end
-return { stale, lanes_to_wake(), finished_jobs }
+
+local lanes_to_wake = {}
+if publish_changes() == 1 then
+    lanes_to_wake[1] = 'webhooks'
+end
+if gpu_needs_wake then
+    wake_listener('gpu')
+    if not is_awake('gpu') then
+        lanes_to_wake[#lanes_to_wake + 1] = 'gpu'
+    end
+end
+return { stale, lanes_to_wake, finished_jobs }

@@ -1,5 +1,6 @@
 -- Remove a worker that stops in good order from ps:workers and from the consumer groups of its lane.
 -- Returns nothing.
+-- include: leases
 
 local lane = ARGV[1]
 local consumer = ARGV[2]

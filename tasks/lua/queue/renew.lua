@@ -2,6 +2,7 @@
 -- Touches ps:workers and the lane's streams.
 --
 -- Returns the entries whose lease was lost.
+-- include: leases
 
 local lane = ARGV[1]
 local consumer = ARGV[2]

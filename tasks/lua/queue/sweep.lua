@@ -6,6 +6,7 @@
 -- the lanes' streams, queues, load and rate, and what finish.lua touches.
 -- Returns nil if another worker swept within the interval, else {lanes to wake, finished jobs}, the
 -- latter as tasks/jobs/finished.py reads them.
+-- include: arguments, lanes, unclaimed, workers, leases, finish
 
 local caller = ARGV[1]
 local interval_ms = tonumber(ARGV[2])
@@ -24,7 +25,7 @@ local looks_left = 5000
 local function expire_jobs()
     local due = redis.call('ZRANGEBYSCORE', 'ps:deadlines', '-inf', NOW, 'LIMIT', 0, MOST_AT_ONCE)
     for _, job in ipairs(due) do
-        local status = redis.call('HGET', job_key(job), 'status')
+        local status = redis.call('HGET', 'ps:job:' .. job, 'status')
         if status and not is_terminal(status) then
             finish_job(job, 'expired', result_ttl_ms)
         end
@@ -37,7 +38,7 @@ local function queue_due_deliveries()
     local due = redis.call('ZRANGEBYSCORE', 'ps:webhooks:due', '-inf', NOW, 'LIMIT', 0, MOST_AT_ONCE)
     for _, delivery in ipairs(due) do
         redis.call('ZREM', 'ps:webhooks:due', delivery)
-        local target = redis.call('HGET', delivery_key(delivery), 'line')
+        local target = redis.call('HGET', 'ps:delivery:' .. delivery, 'line')
         if target then
             queue_delivery(delivery, target, 'low')
         end
@@ -75,8 +76,8 @@ local function move_to_cpu(priority, source, entry, reason)
     delete_unit(source, entry[1], unit.items, unit.bytes)
     unit.reason = reason
     enqueue(target, unit)
-    ensure_group(target)
-    redis.call('HSET', job_key(unit.job), 'lane', 'cpu')
+    redis.pcall('XGROUP', 'CREATE', target, GROUP, '0')
+    redis.call('HSET', 'ps:job:' .. unit.job, 'lane', 'cpu')
     moved = moved + 1
     return true
 end
@@ -166,7 +167,7 @@ local function trim_some(index)
     local jobs = redis.call('ZRANGEBYLEX', index, '-', OLD_ENOUGH, 'LIMIT', 0, MOST_LOOKS_AT_ONCE)
     local expired = {}
     for _, job in ipairs(jobs) do
-        if redis.call('EXISTS', job_key(job)) == 0 then
+        if redis.call('EXISTS', 'ps:job:' .. job) == 0 then
             expired[#expired + 1] = job
         end
     end
@@ -202,11 +203,12 @@ end
 local function measure_drain_rate(lane)
     local key = 'ps:lane:' .. lane .. ':rate'
     local settled = tonumber(redis.call('GET', 'ps:lane:' .. lane .. ':settled') or 0)
-    local last = read_fields(key, { 'at', 'settled', 'busy', 'per_s' })
+    local last_at, last_settled, was_busy, last_rate =
+        unpack(redis.call('HMGET', key, 'at', 'settled', 'busy', 'per_s'))
     local busy = waiting_units(lane) > 0
-    if last.at and last.busy == '1' and busy then
-        local measured = (settled - last.settled) / math.max(1, NOW - last.at) * 1000
-        local rate = last.per_s and 0.7 * last.per_s + 0.3 * measured or measured
+    if last_at and was_busy == '1' and busy then
+        local measured = (settled - last_settled) / math.max(1, NOW - last_at) * 1000
+        local rate = last_rate and 0.7 * last_rate + 0.3 * measured or measured
         redis.call('HSET', key, 'per_s', string.format('%.3f', rate))
     end
     redis.call('HSET', key, 'at', NOW, 'settled', settled, 'busy', busy and 1 or 0)

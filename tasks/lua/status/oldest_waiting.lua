@@ -5,6 +5,7 @@
 --
 -- A unit that waits in its owner's queue gets a new id when it moves to the stream, so its age is that
 -- of its job. For webhooks, whose next attempt may be due long after the first, it is that of the unit.
+-- include: arguments, unclaimed, units
 
 local lanes = arguments(1)
 
@@ -15,7 +16,7 @@ local function age_ms(lane, entry)
         return 0
     end
     local created_us = lane ~= 'webhooks'
-        and redis.call('HGET', job_key(parse_unit(entry[2]).job), 'created')
+        and redis.call('HGET', 'ps:job:' .. parse_unit(entry[2]).job, 'created')
     return NOW - (created_us and created_us / 1000 or added_ms(entry[1]))
 end
 

@@ -4,6 +4,7 @@
 -- ps:webhooks:breaker:{line} when it permits a probe.
 -- Returns {now, ms, then per delivery {its fields, JSON of its endpoint or '', values of its job,
 -- secrets of its owner's jobs or '', ms until it may be tried}}.
+-- include: arguments
 
 local cool_down_ms = tonumber(ARGV[1]) -- how long a breaker stays open after a probe
 local field_count = tonumber(ARGV[2])
@@ -30,18 +31,19 @@ local function breaker_wait_ms(target, trigger)
 end
 
 local function load_delivery(delivery)
-    local key = delivery_key(delivery)
-    local record = read_fields(key, { 'job', 'owner', 'endpoint', 'line', 'trigger' })
-    if not record.job then
+    local key = 'ps:delivery:' .. delivery
+    local job, owner, endpoint, target, trigger =
+        unpack(redis.call('HMGET', key, 'job', 'owner', 'endpoint', 'line', 'trigger'))
+    if not job then
         return { {}, '', {}, '', 0 }
     end
-    local of_job = record.endpoint == 'job'
+    local of_job = endpoint == 'job'
     return {
         redis.call('HGETALL', key),
-        not of_job and redis.call('HGET', 'ps:endpoints:' .. record.owner, record.endpoint) or '',
-        redis.call('HMGET', job_key(record.job), unpack(job_fields)),
-        of_job and redis.call('HGET', 'ps:webhooks:secrets', record.owner) or '',
-        breaker_wait_ms(record.line, record.trigger),
+        not of_job and redis.call('HGET', 'ps:endpoints:' .. owner, endpoint) or '',
+        redis.call('HMGET', 'ps:job:' .. job, unpack(job_fields)),
+        of_job and redis.call('HGET', 'ps:webhooks:secrets', owner) or '',
+        breaker_wait_ms(target, trigger),
     }
 end
 

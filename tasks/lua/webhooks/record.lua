@@ -5,6 +5,7 @@
 -- ps:dead:webhooks and the lane of webhooks.
 -- Returns {stale, then per endpoint all of whose attempts have failed: endpoint, owner, ms since the
 -- first failure}.
+-- include: leases, wakeups, webhooks
 
 local lane = ARGV[1]
 local consumer = ARGV[2]
@@ -36,13 +37,13 @@ local function log_attempt(key, log_entry)
 end
 
 local function schedule_retry(delivery, result, wait_ms)
-    redis.call('HSET', delivery_key(delivery), 'status', 'queued', 'next', NOW + wait_ms)
+    redis.call('HSET', 'ps:delivery:' .. delivery, 'status', 'queued', 'next', NOW + wait_ms)
     redis.call('ZADD', 'ps:webhooks:due', NOW + wait_ms, delivery)
     redis.call('HINCRBY', 'ps:webhooks:counts', result, 1)
 end
 
 local function end_delivery(delivery, event, result)
-    local key = delivery_key(delivery)
+    local key = 'ps:delivery:' .. delivery
     redis.call('HSET', key, 'status', result, 'finished', STAMP)
     redis.call('HDEL', key, 'next')
     if result == 'failed' and event ~= 'ping' then
@@ -55,7 +56,7 @@ end
 
 -- result: succeeded | failed (given up) | retry | postponed (not tried: does not count).
 local function record_result(delivery, event, result, wait_ms, log_entry)
-    local key = delivery_key(delivery)
+    local key = 'ps:delivery:' .. delivery
     redis.call('HSET', key, 'a:0', 0)
     if result ~= 'postponed' then
         log_attempt(key, log_entry)
@@ -120,24 +121,25 @@ local function record_attempt(i)
         body, url, origin, -- '' once they are saved
         asked -- '1' if the endpoint was sent a request
         = unpack(ARGV, i, i + 12)
-    local key = delivery_key(delivery)
-    local record = read_fields(key, { 'a:' .. unit, 'line', 'endpoint', 'owner', 'event', 'job' })
-    if not holds_lease(stream, entry, consumer, lease_ms) or record['a:' .. unit] ~= claim then
+    local key = 'ps:delivery:' .. delivery
+    local current_claim, target, endpoint, owner, event, job =
+        unpack(redis.call('HMGET', key, 'a:' .. unit, 'line', 'endpoint', 'owner', 'event', 'job'))
+    if not holds_lease(stream, entry, consumer, lease_ms) or current_claim ~= claim then
         stale = stale + 1
         return
     end
     delete_unit(stream, entry, 1, payload_bytes)
-    moved_to_stream = refill_stream(stream, record.line, 1) > 0 or moved_to_stream
+    moved_to_stream = refill_stream(stream, target, 1) > 0 or moved_to_stream
     save_unless_empty(key, 'body', body)
     save_unless_empty(key, 'url', url)
     save_unless_empty(key, 'origin', origin)
-    record_result(delivery, record.event, result, wait_ms, log_entry)
-    extend_list(record.job or '', wait_ms)
+    record_result(delivery, event, result, wait_ms, log_entry)
+    extend_list(job or '', wait_ms)
     if asked == '1' and result ~= 'postponed' then
         local succeeded = result == 'succeeded'
-        update_breaker(record.line, succeeded)
-        if record.endpoint ~= 'job' then
-            update_failing(record.endpoint, record.owner, succeeded)
+        update_breaker(target, succeeded)
+        if endpoint ~= 'job' then
+            update_failing(endpoint, owner, succeeded)
         end
     end
     redis.call('INCR', 'ps:lane:webhooks:settled')

@@ -2,12 +2,13 @@
 -- Touches ps:delivery:{id}, ps:webhooks:due and the lane of webhooks.
 --
 -- Returns its status before, or nil if the owner has no such delivery.
+-- include: finish
 
 local delivery = ARGV[1]
 local owner = ARGV[2]
 
 write_even_when_full()
-local key = delivery_key(delivery)
+local key = 'ps:delivery:' .. delivery
 local status, owner_of = unpack(redis.call('HMGET', key, 'status', 'owner'))
 if not status or owner_of ~= owner then
     return nil

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from tasks.store import scripts
-from tasks.store.scripts.script import LUA, Script
+from tasks.store.scripts.script import LUA, Script, parts_of
 
 # The names of the arguments that stand once, each on a line of its own at the top:
 #     local deadline_ms = tonumber(ARGV[5]) -- from now; 0: none
@@ -96,3 +96,31 @@ def test_arguments_are_named_before_anything_is_done(name: str) -> None:
     places = [found.start() for found in HEAD.finditer(text)]
     before = re.search(r"redis\.(call|pcall)|^local function|^(if|for|while) ", text, re.M)
     assert before is None or all(place < before.start() for place in places)
+
+
+DECLARED = re.compile(r"^local (?:function )?([\w, ]+)", re.M)
+STRING = re.compile(r"'[^'\n]*'")
+INCLUDES = sorted(path.stem for path in (LUA / "includes").glob("*.lua"))
+
+
+def declared_by(include: str) -> set[str]:
+    """What the others may use of an include."""
+    return {
+        name.strip()
+        for names in DECLARED.findall(text_of(f"includes/{include}"))
+        for name in names.split(",")
+    }
+
+
+def used_by(part: str) -> set[str]:
+    return set(
+        re.findall(r"(?<![.\w])\w+(?!\s*=[^=])", STRING.sub("", COMMENT.sub("", text_of(part))))
+    )
+
+
+@pytest.mark.parametrize("name", [*NAMES, *(f"includes/{include}" for include in INCLUDES)])
+def test_what_a_script_uses_of_an_include_it_includes(name: str) -> None:
+    own = {name.strip() for names in DECLARED.findall(text_of(name)) for name in names.split(",")}
+    used = used_by(name) - own
+    needed = {f"includes/{one}" for one in INCLUDES if declared_by(one) & used} - {name}
+    assert needed <= set(parts_of(name))
