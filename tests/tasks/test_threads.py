@@ -8,7 +8,7 @@ import pytest
 from tasks.threads import LazyThread
 
 
-def test_many_users_begin_one_thread() -> None:
+def test_many_users_start_one_thread() -> None:
     started = threading.Semaphore(0)
     thread = LazyThread("one", started.release)
     with ThreadPoolExecutor(16) as users:

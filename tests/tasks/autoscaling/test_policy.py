@@ -1,4 +1,4 @@
-"""How many workers a lane should have."""
+"""Autoscaling policy: how many workers a lane should have."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ def test_any_finite_input_has_an_answer_within_the_limits(
 
 @settings(deadline=None, max_examples=300, derandomize=True)
 @given(usual_limits, st.lists(looks, min_size=5, max_size=60))
-def test_direction_turns_at_most_once_in_a_cool_down_but_for_waking(
+def test_direction_changes_at_most_once_in_a_cool_down_except_from_zero(
     limits: ScalingLimits, history: list[tuple[float, int, float, float]]
 ) -> None:
     now_s, current, memory, last, turns = 0.0, limits.lowest, PolicyState(), 0, []
@@ -119,17 +119,17 @@ def test_no_more_than_the_highest_however_deep_the_lane() -> None:
     assert desired_workers(LaneLoad(10**9, 900.0, 8.0, 4), LIMITS, KNOWN, 100.0)[0] == 20
 
 
-def test_a_lane_without_workers_wakes_at_once_even_right_after_it_was_sent_to_sleep() -> None:
+def test_a_lane_grows_from_zero_at_once_even_right_after_shrinking() -> None:
     memory = replace(KNOWN, changed_s=99.0, turned_s=99.0, direction=-1, wanted=0, recent=0.0)
     assert desired_workers(LaneLoad(1, 0.1, 0.0, 0), TO_ZERO, memory, 100.0)[0] == 1
 
 
-def test_a_lane_that_wakes_remembers_what_a_worker_does() -> None:
+def test_a_lane_that_grows_from_zero_knows_the_rate_of_a_worker() -> None:
     memory = replace(KNOWN, wanted=0, recent=0.0)
     assert desired_workers(LaneLoad(100, 1.0, 0.0, 0), TO_ZERO, memory, 100.0)[0] >= 5
 
 
-def test_an_empty_lane_without_workers_sleeps_on() -> None:
+def test_an_empty_lane_without_workers_stays_at_zero() -> None:
     assert desired_workers(NOTHING, TO_ZERO, KNOWN, 100.0)[0] == 0
 
 
@@ -165,7 +165,7 @@ def test_a_lane_that_settles_a_unit_now_and_then_is_not_idle() -> None:
         assert current == 1
 
 
-def test_arrivals_that_fit_fewer_workers_but_barely_are_no_reason_to_turn() -> None:
+def test_arrivals_that_barely_fit_fewer_workers_do_not_cause_shrinking() -> None:
     memory = replace(KNOWN, direction=1, changed_s=0.0, seen_s=100.0, usual=7.8, recent=7.8)
     assert desired_workers(LaneLoad(0, 0.0, 7.8, 5), LIMITS, memory, 100.0)[0] == 5
     assert (
@@ -173,7 +173,7 @@ def test_arrivals_that_fit_fewer_workers_but_barely_are_no_reason_to_turn() -> N
     )
 
 
-def test_a_turn_waits_until_the_last_one_is_a_cool_down_ago() -> None:
+def test_a_change_of_direction_waits_for_the_cool_down_of_the_last_one() -> None:
     memory = replace(KNOWN, direction=-1, changed_s=80.0, turned_s=80.0)
     burst = LaneLoad(400, 5.0, 8.0, 4)
     assert desired_workers(burst, LIMITS, memory, 100.0)[0] == 4
@@ -205,7 +205,7 @@ def test_a_lane_that_is_stuck_does_not_make_workers_look_slow() -> None:
     assert memory.per_worker == KNOWN.per_worker
 
 
-def test_nothing_grows_while_a_first_worker_is_still_gathering_speed() -> None:
+def test_nothing_grows_while_the_rate_of_a_first_worker_still_rises() -> None:
     load = LaneLoad(60, 3.0, 0.5, 1)
     workers, memory = desired_workers(load, LIMITS, PolicyState(seen_s=99.0), 100.0)
     assert workers == 1

@@ -1,4 +1,4 @@
-"""The pool follows the decision on its lane, never more than one child down at a time."""
+"""Pool autoscaler: follows the decision on its lane and removes one child at a time."""
 
 from __future__ import annotations
 
@@ -96,7 +96,7 @@ def test_a_pool_grows_at_once_and_to_no_more_than_its_settings_allow(
     assert (pool.num_processes, len(pool._pool._pool)) == (3, 3)
 
 
-def test_a_child_is_taken_away_only_when_the_one_before_has_ended(
+def test_a_child_is_removed_only_when_the_one_before_has_ended(
     target: PoolTarget, autoscaler: PoolAutoscaler, pool: Pool
 ) -> None:
     wish(target, 3)
@@ -112,7 +112,7 @@ def test_a_child_is_taken_away_only_when_the_one_before_has_ended(
     assert pool.num_processes == 1
 
 
-def test_while_all_children_are_busy_none_is_taken_away(
+def test_while_all_children_are_busy_none_is_removed(
     target: PoolTarget, autoscaler: PoolAutoscaler, pool: Pool
 ) -> None:
     wish(target, 3)
@@ -134,7 +134,7 @@ def test_changes_are_counted(
     assert series == {"pool|cpu|up": "2", "pool|cpu|down": "1"}
 
 
-def test_a_child_that_is_told_to_go_finishes_what_is_under_way() -> None:
+def test_a_removed_child_finishes_its_batch() -> None:
     with subprocess.Popen(
         [sys.executable, "-c", RETIRES], stdout=subprocess.PIPE, text=True
     ) as child:

@@ -1,4 +1,4 @@
-"""Settings are read once and whole: `.env.example` tells the truth, wrong values stop the start."""
+"""Settings: `.env.example` matches them, and values that are not valid stop the start."""
 
 from __future__ import annotations
 
@@ -79,7 +79,7 @@ def test_the_example_has_no_line_that_a_copy_of_it_would_set() -> None:
     assert [line for line in EXAMPLE.splitlines() if line and not line.startswith("#")] == []
 
 
-def test_values_become_what_they_stand_for() -> None:
+def test_values_are_converted_to_their_types() -> None:
     read = settings(
         PENSTOCK_PORT="9000",
         PENSTOCK_ENABLE_NULL="true",

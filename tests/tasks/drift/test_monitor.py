@@ -1,4 +1,4 @@
-"""The thread that sends samples and takes its turn at comparing them."""
+"""Drift monitor: the thread that sends samples and makes due comparisons."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def settings(settings: Settings) -> Settings:
     return replace(settings, drift_interval_s=86_400 * 365)
 
 
-def test_what_was_sampled_is_compared_and_webhooks_are_woken(
+def test_samples_are_compared_and_the_webhooks_lane_is_woken(
     store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(monitor, "SEND_S", 0.01)
@@ -46,7 +46,7 @@ def test_what_was_sampled_is_compared_and_webhooks_are_woken(
     assert latest_report(store, watched)["samples"] == 600
 
 
-def test_it_goes_on_after_a_comparison_that_failed(
+def test_the_monitor_continues_after_a_failed_comparison(
     store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     looks: list[int] = []

@@ -1,4 +1,4 @@
-"""The regular comparison and its alarm: made once, kept, told once when it changes."""
+"""Drift reports: one scheduled comparison per window, one announcement per change of alarm."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def told(store: Store) -> list[dict[str, Any]]:
     return found
 
 
-def test_an_alarm_trips_and_clears_and_each_is_told_once_to_who_asked(store: Store) -> None:
+def test_an_alarm_trips_and_clears_and_subscribers_get_each_change_once(store: Store) -> None:
     mine = endpoints.create(store, "operator", URL, [DRIFT_EVENT])
     endpoints.create(store, "operator", URL, EVENTS)
     other = endpoints.create(store, "another", URL, ["job.failed", DRIFT_EVENT])
@@ -74,7 +74,7 @@ def test_an_alarm_trips_and_clears_and_each_is_told_once_to_who_asked(store: Sto
     assert [event["data"]["alarm"] for event in told(store)] == ["tripped"] * 2 + ["cleared"] * 2
 
 
-def test_what_is_told_names_the_features_in_words_and_no_histograms(store: Store) -> None:
+def test_the_event_names_the_features_in_words_without_histograms(store: Store) -> None:
     endpoints.create(store, "operator", URL, [DRIFT_EVENT])
     sampled(store, longer=2)
     compare_and_save(store, watched)
@@ -88,7 +88,7 @@ def test_what_is_told_names_the_features_in_words_and_no_histograms(store: Store
     assert feature["text"].startswith("Texts are longer: median ")
 
 
-def test_an_endpoint_that_changes_its_mind_is_told_no_more(store: Store) -> None:
+def test_an_endpoint_that_unsubscribes_gets_no_more_events(store: Store) -> None:
     changed, off, gone = (endpoints.create(store, "o", URL, [DRIFT_EVENT]) for _ in range(3))
     endpoints.update(store, "o", changed.id, events=["job.failed"])
     endpoints.disable(store, "o", off.id, endpoints.BY_OWNER)
@@ -115,7 +115,7 @@ def test_too_few_samples_leave_the_alarm_as_it_is(store: Store) -> None:
     assert report["since"] is not None
 
 
-def test_before_the_first_report_it_is_said_how_much_there_is(store: Store) -> None:
+def test_before_the_first_report_the_number_of_samples_is_shown(store: Store) -> None:
     sampled(store, size=12)
     report = latest_report(store, watched)
     assert (report["verdict"], report["samples"], report["alarm"]) == ("not_enough_data", 12, False)
@@ -152,7 +152,7 @@ def test_in_each_window_one_worker_compares(store: Store, monkeypatch: pytest.Mo
     assert latest_report(store, watched)["verdict"] == "ok"
 
 
-def test_a_comparison_whose_worker_died_is_taken_up_by_another(store: Store) -> None:
+def test_a_comparison_whose_worker_died_is_made_by_another(store: Store) -> None:
     sampled(store)
     turn = keys.drift_lock(watched.name, watched.version, current_window(store))
     store.redis.set(turn, "dead", px=reports.LOCK_MS)
@@ -170,7 +170,7 @@ def _refresh_often(settings: Settings, times: int, ready: Any) -> None:
         compare_and_save(store, watched)
 
 
-def test_two_processes_that_find_the_same_tell_it_once(store: Store) -> None:
+def test_two_concurrent_reports_announce_a_change_once(store: Store) -> None:
     endpoints.create(store, "operator", URL, [DRIFT_EVENT])
     sampled(store, longer=2)
     context = get_context("spawn")
@@ -197,7 +197,7 @@ def messages(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, list[str]]]:
     return found
 
 
-def test_the_log_and_sentry_are_told_of_changes_alone(
+def test_only_changes_of_the_alarm_go_to_the_log_and_sentry(
     store: Store, messages: list[tuple[str, list[str]]]
 ) -> None:
     with capture_logs() as logged:
@@ -214,7 +214,7 @@ def test_the_log_and_sentry_are_told_of_changes_alone(
     ]
 
 
-def test_a_report_that_is_kept_is_json_and_expires(store: Store) -> None:
+def test_a_saved_report_is_json_and_expires(store: Store) -> None:
     sampled(store)
     compare_and_save(store, watched)
     key = keys.drift(watched.name, watched.version)

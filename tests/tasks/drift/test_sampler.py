@@ -1,4 +1,4 @@
-"""Sampling of answered items: even, bounded, cheap, and without their texts."""
+"""Sampling of answered items: uniform, bounded, cheap, and without texts."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def kept(store: Store) -> list[float]:
     return [row["length"] for row in recent_rows(store, watched)]
 
 
-def test_figures_of_what_was_answered_arrive_and_texts_do_not(store: Store) -> None:
+def test_the_sample_has_figures_of_answers_and_no_texts(store: Store) -> None:
     sampler = Sampler([watched], MOST)
     see(sampler, ["secret", "secret word"])
     sampler.send(store)
@@ -65,7 +65,7 @@ def test_the_sample_is_bounded_and_every_item_has_the_same_chance(store: Store) 
     assert even.pvalue > 1e-6
 
 
-def test_the_more_is_answered_the_fewer_figures_are_computed(
+def test_the_more_items_are_answered_the_fewer_figures_are_computed(
     store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     computed: list[Item] = []
@@ -83,14 +83,14 @@ def test_the_more_is_answered_the_fewer_figures_are_computed(
     assert len(computed) < 3_000  # 200 (1 + ln(20,000 / 200)) is 1,121, and the first batch whole
 
 
-def test_what_gathers_between_two_sends_is_bounded(store: Store) -> None:
+def test_the_rows_collected_between_two_sends_are_bounded(store: Store) -> None:
     sampler = Sampler([watched], MOST)
     see(sampler, [f"{n}" for n in range(3 * MOST)])
     sampler.send(store)
     assert len(kept(store)) == MOST
 
 
-def test_old_traffic_fades(store: Store) -> None:
+def test_the_sample_forgets_old_windows(store: Store) -> None:
     hourly = Store(store.redis, replace(store.settings, drift_interval_s=3_600))
     sampler = Sampler([watched], MOST)
     see(sampler, ["old"])
@@ -138,14 +138,14 @@ def test_a_confidence_at_another_temperature_is_left_out(store: Store) -> None:
     assert recent_rows(store, watched)[0].keys() == {"length", "class", "tier"}
 
 
-def test_a_pipeline_that_cannot_tell_its_figures_fails_nothing(store: Store) -> None:
+def test_an_error_in_a_pipelines_figures_fails_nothing(store: Store) -> None:
     sampler = Sampler([careless], MOST)
     see(sampler, ["a"], careless)
     sampler.send(store)
     assert recent_rows(store, careless) == []
 
 
-def test_a_worker_samples_what_its_models_answer_and_not_what_was_known(store: Store) -> None:
+def test_a_worker_samples_computed_answers_and_not_cached_ones(store: Store) -> None:
     alert = Store(store.redis, replace(store.settings, linger_ms=0))
     runtimes = {"watched": Runtime.load(watched, "cpu")}
     inference = InferenceExecutor(Consumer(alert, Lane.GPU), runtimes, None)  # type: ignore[arg-type]

@@ -1,4 +1,4 @@
-"""Which lane takes a job, and when none does."""
+"""Admission: which lane takes a job, and when the job is refused."""
 
 from __future__ import annotations
 
@@ -55,9 +55,7 @@ def test_a_lane_that_holds_too_many_bytes_refuses(store: Store) -> None:
     assert store.redis.xlen("ps:lane:gpu:normal") == 1
 
 
-def test_what_a_full_gpu_lane_cannot_take_goes_to_the_cpu_lane(
-    store: Store, cpu_worker: Consumer
-) -> None:
+def test_a_full_gpu_lane_passes_jobs_to_the_cpu_lane(store: Store, cpu_worker: Consumer) -> None:
     small = limited(store, max_lane_units=1)
     put(small, ANYWHERE)
     receipt = put(small, ANYWHERE)
@@ -92,7 +90,7 @@ def test_while_a_breaker_is_open_new_jobs_go_to_the_cpu_lane(
     assert [unit.reason for unit in claim(cpu_worker)] == ["breaker_open"]
 
 
-def test_a_client_that_accepts_no_less_stays_in_the_gpu_lane(
+def test_a_job_whose_client_rejects_degraded_answers_stays_in_the_gpu_lane(
     store: Store, cpu_worker: Consumer
 ) -> None:
     open_breaker(store)
@@ -128,7 +126,7 @@ def test_the_load_of_a_lane_follows_its_units(store: Store, cpu_worker: Consumer
     assert load(store, "gpu") == {"items": 0, "bytes": 0}
 
 
-def test_a_unit_takes_its_weight_to_the_lane_it_is_moved_to(
+def test_a_moved_unit_counts_in_the_load_of_its_new_lane(
     store: Store, cpu_worker: Consumer
 ) -> None:
     put(store, ANYWHERE)
@@ -172,7 +170,7 @@ def test_uploads_that_never_end_leave_memory_to_submits(full: Store) -> None:
     assert put(full).wake_ups >= 0
 
 
-def test_what_was_accepted_ends_though_redis_is_full(full: Store) -> None:
+def test_accepted_jobs_finish_although_redis_is_full(full: Store) -> None:
     receipts = [put(full) for _ in range(6)]
     cancelled, expired = receipts.pop(), receipts.pop()
     worker = Consumer(full, Lane.GPU)

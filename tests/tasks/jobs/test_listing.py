@@ -73,7 +73,7 @@ def test_a_status_filters(store: Store, status: Status) -> None:
     assert [job.id for job in jobs] == sorted((job.id for job in jobs), reverse=True)
 
 
-def test_a_filter_that_matches_little_looks_at_so_many_jobs_and_no_more(store: Store) -> None:
+def test_a_filter_that_matches_few_jobs_examines_a_bounded_number(store: Store) -> None:
     count = MOST_EXAMINED * 2 + 100
     add(store, range(1, count), Status.QUEUED)
     (oldest,) = add(store, [0], Status.RUNNING)

@@ -17,7 +17,7 @@ RECORD = Job(
 )
 
 
-def test_a_job_is_shown_as_the_http_contract_says() -> None:
+def test_the_view_of_a_job_has_the_documented_members() -> None:
     assert RECORD.view() == {
         "id": "job_1",
         "pipeline": "null",
@@ -43,7 +43,7 @@ def test_the_terminal_statuses_are_final() -> None:
     ]
 
 
-def test_a_missing_record_is_no_job() -> None:
+def test_a_missing_record_is_read_as_none() -> None:
     assert Job.read("job_1", [None] * len(Job.FIELDS)) is None
 
 

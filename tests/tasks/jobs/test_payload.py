@@ -1,4 +1,4 @@
-"""What a unit's payload is in Redis."""
+"""The format of a unit's payload in Redis."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ REJECTED = {"1": {"code": "invalid_input", "message": "Must be text."}}
         (Payload("null", {}, INPUTS, "r", REJECTED, TRACE), 6),
     ],
 )
-def test_a_payload_is_read_as_it_was_written_and_holds_nothing_for_nothing(
+def test_a_payload_is_read_as_it_was_written_without_empty_members(
     payload: Payload, members: int
 ) -> None:
     text = payload.dump()

@@ -1,4 +1,4 @@
-"""Uploads: staged unit by unit, seen by nobody before they are a job."""
+"""Staged uploads: stored unit by unit, not visible before the job is submitted."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ def test_a_job_is_not_seen_before_its_upload_is_whole(store: Store) -> None:
     assert store.redis.keys("ps:job:*") == store.redis.keys("ps:lane:*") == []
 
 
-def test_an_abandoned_upload_goes_by_itself(store: Store) -> None:
+def test_an_abandoned_upload_expires(store: Store) -> None:
     job_id, upload = started(store, KEY)
     upload.add(part("a"))
     patience_ms = store.settings.upload_patience_ms
@@ -83,7 +83,7 @@ def test_an_accepted_upload_stays_until_its_job_ends(store: Store) -> None:
     assert not store.redis.exists(keys.inputs(job_id))
 
 
-def test_what_went_meanwhile_is_not_submitted(store: Store) -> None:
+def test_an_upload_that_has_expired_is_not_submitted(store: Store) -> None:
     job_id, upload = started(store)
     upload.add(part("a"))
     store.redis.delete(keys.inputs(job_id))
@@ -114,7 +114,7 @@ def test_a_repeated_upload_is_one_job(store: Store) -> None:
     assert store.redis.keys("ps:inputs:*") == [keys.inputs(first_id)]
 
 
-def test_an_upload_beyond_its_size_is_refused_and_forgotten(store: Store) -> None:
+def test_an_upload_that_is_too_large_is_refused_and_deleted(store: Store) -> None:
     small = Store(store.redis, replace(store.settings, max_upload_bytes=1_024))
     job_id, upload = started(small, KEY)
     upload.add(part("a" * 500))
@@ -124,7 +124,7 @@ def test_an_upload_beyond_its_size_is_refused_and_forgotten(store: Store) -> Non
     assert not store.redis.exists(keys.inputs(job_id), keys.idempotency("o", KEY.key))
 
 
-def test_what_fails_on_the_way_leaves_nothing_staged_and_the_key_free(store: Store) -> None:
+def test_a_failed_upload_leaves_nothing_staged_and_its_key_free(store: Store) -> None:
     job_id, upload = started(store, KEY)
     with suppress(ZeroDivisionError), upload:
         upload.add(part("a"))
@@ -132,7 +132,7 @@ def test_what_fails_on_the_way_leaves_nothing_staged_and_the_key_free(store: Sto
     assert not store.redis.exists(keys.inputs(job_id), keys.idempotency("o", KEY.key))
 
 
-def test_what_fails_after_the_job_was_accepted_leaves_it_whole(store: Store) -> None:
+def test_a_failure_after_the_job_was_accepted_deletes_nothing(store: Store) -> None:
     job_id, upload = started(store, KEY)
     with suppress(ZeroDivisionError), upload:
         upload.add(part("a"))
@@ -141,7 +141,7 @@ def test_what_fails_after_the_job_was_accepted_leaves_it_whole(store: Store) -> 
     assert store.redis.exists(keys.inputs(job_id), keys.idempotency("o", KEY.key)) == 2
 
 
-def test_an_upload_that_fails_leaves_the_key_to_whose_it_is(store: Store) -> None:
+def test_a_failed_upload_does_not_release_the_key_of_another(store: Store) -> None:
     _, first = started(store, KEY)
     first.add(part("a"))
     _, second = started(store, KEY)

@@ -346,7 +346,7 @@ def _state(status: Status) -> str:
 
 @pytest.mark.timeout(1_200)  # 2,000 examples of 30 steps; a minute or two where nothing else runs
 @pytest.mark.parametrize("examples", [QUICK, pytest.param(EXHAUSTIVE, marks=pytest.mark.full)])
-def test_no_order_of_events_loses_doubles_or_reopens_a_job(store: Store, examples: int) -> None:
+def test_no_order_of_events_loses_duplicates_or_reopens_a_job(store: Store, examples: int) -> None:
     Lifecycle.store = store
     run_state_machine_as_test(
         Lifecycle,

@@ -94,7 +94,7 @@ def test_a_bulk_job_asks_for_a_wake_up_per_unit(store: Store) -> None:
     assert put(store, bulk(12, unit_items=4)).wake_ups == 3
 
 
-def test_an_awake_worker_is_rung_for_instead_of_woken(store: Store) -> None:
+def test_an_awake_worker_is_notified_through_redis_instead_of_celery(store: Store) -> None:
     worker = Consumer(store, Lane.GPU)
     claim(worker, awake_ms=60_000)
     assert put(store).wake_ups == 0

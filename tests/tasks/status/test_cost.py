@@ -35,7 +35,7 @@ def samples(series: Mapping[str, str], prices: Prices) -> dict[tuple[str, ...], 
     }
 
 
-def test_a_cost_is_a_share_of_an_hours_price() -> None:
+def test_a_cost_is_the_share_of_an_hours_price() -> None:
     assert cost(1_800, 2.5) == 1.25
     assert cost(1_800, 0) == 0
     assert cost(1_800, None) is None
@@ -83,7 +83,7 @@ def test_a_lane_costs_its_idle_time_too() -> None:
     assert cpu.cost_per_1000 == cpu.cost_per_1000_busy == pytest.approx(0.0004)
 
 
-def test_a_lane_that_has_told_no_time_has_no_utilisation() -> None:
+def test_a_lane_that_has_reported_no_time_has_no_utilisation() -> None:
     (gpu,) = lanes_of({"worker|gpu|busy": "0", "worker|gpu|idle": "0"}, PRICES)
     assert gpu.utilization is None
     assert gpu.busy_cost == 0

@@ -15,7 +15,7 @@ from tests.listed import add, id_at
 PIPELINES = load_pipelines(("ml.null:pipeline",)).values()
 
 
-def test_of_an_empty_redis_it_tells_that_there_is_nothing(store: Store) -> None:
+def test_the_overview_of_an_empty_redis_is_empty(store: Store) -> None:
     seen = read_overview(store, PIPELINES)
     assert seen.now > 0
     assert seen.oldest_waiting_s == dict.fromkeys(Lane, 0)
@@ -32,7 +32,7 @@ def test_the_newest_jobs_of_several_owners_come_merged(store: Store) -> None:
     assert newest_jobs(store, [], 6) == []
 
 
-def test_only_the_busiest_owners_are_looked_through(
+def test_only_jobs_of_the_busiest_owners_are_read(
     store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(overview, "MOST_OWNERS", 2)

@@ -49,7 +49,9 @@ def test_an_error_reaches_only_the_thread_that_caused_it(multiplexer: Multiplexe
     assert replies == [str(n) if n % 2 else "refused" for n in range(1_000)]
 
 
-def test_a_connection_found_dead_is_replaced_unseen(multiplexer: Multiplexer, store: Store) -> None:
+def test_a_dead_connection_is_replaced_without_an_error(
+    multiplexer: Multiplexer, store: Store
+) -> None:
     own = multiplexer.execute("CLIENT", "ID")
     store.redis.client_kill_filter(_id=str(own))
     assert multiplexer.execute("ECHO", "still here") == "still here"
@@ -121,7 +123,7 @@ def test_a_thread_may_be_given_the_lead_before_it_has_begun_to_wait(
     assert multiplexer.execute("ECHO", "third") == "third"
 
 
-def test_whatever_goes_wrong_nobody_is_left_waiting(
+def test_no_thread_waits_for_ever_whatever_fails(
     multiplexer: Multiplexer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Even what should never fail, such as closing a connection."""

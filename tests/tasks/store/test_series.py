@@ -62,7 +62,7 @@ def test_buckets_are_those_of_the_scripts() -> None:
     assert [int(bound) for bound in bounds.split(",")] == [s * 1_000_000 for s in SECONDS_BOUNDS]
 
 
-def test_items_are_counted_by_what_became_of_them(store: Store, worker: Consumer) -> None:
+def test_items_are_counted_by_outcome(store: Store, worker: Consumer) -> None:
     put(store, bulk(4))
     (unit,) = claim(worker)
     items = (
@@ -123,7 +123,7 @@ def test_reclaimed_and_quarantined_units_are_counted(store: Store) -> None:
     assert counted(store, "jobs") == {"null|failed": 1}
 
 
-def test_whoever_commits_is_told_of_the_jobs_that_ended(store: Store, worker: Consumer) -> None:
+def test_a_commit_returns_the_jobs_that_it_finished(store: Store, worker: Consumer) -> None:
     spec = replace(SINGLE.spec, request_id="r1", metadata={"a": 1})
     receipts = [put(store, replace(SINGLE, spec=spec)), put(store, bulk(8))]
     units = claim_until(worker, 3)
@@ -140,7 +140,7 @@ def test_whoever_commits_is_told_of_the_jobs_that_ended(store: Store, worker: Co
     assert [one.job for one in second.ended] == [receipts[1].job_id]
 
 
-def test_owners_are_charged_for_what_they_had(store: Store, worker: Consumer) -> None:
+def test_usage_is_counted_by_owner(store: Store, worker: Consumer) -> None:
     put(store, bulk(2))
     (unit,) = claim(worker)
     items = (CountedAnswer(output()), CountedAnswer(output(), cached=True))
@@ -180,7 +180,7 @@ def test_device_time_is_by_tier() -> None:
     assert found == {"device|p|gpu|big": 750_000, "device|p|gpu|small": 100_000}
 
 
-def test_a_sink_that_fails_keeps_no_other_from_its_news() -> None:
+def test_a_failing_sink_does_not_keep_jobs_from_other_sinks() -> None:
     told: list[str] = []
 
     def broken(_: object) -> None:

@@ -1,4 +1,4 @@
-"""The line of an ended job."""
+"""The log line of a finished job."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def line_of(job: FinishedJob) -> dict[str, object]:
     return dict(line)
 
 
-def test_it_tells_times_ids_and_counts() -> None:
+def test_the_line_has_times_ids_and_counts() -> None:
     assert line_of(replace(JOB, tier="big", model_version="v1")) == {
         "event": "job ended",
         "log_level": "info",
@@ -53,7 +53,7 @@ def test_it_tells_times_ids_and_counts() -> None:
     }
 
 
-def test_what_is_not_known_is_left_out() -> None:
+def test_unknown_fields_are_left_out() -> None:
     cancelled = replace(JOB, spec=Spec("null", "o"), status=Status.CANCELLED, started=None)
     unknown = {"request_id", "trace_id", "queue_ms", "run_ms", "tier", "model_version"}
     assert unknown.isdisjoint(line_of(cancelled))
@@ -70,7 +70,7 @@ def test_it_has_the_hash_of_the_inputs_if_the_job_has_one() -> None:
         ({"output": None, "error": {"code": "model_error", "message": "no"}}, (None, None)),
     ],
 )
-def test_who_commits_is_told_which_model_answered(
+def test_a_commit_returns_which_model_answered(
     store: Store, answer: dict[str, object], known: tuple[str, str]
 ) -> None:
     put(store, SINGLE)

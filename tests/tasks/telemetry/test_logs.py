@@ -35,7 +35,7 @@ def said(form: str, level: str = "INFO") -> list[str]:
     return done.stderr.splitlines()
 
 
-def test_every_line_is_an_object_of_json_whichever_way_it_came() -> None:
+def test_every_line_is_a_json_object_whichever_logger_wrote_it() -> None:
     lines: list[dict[str, Any]] = [json.loads(line) for line in said("json")]
     assert [line["event"] for line in lines] == ["request", "worker ready", "of a library"]
     assert all({"level", "timestamp"} <= line.keys() for line in lines)
@@ -56,7 +56,7 @@ def test_the_console_is_for_people() -> None:
 
 
 @pytest.mark.parametrize("form", ["json", "console"])
-def test_what_cannot_be_written_stops_nothing(form: str) -> None:
+def test_a_failed_write_of_a_line_stops_nothing(form: str) -> None:
     with Path("/dev/full").open("wb") as full:  # a disk without room
         done = subprocess.run(
             [sys.executable, "-c", SAYS.format(form=form, level="DEBUG")],

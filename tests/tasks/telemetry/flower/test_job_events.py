@@ -80,7 +80,7 @@ def test_a_job_is_a_task_under_its_own_id_with_all_its_times() -> None:
     assert (fields["runtime"], fields["retries"]) == (3, 1)
 
 
-def test_of_an_answer_its_label_and_origin_are_told_and_of_a_question_nothing() -> None:
+def test_an_event_has_label_and_tier_of_the_answer_and_nothing_of_the_input() -> None:
     assert fields_of(JOB)["result"] == "label=review, tier=cnn"
     assert SECRET not in str(fields_of(JOB))
 
@@ -92,7 +92,7 @@ def test_a_degraded_answer_says_why() -> None:
 
 
 @pytest.mark.parametrize("label", ["x" * 10_000, {"text": SECRET}])
-def test_a_label_that_is_none_is_not_told_in_full(label: Any) -> None:
+def test_a_label_of_another_type_or_too_long_is_not_shown_whole(label: Any) -> None:
     job = replace(JOB, outcome={"output": {"label": label}, "error": None})
     assert len(fields_of(job)["result"]) < 80
     assert SECRET not in fields_of(job)["result"]
@@ -116,7 +116,7 @@ def test_a_job_that_was_never_claimed_has_neither_start_nor_runtime() -> None:
     ("status", "exception"),
     [(Status.CANCELLED, "cancelled"), (Status.EXPIRED, "deadline_exceeded")],
 )
-def test_a_job_ended_from_outside_says_by_what(status: Status, exception: str) -> None:
+def test_a_cancelled_or_expired_job_has_the_reason(status: Status, exception: str) -> None:
     fields = fields_of(replace(JOB, status=status, outcome=None))
     assert (fields["exception"], fields["expired"]) == (exception, status == Status.EXPIRED)
 
@@ -125,7 +125,7 @@ def test_a_job_ended_from_outside_says_by_what(status: Status, exception: str) -
     ("total", "outcome", "exception"),
     [(1, ERROR, "model_error"), (1, None, "poison_input"), (7, None, "all_items_failed")],
 )
-def test_a_failed_job_tells_the_code_of_its_error(total: int, outcome: Any, exception: str) -> None:
+def test_a_failed_job_has_the_code_of_its_error(total: int, outcome: Any, exception: str) -> None:
     job = replace(JOB, status=Status.FAILED, total=total, outcome=outcome)
     assert fields_of(job)["exception"] == exception
 
@@ -168,7 +168,7 @@ def test_the_sink_publishes_from_a_thread_of_its_own(celery: Celery, listener: P
     assert [event["uuid"] for event in heard(listener)] == ["job_1"]
 
 
-def test_of_more_jobs_than_may_be_shown_so_many_are_and_the_others_counted(
+def test_jobs_beyond_the_limit_are_sampled_and_the_others_counted(
     monkeypatch: pytest.MonkeyPatch, celery: Celery, listener: PubSub
 ) -> None:
     monkeypatch.setattr(LazyThread, "start", lambda _: None)
@@ -181,7 +181,7 @@ def test_of_more_jobs_than_may_be_shown_so_many_are_and_the_others_counted(
     assert [(line["left_out"], line["lost"]) for line in logs] == [(15, 0)]
 
 
-def test_jobs_are_lost_while_redis_is_away_and_that_is_said_once_a_minute(
+def test_jobs_are_lost_while_redis_is_down_which_is_logged_once_a_minute(
     monkeypatch: pytest.MonkeyPatch, settings: Settings
 ) -> None:
     monkeypatch.setattr(LazyThread, "start", lambda _: None)
@@ -210,7 +210,7 @@ def a_broker_that_hangs(monkeypatch: pytest.MonkeyPatch) -> Iterator[threading.E
     released.set()
 
 
-def test_who_ends_jobs_waits_for_no_broker_and_memory_is_bounded(
+def test_finishing_jobs_does_not_wait_for_the_broker_and_memory_is_bounded(
     monkeypatch: pytest.MonkeyPatch, celery: Celery
 ) -> None:
     with a_broker_that_hangs(monkeypatch) as reached:
@@ -228,7 +228,7 @@ def test_no_jobs_a_second_means_no_sink(settings: Settings, celery: Celery) -> N
     assert len(flower_sinks(celery, settings, "gpu")) == 1
 
 
-def test_a_commit_tells_the_outcome_of_single_jobs_and_of_no_bulk_job(store: Store) -> None:
+def test_a_commit_returns_the_outcome_of_single_jobs_only(store: Store) -> None:
     worker = Consumer(store, Lane.GPU)
     single, five = put(store), put(store, bulk(5))
     units = claim(worker)

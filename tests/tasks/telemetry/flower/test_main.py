@@ -47,7 +47,7 @@ def test_it_does_not_start_without_a_password(name: str) -> None:
         ("FLOWER_PASSWORD", "pässword", "ASCII without ','"),
     ],
 )
-def test_what_flower_would_misread_is_refused_and_not_repeated(
+def test_credentials_that_flower_would_misread_are_refused_and_not_repeated(
     name: str, value: str, allowed: str
 ) -> None:
     with pytest.raises(SettingsError) as error:

@@ -3,14 +3,14 @@ from __future__ import annotations
 from tasks.telemetry.flower.reservoir import ReservoirSample
 
 
-def test_few_are_all_kept_in_their_order() -> None:
+def test_few_items_are_all_kept_in_order() -> None:
     reservoir: ReservoirSample[int] = ReservoirSample(5)
     reservoir.offer([1, 2])
     reservoir.offer([3])
     assert reservoir.take() == ([1, 2, 3], 0)
 
 
-def test_of_more_as_many_as_fit_are_kept_and_the_others_counted() -> None:
+def test_items_beyond_the_size_are_sampled_and_the_others_counted() -> None:
     reservoir: ReservoirSample[int] = ReservoirSample(5)
     reservoir.offer(range(1_000))
     kept, left_out = reservoir.take()
@@ -18,7 +18,7 @@ def test_of_more_as_many_as_fit_are_kept_and_the_others_counted() -> None:
     assert set(kept) <= set(range(1_000))
 
 
-def test_it_is_empty_once_it_was_taken() -> None:
+def test_taking_the_sample_empties_it() -> None:
     reservoir: ReservoirSample[int] = ReservoirSample(1)
     reservoir.offer([1, 2])
     reservoir.take()
@@ -27,7 +27,7 @@ def test_it_is_empty_once_it_was_taken() -> None:
     assert reservoir.take() == ([3], 0)
 
 
-def test_the_last_is_as_likely_to_be_kept_as_the_first() -> None:
+def test_the_last_item_is_as_likely_to_be_kept_as_the_first() -> None:
     rounds = 4_000
     seen = [0] * 20
     for _ in range(rounds):

@@ -66,14 +66,14 @@ def load(folder: Path) -> float | None:
     return shown(folder, LOAD.name, pipeline="null", lane="gpu")
 
 
-def test_what_processes_count_at_the_same_time_is_added_up(tmp_path: Path) -> None:
+def test_counts_of_concurrent_processes_are_added_up(tmp_path: Path) -> None:
     with counting(tmp_path, "1", "1"), counting(tmp_path, "3"):
         assert claims(tmp_path) == 3
         assert shown(tmp_path, f"{CLAIM.name}_bucket", lane="gpu", le="0.001") == 3
         assert load(tmp_path) == 3  # the slowest
 
 
-def test_what_a_killed_process_counted_stays_and_its_gauges_go(tmp_path: Path) -> None:
+def test_a_killed_process_leaves_its_counts_but_not_its_gauges(tmp_path: Path) -> None:
     with counting(tmp_path, "1"):
         with counting(tmp_path, "9", "9"):
             assert load(tmp_path) == 9
@@ -94,7 +94,7 @@ def test_however_many_processes_die_there_are_no_more_files_than_lived_at_once(
     assert len(files) == 6  # a lock, a file of histograms and one of gauges each
 
 
-def test_a_file_that_is_just_being_made_is_passed_over(tmp_path: Path) -> None:
+def test_an_empty_new_file_is_skipped(tmp_path: Path) -> None:
     (tmp_path / "histogram_7.db").touch()
     with counting(tmp_path, "1"):
         assert claims(tmp_path) == 1
@@ -117,7 +117,7 @@ def test_a_group_begins_with_an_empty_folder_of_its_own(tmp_path: Path, settings
     assert os.environ[FOLDER_VARIABLE] == str(left.parent)
 
 
-def test_a_second_worker_of_a_lane_takes_nothing_from_the_first(
+def test_a_second_worker_of_a_lane_gets_a_folder_of_its_own(
     tmp_path: Path, settings: Settings
 ) -> None:
     here = dataclasses.replace(settings, metrics_dir=str(tmp_path))
@@ -127,7 +127,9 @@ def test_a_second_worker_of_a_lane_takes_nothing_from_the_first(
     assert (first / "histogram_0.db").exists()
 
 
-def test_a_folder_that_cannot_be_had_is_named(tmp_path: Path, settings: Settings) -> None:
+def test_a_folder_that_cannot_be_created_is_named_in_the_error(
+    tmp_path: Path, settings: Settings
+) -> None:
     (tmp_path / "a file").touch()
     here = dataclasses.replace(settings, metrics_dir=str(tmp_path / "a file"))
     with pytest.raises(SettingsError, match=r"PENSTOCK_METRICS_DIR=.* must be a folder"):

@@ -1,4 +1,4 @@
-"""What models were called with, as it is counted."""
+"""Metrics of batches, as one process observes them."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class Tight(Echo):
     batch_tokens = 8
 
 
-def test_each_call_of_a_model_counts_with_its_items_tokens_and_padding() -> None:
+def test_each_call_of_a_model_is_observed_with_items_tokens_and_padding() -> None:
     runtime = Runtime.load(Tight(), "cpu")
     texts = ["1234", "123", "1", "1234567890"]
     prepared = runtime.prepare([Item({"text": text}) for text in texts])

@@ -1,4 +1,4 @@
-"""A worker's parent shows what its children have counted, to those who have the key."""
+"""The HTTP server of a worker's metrics, which requires the operator's key."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def get(settings: Settings, path: str = "/metrics", **headers: str) -> httpx.Res
     return httpx.get(f"http://127.0.0.1:{settings.metrics_port}{path}", headers=headers)
 
 
-def test_the_key_opens_the_metrics_and_nothing_else_does(here: Settings) -> None:
+def test_only_the_operators_key_opens_the_metrics(here: Settings) -> None:
     with served(here) as server:
         assert server.ready.wait(30)
         answer = get(here, **KEY)
@@ -69,7 +69,7 @@ def test_the_key_opens_the_metrics_and_nothing_else_does(here: Settings) -> None
         assert get(here, "/", **KEY).status_code == 404
 
 
-def test_a_taken_port_is_named_and_taken_once_it_is_free(
+def test_a_taken_port_is_logged_and_used_once_it_is_free(
     here: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(metrics_server, "RETRY_S", 0.01)

@@ -1,4 +1,4 @@
-"""What leaves for a receiver of Sentry's envelopes on this machine, and what does not."""
+"""Sentry client: which events reach a local receiver, and what they do not contain."""
 
 from __future__ import annotations
 
@@ -105,7 +105,7 @@ def test_the_same_failure_is_one_event(receiver: Envelopes) -> None:
     assert [event["tags"]["failure"] for event in arrived(receiver)] == ["a", "b"]
 
 
-def test_a_failure_that_cannot_be_told_fails_nothing_else(
+def test_an_error_while_sending_an_event_fails_nothing_else(
     receiver: Envelopes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(sentry_sdk, "capture_event", lambda *_, **__: 1 / 0)
@@ -114,7 +114,7 @@ def test_a_failure_that_cannot_be_told_fails_nothing_else(
     assert arrived(receiver) == []
 
 
-def test_an_outage_of_redis_is_one_event_whoever_meets_it(receiver: Envelopes) -> None:
+def test_an_outage_of_redis_is_one_event_whatever_meets_it(receiver: Envelopes) -> None:
     for _ in range(20):
         redis_failed(RedisConnectionError("Error 111 connecting to 127.0.0.1:1"))
         sentry_sdk.capture_exception(raised(RedisConnectionError("Error 111 of the broker")))
@@ -122,7 +122,9 @@ def test_an_outage_of_redis_is_one_event_whoever_meets_it(receiver: Envelopes) -
     assert event["exception"]["values"][0]["value"] == "Error 111 connecting to 127.0.0.1:1"
 
 
-def test_what_an_integration_finds_comes_once_and_without_its_text(receiver: Envelopes) -> None:
+def test_an_error_found_by_an_integration_is_sent_once_and_without_its_text(
+    receiver: Envelopes,
+) -> None:
     for _ in range(5):
         sentry_sdk.capture_exception(raised(ValueError("hidden")))
     sentry_sdk.capture_exception(raised(BrokenPipeError("a client that went away")))
@@ -130,7 +132,7 @@ def test_what_an_integration_finds_comes_once_and_without_its_text(receiver: Env
     assert event["exception"]["values"][0]["value"] == WITHHELD
 
 
-def test_breadcrumbs_are_our_own_words_without_their_fields(receiver: Envelopes) -> None:
+def test_breadcrumbs_are_our_own_log_messages_without_fields(receiver: Envelopes) -> None:
     logging.getLogger("tasks.x").warning({"event": "leases lost", "text": "hidden"})  # structlog's
     logging.getLogger("ml.serving.cascade").warning("tier %s failed: %s", "cnn", "hidden")
     logging.getLogger("elsewhere").warning("hidden")
@@ -176,7 +178,7 @@ def test_failures_of_other_tiers_or_types_are_other_events(receiver: Envelopes) 
     ]
 
 
-def test_of_several_units_none_is_named_as_the_one_to_blame() -> None:
+def test_of_several_units_all_jobs_are_named() -> None:
     assert tags_of([unit(1), unit(2)]) == {"pipeline": "toy", "jobs": "job-1 job-2"}
     assert tags_of([unit(1)]) == {
         "pipeline": "toy",
@@ -198,7 +200,7 @@ def test_of_several_units_none_is_named_as_the_one_to_blame() -> None:
         (lambda: unexpected(OSError("hidden"), "x"), "OSError", WITHHELD),
     ],
 )
-def test_each_kind_of_incident_says_what_it_is(
+def test_each_kind_of_failure_has_its_type_and_text(
     receiver: Envelopes, tell: Callable[[], None], kind: str, text: str
 ) -> None:
     tell()
@@ -208,7 +210,7 @@ def test_each_kind_of_incident_says_what_it_is(
     assert text in told["value"]
 
 
-def test_a_receiver_that_never_answers_holds_nothing_up_and_fills_no_memory(forget: None) -> None:
+def test_a_receiver_that_never_answers_delays_nothing_and_memory_is_bounded(forget: None) -> None:
     with closing(socket.create_server(("127.0.0.1", 0))) as deaf:
         port = deaf.getsockname()[1]
         sentry.install(replace(SETTINGS, sentry_dsn=f"http://a@127.0.0.1:{port}/1"), "test")
@@ -223,7 +225,7 @@ def test_a_receiver_that_never_answers_holds_nothing_up_and_fills_no_memory(forg
         assert took < transport.TIMEOUT  # of one attempt to send
 
 
-def test_a_receiver_that_is_down_is_no_error_of_ours(forget: None) -> None:
+def test_a_receiver_that_is_down_raises_no_error(forget: None) -> None:
     with closing(socket.create_server(("127.0.0.1", 0))) as gone:
         port = gone.getsockname()[1]
     sentry.install(replace(SETTINGS, sentry_dsn=f"http://a@127.0.0.1:{port}/1"), "test")

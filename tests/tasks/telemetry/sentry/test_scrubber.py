@@ -1,4 +1,4 @@
-"""No secret and no word of a client is left in what leaves for Sentry."""
+"""Scrubber: neither secrets nor inputs reach Sentry."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def scrubbed(event: dict[str, Any], inputs: list[str] | None = None) -> dict[str
         ("ok at 7", ["at 7 ok"], "ok at 7"),
     ],
 )
-def test_what_a_client_sent_is_taken_out_of_a_text(text: str, inputs: list[str], left: str) -> None:
+def test_inputs_are_removed_from_a_text(text: str, inputs: list[str], left: str) -> None:
     assert without_inputs(text, inputs) == left
 
 
@@ -55,7 +55,7 @@ def test_all_strings_and_numbers_of_a_json_value_are_found() -> None:
     assert list(texts_of(value)) == ["text", "a", "more", "1", "name", "deep", "b", "2.5"]
 
 
-def test_without_knowing_what_was_sent_an_errors_text_is_withheld() -> None:
+def test_an_errors_text_is_withheld_if_the_inputs_are_not_known() -> None:
     errors = {"values": [{"type": "ValueError", "value": "Rosewood"}, {"type": "KeyError"}]}
     values = scrubbed({"exception": errors})["exception"]["values"]
     assert values == [{"type": "ValueError", "value": WITHHELD}, {"type": "KeyError"}]
@@ -87,12 +87,12 @@ def test_secrets_are_found_wherever_they_stand(secret: str) -> None:
     assert said.count("[secret]") == 3
 
 
-def test_members_with_telling_names_are_emptied() -> None:
+def test_members_with_names_of_secrets_are_emptied() -> None:
     event = {"extra": {"Authorization": "x", "api_key": "y", "inputs": [1], "password": {"a": 1}}}
     assert set(scrubbed(event)["extra"].values()) == {"[secret]"}
 
 
-def test_of_a_request_only_what_is_known_to_be_harmless_is_left() -> None:
+def test_only_harmless_parts_of_a_request_are_kept() -> None:
     request = {
         "method": "POST",
         "url": "http://127.0.0.1/v1/jobs",

@@ -1,4 +1,4 @@
-"""A failure is told once a minute, an outage once."""
+"""Throttle: a failure is sent once a minute, an outage once."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ class Clock:
         return self.now
 
 
-def test_the_first_of_a_kind_is_told_and_the_others_of_its_minute_are_counted() -> None:
+def test_the_first_of_a_kind_is_sent_and_the_others_of_its_minute_are_counted() -> None:
     clock = Clock()
     throttle = Throttle(clock)
     assert throttle.take("a") == 0
@@ -24,7 +24,7 @@ def test_the_first_of_a_kind_is_told_and_the_others_of_its_minute_are_counted() 
     assert throttle.take("a") is None
 
 
-def test_an_outage_is_told_again_only_after_a_minute_without_it() -> None:
+def test_an_outage_is_sent_again_only_after_a_minute_without_it() -> None:
     clock = Clock()
     throttle = Throttle(clock)
     assert throttle.take("redis", lasting=True) == 0
@@ -35,7 +35,7 @@ def test_an_outage_is_told_again_only_after_a_minute_without_it() -> None:
     assert throttle.take("redis", lasting=True) == 100
 
 
-def test_only_so_many_kinds_are_remembered() -> None:
+def test_the_number_of_remembered_kinds_is_bounded() -> None:
     throttle = Throttle()
     for n in range(MOST_KINDS + 1):
         assert throttle.take(n) == 0

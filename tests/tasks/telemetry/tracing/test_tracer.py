@@ -1,4 +1,4 @@
-"""Spans reach a collector that takes them, and one that does not costs spans alone."""
+"""Tracer: spans reach a collector, and a failing collector costs nothing but spans."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def test_without_an_endpoint_there_is_no_tracer(settings: Settings) -> None:
     assert start_tracing(settings, "web", "host-1") is None
 
 
-def test_a_span_continues_the_trace_it_is_told_and_names_itself_to_its_children(
+def test_a_span_continues_its_parents_trace_and_is_the_parent_of_its_children(
     collector: Collector, tracer: Tracer
 ) -> None:
     parent = tracer.begin("request", Kind.SERVER, TRACE, {"a": 1, "unknown": None})
@@ -79,7 +79,7 @@ def test_without_a_parent_a_trace_begins(collector: Collector, tracer: Tracer) -
     assert {span.parent_id for span in collector.spans} == {""}
 
 
-def test_what_the_client_does_not_want_recorded_is_not_but_its_trace_goes_on(
+def test_an_unsampled_trace_is_not_recorded_but_is_propagated(
     collector: Collector, tracer: Tracer
 ) -> None:
     span = tracer.begin("request", parent=TRACE[:-2] + "00")
@@ -90,7 +90,7 @@ def test_what_the_client_does_not_want_recorded_is_not_but_its_trace_goes_on(
     assert span.traceparent.endswith("-00")
 
 
-def test_a_process_begins_so_many_traces_a_second_and_what_others_began_goes_on(
+def test_a_process_records_a_limited_number_of_new_traces_a_second(
     collector: Collector, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     now = [0.0]
@@ -155,7 +155,7 @@ def test_a_batch_links_to_its_jobs_and_holds_its_tiers_and_its_commit(
     assert (batch.start, batch.end) == (1_000_000, commit.end)
 
 
-def test_a_batch_has_a_line_for_who_debugs_and_none_else(store: Store) -> None:
+def test_a_batch_is_logged_at_debug_level_only(store: Store) -> None:
     put(store, replace(SINGLE, spec=replace(SINGLE.spec, request_id="r")))
     debugging = Store(store.redis, replace(store.settings, log_level="DEBUG"))
     worker = Consumer(debugging, Lane.GPU)
@@ -182,7 +182,7 @@ def test_a_jobs_wait_is_a_span_by_the_clock_of_redis(collector: Collector, trace
 
 
 @pytest.mark.parametrize("status", [400, 503])
-def test_a_collector_that_refuses_is_complained_of_once(
+def test_a_collector_that_refuses_is_logged_once(
     collector: Collector, monkeypatch: pytest.MonkeyPatch, status: int
 ) -> None:
     monkeypatch.setattr(spans, "EXPORT_S", 0.2)
@@ -199,7 +199,7 @@ def test_a_collector_that_refuses_is_complained_of_once(
     assert collector.requests >= 4
 
 
-def test_a_collector_that_hangs_holds_nobody_up_and_only_so_many_spans_wait_for_it(
+def test_a_collector_that_hangs_delays_nothing_and_queued_spans_are_bounded(
     collector: Collector, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(spans, "FLUSH_S", 0.1)
