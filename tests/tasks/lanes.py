@@ -39,26 +39,26 @@ def with_lease(store: Store, lease_ms: int) -> Store:
     return Store(store.redis, replace(store.settings, lease_ms=lease_ms, renew_ms=lease_ms // 2))
 
 
-def claim(worker: Consumer, most: int = 64, awake_ms: int = 0) -> list[Unit]:
-    return list(worker.claim(most, awake_ms).units)
+def claim(consumer: Consumer, most: int = 64, awake_ms: int = 0) -> list[Unit]:
+    return list(consumer.claim(most, awake_ms).units)
 
 
-def claim_until(worker: Consumer, count: int) -> list[Unit]:
+def claim_until(consumer: Consumer, count: int) -> list[Unit]:
     """Claim until `count` units have come; the test's timeout ends it."""
     units: list[Unit] = []
     while len(units) < count:
-        units += claim(worker)
+        units += claim(consumer)
     return units
 
 
-def crash(store: Store, worker: Consumer) -> None:
+def crash(store: Store, consumer: Consumer) -> None:
     """Let the leases of all units that the worker holds expire."""
-    stream = keys.stream(worker.lane, Priority.NORMAL)
-    for held in store.redis.xpending_range(stream, keys.GROUP, "-", "+", 100, worker.name):
+    stream = keys.stream(consumer.lane, Priority.NORMAL)
+    for held in store.redis.xpending_range(stream, keys.GROUP, "-", "+", 100, consumer.name):
         store.redis.xclaim(
             stream,
             keys.GROUP,
-            worker.name,
+            consumer.name,
             0,
             [held["message_id"]],
             idle=store.settings.lease_ms,

@@ -76,7 +76,7 @@ class ResultWriter:
         return batch
 
     def _write(self, batch: Sequence[_Item]) -> None:
-        stale, failing = self._retry_record([attempt for attempt, _ in batch])
+        stale, failing = self._record_with_retries([attempt for attempt, _ in batch])
         if stale:
             log.warning("stale results dropped", attempts=stale, worker=self._consumer.name)
         for attempt, request in batch:
@@ -86,7 +86,9 @@ class ResultWriter:
         for one in {one.endpoint: one for one in failing if one.for_ms >= limit_ms}.values():
             self._disable(one.owner, one.endpoint, endpoints.FAILING)
 
-    def _retry_record(self, attempts: Sequence[Attempt]) -> tuple[int, list[FailingEndpoint]]:
+    def _record_with_retries(
+        self, attempts: Sequence[Attempt]
+    ) -> tuple[int, list[FailingEndpoint]]:
         """Record results, trying again while Redis restarts: until the leases are lost anyway."""
         give_up = time.monotonic() + self._consumer.store.settings.lease_ms / 1000
         while True:

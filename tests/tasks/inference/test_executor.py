@@ -40,8 +40,8 @@ def runtime() -> Runtime:
 @pytest.fixture
 def inference(store: Store, runtime: Runtime) -> InferenceExecutor:
     settings = replace(store.settings, linger_ms=0)
-    worker = Consumer(Store(store.redis, settings), Lane.GPU)
-    return InferenceExecutor(worker, {"toy": runtime}, Wakes())  # type: ignore[arg-type]
+    consumer = Consumer(Store(store.redis, settings), Lane.GPU)
+    return InferenceExecutor(consumer, {"toy": runtime}, Wakes())  # type: ignore[arg-type]
 
 
 def asked(runtime: Runtime) -> list[str]:
@@ -170,9 +170,9 @@ def test_a_wake_up_is_sent_for_units_left_after_the_drain_time(
 ) -> None:
     settings = replace(store.settings, drain_ms=0)
     wakes = Wakes()
-    worker = Consumer(Store(store.redis, settings), Lane.GPU)
+    consumer = Consumer(Store(store.redis, settings), Lane.GPU)
     put(store, toy("left"))
-    InferenceExecutor(worker, {"toy": runtime}, wakes).run_batches()  # type: ignore[arg-type]
+    InferenceExecutor(consumer, {"toy": runtime}, wakes).run_batches()  # type: ignore[arg-type]
     assert wakes.sent == ["penstock.gpu"]
     assert store.redis.xlen("ps:lane:gpu:normal") == 1
 

@@ -34,74 +34,74 @@ def owners(units: list[Unit], store: Store) -> Counter[str]:
 
 
 @pytest.fixture
-def worker(store: Store) -> Consumer:
+def consumer(store: Store) -> Consumer:
     return Consumer(store, Lane.GPU)
 
 
 def test_an_owner_that_comes_after_a_flood_waits_for_a_few_of_its_items(
-    store: Store, worker: Consumer
+    store: Store, consumer: Consumer
 ) -> None:
     for _ in range(200):
         put(store, of("flood"))
     late = {put(store, of("late")).job_id for _ in range(3)}
-    claimed = claim(worker, AHEAD + len(late))
+    claimed = claim(consumer, AHEAD + len(late))
     assert late == {unit.job for unit in claimed if unit.job in late}
 
 
-def test_two_floods_share_a_batch(store: Store, worker: Consumer) -> None:
+def test_two_floods_share_a_batch(store: Store, consumer: Consumer) -> None:
     for _ in range(100):
         put(store, of("ann"))
     for _ in range(100):
         put(store, of("bob"))
-    claim(worker, BATCH)
-    shares = owners(claim(worker, BATCH), store)
+    claim(consumer, BATCH)
+    shares = owners(claim(consumer, BATCH), store)
     assert shares.total() == BATCH
     assert max(shares.values()) - min(shares.values()) <= AHEAD
 
 
-def test_a_flood_alone_fills_its_batches_in_order(store: Store, worker: Consumer) -> None:
+def test_a_flood_alone_fills_its_batches_in_order(store: Store, consumer: Consumer) -> None:
     ids = [put(store, of("flood")).job_id for _ in range(150)]
     sizes, got = [], []
-    while units := claim(worker, BATCH):
+    while units := claim(consumer, BATCH):
         sizes.append(len(units))
         got += [unit.job for unit in units]
-        worker.commit([done(unit) for unit in units])
+        consumer.commit([done(unit) for unit in units])
     assert got == ids
     assert sizes == [64, 64, 22]
 
 
 def test_an_owner_with_many_waiting_units_yields_to_one_with_few(
-    store: Store, worker: Consumer
+    store: Store, consumer: Consumer
 ) -> None:
     for _ in range(500):
         put(store, of("flood"))
     for _ in range(100):
         put(store, of("ann"))
-    claim(worker, 2 * AHEAD)  # units that were added before many waited
-    assert owners(claim(worker, 50), store)["ann"] >= 35
+    claim(consumer, 2 * AHEAD)  # units that were added before many waited
+    assert owners(claim(consumer, 50), store)["ann"] >= 35
 
 
 def test_one_large_unit_of_each_owner_comes_before_a_new_owner(
-    store: Store, worker: Consumer
+    store: Store, consumer: Consumer
 ) -> None:
     put(store, of("bulky", bulk(640, unit_items=BATCH)))
     late = put(store, of("late")).job_id
-    assert [unit.items for unit in claim(worker, BATCH)] == [BATCH]
-    assert late in {unit.job for unit in claim(worker, BATCH)}
+    assert [unit.items for unit in claim(consumer, BATCH)] == [BATCH]
+    assert late in {unit.job for unit in claim(consumer, BATCH)}
 
 
-def test_priorities_are_kept_apart(store: Store, worker: Consumer) -> None:
+def test_priorities_are_kept_apart(store: Store, consumer: Consumer) -> None:
     for _ in range(40):
         put(store, of("ann", replace(SINGLE, priority=Priority.LOW)))
     urgent = put(store, of("ann", replace(SINGLE, priority=Priority.HIGH))).job_id
-    assert urgent in {unit.job for unit in claim(worker, AHEAD + 1)}
+    assert urgent in {unit.job for unit in claim(consumer, AHEAD + 1)}
 
 
-def test_a_cancelled_flood_leaves_nothing_behind(store: Store, worker: Consumer) -> None:
+def test_a_cancelled_flood_leaves_nothing_behind(store: Store, consumer: Consumer) -> None:
     ids = [put(store, of("flood")).job_id for _ in range(100)]
     for job_id in ids:
         cancel_job(store, job_id)
-    assert claim(worker, BATCH) == []
+    assert claim(consumer, BATCH) == []
     assert store.redis.keys("ps:lane:gpu:normal*") == ["ps:lane:gpu:normal"]
     assert store.redis.hget(keys.UNFINISHED, "flood") == "0"
 
@@ -125,9 +125,9 @@ def test_a_flood_without_a_gpu_worker_moves_to_the_cpu_lane(store: Store) -> Non
 
 @pytest.mark.parametrize("cpu_may_serve", [True, False])
 def test_a_flood_that_stays_in_its_lane_does_not_end_the_sweep(
-    store: Store, worker: Consumer, cpu_may_serve: bool
+    store: Store, consumer: Consumer, cpu_may_serve: bool
 ) -> None:
-    for alive in (worker, Consumer(store, Lane.CPU)):
+    for alive in (consumer, Consumer(store, Lane.CPU)):
         alive.renew()
     for _ in range(100):
         put(store, replace(of("flood"), cpu_may_serve=cpu_may_serve))
@@ -139,15 +139,15 @@ def test_a_flood_that_stays_in_its_lane_does_not_end_the_sweep(
     assert store.redis.hget(keys.load("gpu"), "parked:normal") == str(100 - AHEAD)
 
 
-def test_a_quota_counts_unfinished_items(store: Store, worker: Consumer) -> None:
+def test_a_quota_counts_unfinished_items(store: Store, consumer: Consumer) -> None:
     put(store, of("ann", bulk(8), unfinished=10))
     with pytest.raises(QuotaExceeded) as caught:
         put(store, of("ann", bulk(3), unfinished=10))
     assert (caught.value.unfinished, caught.value.most) == (8, 10)
     assert caught.value.retry_after_s > 0
     put(store, of("bob", bulk(3), unfinished=10))
-    (first, *_) = claim(worker, 4)
-    worker.commit([done(first)])
+    (first, *_) = claim(consumer, 4)
+    consumer.commit([done(first)])
     assert put(store, of("ann", bulk(3), unfinished=10)).wake_ups >= 0
 
 
@@ -157,9 +157,9 @@ def test_a_job_that_finishes_early_frees_its_quota(store: Store) -> None:
     assert job_of(store, put(store, of("ann", bulk(10), unfinished=10))).total == 10
 
 
-def test_lists_drop_jobs_whose_records_have_expired(store: Store, worker: Consumer) -> None:
+def test_lists_drop_jobs_whose_records_have_expired(store: Store, consumer: Consumer) -> None:
     kept, gone = put(store), put(store)
-    worker.commit([done(unit) for unit in claim(worker)])
+    consumer.commit([done(unit) for unit in claim(consumer)])
     store.redis.delete(keys.job(gone.job_id))
     assert store.redis.zcard(keys.jobs("o", "succeeded")) == 2
     store.run(

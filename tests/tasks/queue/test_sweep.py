@@ -94,8 +94,8 @@ def test_the_drain_rate_is_measured_while_units_wait(store: Store) -> None:
     for _ in range(20):
         put(store)
     sweep_until_it_wakes(store)
-    worker = Consumer(store, Lane.GPU)
-    worker.commit([done(unit) for unit in claim(worker, most=10)])
+    consumer = Consumer(store, Lane.GPU)
+    consumer.commit([done(unit) for unit in claim(consumer, most=10)])
     sweep_until_it_wakes(store)
     rate = float(store.redis.hget("ps:lane:gpu:rate", "per_s") or 0)
     assert rate > 0

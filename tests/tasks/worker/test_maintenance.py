@@ -27,14 +27,14 @@ def test_maintenance_sends_heartbeats_renews_leases_and_wakes_lanes_with_waiting
     store: Store,
 ) -> None:
     quick = Store(store.redis, replace(store.settings, sweep_ms=5, renew_ms=5))
-    worker, wakes = Consumer(quick, Lane.GPU), Wakes()
+    consumer, wakes = Consumer(quick, Lane.GPU), Wakes()
     put(store)
-    claim(worker)
+    claim(consumer)
     put(store)
-    maintenance = Maintenance(worker, wakes, os.getppid(), JobSinks(()))  # type: ignore[arg-type]
+    maintenance = Maintenance(consumer, wakes, os.getppid(), JobSinks(()))  # type: ignore[arg-type]
     maintenance.start()
     assert wakes.seen.wait(30)
     maintenance.stop()
     maintenance.join()
     assert wakes.queue == "penstock.gpu"
-    assert store.redis.zrange("ps:workers", 0, -1) == [f"gpu/{worker.name}"]
+    assert store.redis.zrange("ps:workers", 0, -1) == [f"gpu/{consumer.name}"]

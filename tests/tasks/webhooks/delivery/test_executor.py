@@ -20,7 +20,8 @@ from tasks.store import keys
 from tasks.store.client import Store
 from tasks.webhooks import endpoints
 from tasks.webhooks.deliveries import Delivery, deliveries_of, ping, read_delivery, redeliver
-from tasks.webhooks.delivery import attempts, dispatcher, executor, request, result_writer
+from tasks.webhooks.delivery import attempts, dispatcher, request, result_writer
+from tasks.webhooks.delivery import executor as executor_module
 from tasks.webhooks.delivery.executor import DeliveryExecutor
 from tasks.webhooks.delivery.http_client import DeliveryResponse, WebhookClient
 from tasks.webhooks.owner_secrets import job_secrets
@@ -52,14 +53,14 @@ def receiver() -> Iterator[Receiver]:
 
 @contextmanager
 def started(
-    store: Store, sender: Callable[[Settings], WebhookClient] = WebhookClient, **changes: Any
+    store: Store, make_client: Callable[[Settings], WebhookClient] = WebhookClient, **changes: Any
 ) -> Iterator[DeliveryExecutor]:
     changed = Store(store.redis, replace(store.settings, **changes))
-    work = DeliveryExecutor(Consumer(changed, Lane.WEBHOOKS), CELERY, sender)
+    executor = DeliveryExecutor(Consumer(changed, Lane.WEBHOOKS), CELERY, make_client)
     try:
-        yield work
+        yield executor
     finally:
-        work.stop()
+        executor.stop()
 
 
 def finished(store: Store, *urls: str) -> list[str]:
@@ -87,8 +88,8 @@ def tried(store: Store, job_id: str, times: int = 1) -> Delivery:
 
 def test_a_delivery_arrives_signed_and_is_recorded(store: Store, receiver: Receiver) -> None:
     (job_id,) = finished(store, receiver.url)
-    with started(store) as work:
-        assert work.run_batches() == 1
+    with started(store) as executor:
+        assert executor.run_batches() == 1
         delivery = tried(store, job_id)
     (got,) = receiver.got
     (secret,) = job_secrets(store, "o")
@@ -102,8 +103,8 @@ def test_a_delivery_arrives_signed_and_is_recorded(store: Store, receiver: Recei
 def test_a_failed_delivery_waits_for_its_next_attempt(store: Store, receiver: Receiver) -> None:
     receiver.behave = answer(500, body=b"secret stack trace")
     (job_id,) = finished(store, receiver.url)
-    with started(store) as work:
-        work.run_batches()
+    with started(store) as executor:
+        executor.run_batches()
         delivery = tried(store, job_id)
         assert (delivery.status, delivery.log[0]["error"]) == ("queued", "bad_status")
         now_ms = store.now_us() // 1000
@@ -111,7 +112,7 @@ def test_a_failed_delivery_waits_for_its_next_attempt(store: Store, receiver: Re
         assert 4_000 <= delivery.next - now_ms <= 5_500
         receiver.behave = answer(204)
         redeliver(store, delivery.id, "o")
-        work.run_batches()
+        executor.run_batches()
         again = tried(store, job_id, 2)
     assert again.status == "succeeded"
     first, second = receiver.got
@@ -124,8 +125,8 @@ def test_a_failed_delivery_waits_for_its_next_attempt(store: Store, receiver: Re
 def test_many_requests_run_at_once_and_all_arrive(store: Store, receiver: Receiver) -> None:
     urls = [f"http://127.0.0.1:{receiver.port}/{n}" for n in range(300)]
     ids = finished(store, *urls)
-    with started(store) as work:
-        while work.run_batches():
+    with started(store) as executor:
+        while executor.run_batches():
             pass
         for job_id in ids:
             assert tried(store, job_id).status == "succeeded"
@@ -138,8 +139,8 @@ def test_410_disables_the_endpoint(store: Store, receiver: Receiver) -> None:
     receiver.behave = answer(410)
     made = endpoints.create(store, "o", receiver.url)
     (job_id,) = finished(store, receiver.url)
-    with started(store) as work:
-        work.run_batches()
+    with started(store) as executor:
+        executor.run_batches()
         eventually(lambda: len(receiver.got) == 2, "both deliveries")
         eventually(lambda: not store.redis.exists(keys.hooks("o")), "the endpoint disabled")
     found = endpoints.find(store, "o", made.id)
@@ -157,10 +158,10 @@ def test_the_owners_other_endpoints_get_an_event_when_one_is_disabled(
         endpoints.create(store, "o", other.url, ["job.failed"])
         endpoints.create(store, "somebody", other.url)
         finished(store, receiver.url)
-        with started(store) as work:
-            work.run_batches()
+        with started(store) as executor:
+            executor.run_batches()
             eventually(lambda: endpoints.find(store, "o", gone.id).enabled is False, "its end")  # type: ignore[union-attr]
-            eventually(lambda: work.run_batches() or other.got, "the news")
+            eventually(lambda: executor.run_batches() or other.got, "the news")
             (news,) = [json.loads(got.body) for got in other.got]
     assert news["type"] == "webhook_endpoint.disabled"
     assert news["data"] == {"id": gone.id, "url": receiver.url, "disabled_reason": "gone"}
@@ -175,12 +176,12 @@ def test_an_endpoint_that_has_failed_for_days_is_disabled(store: Store, receiver
         eventually(lambda: all(one.tries for one in deliveries_of(store, job_id)), "attempts")
 
     now_ms = store.now_us() // 1000
-    with started(store) as work:
+    with started(store) as executor:
         for since, enabled in ((days_ms - 60_000, True), (days_ms + 1, False)):
             store.redis.hset(keys.WEBHOOKS_FAILING, made.id, f"{now_ms - since} {now_ms}")
             job_id = put(store).job_id
             finished(store)
-            work.run_batches()
+            executor.run_batches()
             wait_for_attempts(job_id)
             if not enabled:
                 eventually(lambda: not store.redis.exists(keys.hooks("o")), "the end of it")
@@ -194,15 +195,15 @@ def test_a_dead_endpoint_gets_no_more_requests_and_the_others_do(
     store: Store, receiver: Receiver
 ) -> None:
     dead = finished(store, *["http://127.0.0.1:1/dead"] * 10)
-    with started(store) as work:
-        work.run_batches()
+    with started(store) as executor:
+        executor.run_batches()
         eventually(
             lambda: all(only(store, one).next for one in dead), "all deliveries to the dead one"
         )
         tries = sum(only(store, one).tries for one in dead)
         assert store.settings.breaker_failures <= tries < 10
         (alive,) = finished(store, receiver.url)
-        work.run_batches()
+        executor.run_batches()
         assert tried(store, alive).status == "succeeded"
     assert {only(store, one).status for one in dead} == {"queued"}
 
@@ -221,14 +222,14 @@ def test_endpoints_that_hang_leave_room_for_those_that_answer(
 ) -> None:
     with (
         Receiver(hang) as hanging,
-        started(store, webhook_concurrency=8, webhook_timeout_ms=60_000) as work,
+        started(store, webhook_concurrency=8, webhook_timeout_ms=60_000) as executor,
     ):
         finished(store, receiver.url)
-        work.run_batches()
+        executor.run_batches()
         eventually(lambda: receiver.got, "a first delivery")
         hanging_targets(store, hanging, 8)
         finished(store, *[receiver.url] * 5)
-        work.run_batches()
+        executor.run_batches()
         eventually(lambda: len(receiver.ids) == 6, "deliveries beside them")
         eventually(lambda: len(hanging.got) == 6, "endpoints that hang")
         hanging.stop()
@@ -243,8 +244,8 @@ def test_a_ping_is_tried_once(store: Store, receiver: Receiver) -> None:
         found = read_delivery(store, sent.id)
         return found is not None and found.status == "failed"
 
-    with started(store) as work:
-        work.run_batches()
+    with started(store) as executor:
+        executor.run_batches()
         eventually(ended, "the end of the ping")
     assert len(receiver.got) == 1
 
@@ -252,16 +253,16 @@ def test_a_ping_is_tried_once(store: Store, receiver: Receiver) -> None:
 def test_it_is_idle_between_claims_while_requests_run(store: Store, receiver: Receiver) -> None:
     receiver.behave = hang
     finished(store, receiver.url)
-    with started(store, webhook_timeout_ms=500) as work:
-        work.run_batches()
+    with started(store, webhook_timeout_ms=500) as executor:
+        executor.run_batches()
         eventually(lambda: receiver.got, "an attempt under way")
-        assert work.idle_s > 0
-        assert work.busy_s < 5
-        assert work.stuck_s == 0
-        assert work.stop_draining(1) is True
-        assert work.run_batches() == 0
-        assert work.idle_s == 0
-        work._draining.release()
+        assert executor.idle_s > 0
+        assert executor.busy_s < 5
+        assert executor.stuck_s == 0
+        assert executor.stop_draining(1) is True
+        assert executor.run_batches() == 0
+        assert executor.idle_s == 0
+        executor._draining.release()
 
 
 def test_a_blocked_event_loop_counts_as_busy(store: Store) -> None:
@@ -273,14 +274,14 @@ def test_a_blocked_event_loop_counts_as_busy(store: Store) -> None:
             return DeliveryResponse(200, None, 1)
 
     finished(store, "http://127.0.0.1:1/")
-    with started(store, Stuck, webhook_timeout_ms=100) as work:
+    with started(store, Stuck, webhook_timeout_ms=100) as executor:
         try:
-            work.run_batches()
-            eventually(lambda: work.busy_s > dispatcher.BEAT_S + 0.5, "a late heart-beat")
-            eventually(lambda: work.stuck_s > 0.5, "an attempt beyond its deadline")
+            executor.run_batches()
+            eventually(lambda: executor.busy_s > dispatcher.BEAT_S + 0.5, "a late heart-beat")
+            eventually(lambda: executor.stuck_s > 0.5, "an attempt beyond its deadline")
         finally:
             held.set()
-        eventually(lambda: work.busy_s < dispatcher.BEAT_S + 0.5, "a heart-beat")
+        eventually(lambda: executor.busy_s < dispatcher.BEAT_S + 0.5, "a heart-beat")
 
 
 def test_stop_waits_for_running_requests_and_releases_the_rest(
@@ -294,8 +295,8 @@ def test_stop_waits_for_running_requests_and_releases_the_rest(
             return await super().send(*args)
 
     ids = finished(store, *[receiver.url] * 10)
-    with started(store, Slow, webhook_line_concurrency=1) as work:
-        work.run_batches()
+    with started(store, Slow, webhook_line_concurrency=1) as executor:
+        executor.run_batches()
         begun.wait()
     tries = [only(store, job_id).tries for job_id in ids]
     assert len(receiver.got) == sum(tries) >= 1
@@ -319,8 +320,8 @@ def test_an_outage_of_redis_while_results_are_recorded_loses_nothing(
 
     monkeypatch.setattr(result_writer, "record", flaky)
     (job_id,) = finished(store, receiver.url)
-    with started(store) as work:
-        work.run_batches()
+    with started(store) as executor:
+        executor.run_batches()
         assert tried(store, job_id).status == "succeeded"
     assert set(receiver.ids.values()) == {1}
 
@@ -332,11 +333,11 @@ def test_an_outage_while_requests_are_built_leaves_the_units_to_their_leases(
         raise RedisConnectionError("away")
 
     (job_id,) = finished(store, receiver.url)
-    with started(store, lease_ms=1_000, renew_ms=500) as work:
-        monkeypatch.setattr(executor, "build_requests", away)
+    with started(store, lease_ms=1_000, renew_ms=500) as executor:
+        monkeypatch.setattr(executor_module, "build_requests", away)
         with pytest.raises(RedisConnectionError):
-            work.run_batches()
-        assert work._held == 0
-        monkeypatch.setattr(executor, "build_requests", request.build_requests)
-        eventually(work.run_batches, "the unit again")
+            executor.run_batches()
+        assert executor._held == 0
+        monkeypatch.setattr(executor_module, "build_requests", request.build_requests)
+        eventually(executor.run_batches, "the unit again")
         assert tried(store, job_id).status == "succeeded"
