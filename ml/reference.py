@@ -17,7 +17,7 @@ from ml.registry import MODELS, Artifacts
 from ml.training.data.rows import Columns, read
 from ml.training.evaluation import measure
 from ml.training.evaluation.drift_reference import reference
-from ml.training.release import renewed
+from ml.training.release import derive_version
 
 _REPLACED = "reference.json"  # versions before 2026.11.25.1 had it, and no code reads it
 
@@ -40,7 +40,7 @@ def renew(artifacts: Artifacts, version: str, dev: Path) -> Path:
         raise ValueError(f"{dev} is not the file that {artifacts.version} was calibrated on")
     scores = measure.scores(artifacts, split, measure.load_tiers(artifacts, "cpu"))
     text = reference(artifacts, split.texts, scores, trained["seed"]).dump()
-    return renewed(artifacts, version, {REFERENCE: text}, {}, without={_REPLACED})
+    return derive_version(artifacts, version, {REFERENCE: text}, {}, without={_REPLACED})
 
 
 def main() -> None:

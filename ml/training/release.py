@@ -105,7 +105,7 @@ def file_entry(path: Path) -> dict[str, Any]:
     return {"sha256": hashlib.sha256(data).hexdigest(), "bytes": len(data)}
 
 
-def renewed(
+def derive_version(
     artifacts: Artifacts,
     version: str,
     texts: Mapping[str, str],

@@ -31,7 +31,7 @@ from ml.text import clean
 from ml.training.data.batches import by_length
 from ml.training.data.rows import Columns, Split, read
 from ml.training.evaluation import measure
-from ml.training.release import renewed
+from ml.training.release import derive_version
 from ml.training.routing.fit import Spec, fit
 from ml.training.routing.mixture import (
     BUDGET,
@@ -154,7 +154,7 @@ def main() -> None:
         artifacts = Artifacts.default("moderation", arguments.models)
     data = Data(artifacts, arguments.data, arguments.work)
     file, said = route(data, Spec(arguments.seen, arguments.ridge))
-    path = renewed(artifacts, arguments.version, {ROUTING: _json(file)}, {"routing": said})
+    path = derive_version(artifacts, arguments.version, {ROUTING: _json(file)}, {"routing": said})
     if arguments.plot:
         from ml.training.routing.plot import draw  # noqa: PLC0415 (needs matplotlib)
 

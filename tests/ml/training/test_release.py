@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from ml.registry import ArtifactError, Artifacts
-from ml.training.release import file_entry, renewed
+from ml.training.release import derive_version, file_entry
 
 
 def version(folder: Path) -> Artifacts:
@@ -25,7 +25,9 @@ def version(folder: Path) -> Artifacts:
 def test_a_renewed_version_has_the_files_and_facts_of_the_old_one_and_the_new(
     tmp_path: Path,
 ) -> None:
-    path = renewed(version(tmp_path), "two", {"more": "text"}, {"routing": {}}, without={"old"})
+    path = derive_version(
+        version(tmp_path), "two", {"more": "text"}, {"routing": {}}, without={"old"}
+    )
     found = Artifacts.open(path)
     assert found.version == "two"
     assert found.file("weights").read_text() == "weights"
@@ -38,11 +40,11 @@ def test_a_renewed_version_has_the_files_and_facts_of_the_old_one_and_the_new(
 def test_a_version_that_exists_is_not_written_again(tmp_path: Path) -> None:
     old = version(tmp_path)
     with pytest.raises(FileExistsError, match="choose another"):
-        renewed(old, "one", {}, {})
+        derive_version(old, "one", {}, {})
 
 
 def test_a_damaged_file_is_not_vouched_for_anew(tmp_path: Path) -> None:
     old = version(tmp_path)
     (old.path / "weights").write_text("other")
     with pytest.raises(ArtifactError, match="weights"):
-        renewed(old, "two", {}, {})
+        derive_version(old, "two", {}, {})
