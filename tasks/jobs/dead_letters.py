@@ -34,6 +34,7 @@ class DeadLetter:
 
     @classmethod
     def read(cls, entry: str, fields: dict[str, Any]) -> DeadLetter:
+        """Build from an entry of the stream of dead letters."""
         lane, priority = fields["stream"].removeprefix(keys.LANE).split(":")
         return cls(
             died=int(entry.partition("-")[0]),

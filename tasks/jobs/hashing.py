@@ -25,6 +25,7 @@ class InputHash:
         self._hash = hashlib.blake2b(key=key, digest_size=16)
 
     def add(self, inputs: Iterable[Mapping[str, Any]]) -> None:
+        """Add inputs, in their order."""
         for entry in inputs:
             self._hash.update(orjson.dumps(entry, option=_OPTIONS))
 

@@ -22,6 +22,8 @@ import orjson
 
 
 class Status(StrEnum):
+    """Status of a job."""
+
     QUEUED = "queued"
     RUNNING = "running"
     SUCCEEDED = "succeeded"
@@ -31,6 +33,7 @@ class Status(StrEnum):
 
     @property
     def is_terminal(self) -> bool:
+        """Whether the job has ended."""
         return self not in (Status.QUEUED, Status.RUNNING)
 
 

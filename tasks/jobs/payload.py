@@ -31,6 +31,7 @@ class Payload:
     known: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
 
     def dump(self) -> bytes:
+        """As JSON."""
         whole: tuple[Any, ...] = (self.pipeline, self.options, self.inputs, self.request_id)
         more: tuple[Any, ...] = (self.rejected, self.traceparent, self.known)
         while more and not more[-1]:
@@ -39,6 +40,7 @@ class Payload:
 
     @classmethod
     def load(cls, text: str | bytes) -> Payload:
+        """Read from JSON."""
         return cls(*orjson.loads(text))
 
 

@@ -36,4 +36,5 @@ def look_up(redis: Redis, wanted: Sequence[str]) -> dict[str, Mapping[str, Any]]
 
 
 def is_cacheable(outcome: Mapping[str, Any]) -> bool:
+    """Whether an outcome may be cached: no error, and not degraded."""
     return outcome["error"] is None and not outcome["output"].get("degraded")

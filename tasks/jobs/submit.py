@@ -95,6 +95,7 @@ class Submission:
 
     @property
     def total(self) -> int:
+        """Number of items."""
         return len(self.inputs) + sum(unit.items for unit in self.staged)
 
     def units(self) -> Iterator[SubmitUnit]:

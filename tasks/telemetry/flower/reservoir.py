@@ -23,6 +23,7 @@ class ReservoirSample(Generic[T]):
         self._lock = threading.Lock()
 
     def offer(self, items: Iterable[T]) -> None:
+        """Add items, each with the same chance to be kept."""
         with self._lock:
             for item in items:
                 self._offered += 1
