@@ -1,4 +1,4 @@
-"""What every answer of the API promises, asserted in one place."""
+"""Assertions on responses of the API that many tests share."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ NULL_JOB: dict[str, Any] = {"pipeline": "null", "input": {"text": "hello"}}
 
 
 def job_in(response: TestResponse, status: int) -> dict[str, Any]:
-    """The job in an answer of that status."""
+    """The job in a response of that status."""
     assert response.status_code == status, response.text
     assert response.content_type == "application/json"
     assert response.headers["Cache-Control"] == "no-store"
@@ -27,7 +27,7 @@ def job_in(response: TestResponse, status: int) -> dict[str, Any]:
 
 
 def problem_in(response: TestResponse, status: int, code: str) -> dict[str, Any]:
-    """The problem document in an answer (RFC 9457)."""
+    """The problem document in a response (RFC 9457)."""
     assert response.status_code == status, response.text
     assert response.content_type == "application/problem+json"
     problem: dict[str, Any] = response.get_json()
@@ -41,7 +41,7 @@ def problem_in(response: TestResponse, status: int, code: str) -> dict[str, Any]
 
 
 def details(problem: dict[str, Any]) -> dict[str, str]:
-    """What is said of each place, by pointer, parameter or header."""
+    """The error texts by pointer, parameter or header."""
     found = {}
     for error in problem.get("errors", []):
         (place,) = set(error) - {"detail"}
@@ -51,5 +51,5 @@ def details(problem: dict[str, Any]) -> dict[str, str]:
 
 
 def stored(store: Store) -> list[str]:
-    """Every key of ours in Redis but the counters of rates, which any request may leave."""
+    """All our keys in Redis except the rate counters, which any request may write."""
     return [key for key in store.redis.scan_iter("ps:*") if not key.startswith(keys.LIMITS)]

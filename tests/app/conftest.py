@@ -1,4 +1,4 @@
-"""The API in this process against a real Redis, and a worker that works when it is told to."""
+"""Fixtures: the API in this process with a real Redis, and a worker that runs on demand."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ PIPELINES = ("ml.null:pipeline", "tests.pipelines:echo")
 
 
 class Deaf:
-    """Stands in for Celery where nobody listens for wake-ups."""
+    """Stands in for Celery where no worker listens for wake-ups."""
 
     def send_task(self, *_: object, **__: object) -> None: ...
 
@@ -51,7 +51,7 @@ def app(settings: Settings) -> Flask:
 
 
 def client_of(app: Flask) -> FlaskClient:
-    """A client that shows a valid key."""
+    """A client that sends a valid key."""
     client = app.test_client()
     client.environ_base["HTTP_AUTHORIZATION"] = f"Bearer {API_KEY}"
     return client
@@ -75,13 +75,13 @@ def gpu_worker(store: Store) -> Consumer:
 
 @pytest.fixture
 def work(gpu_worker: Consumer, runtimes: dict[str, Runtime]) -> Callable[[], int]:
-    """Call it to have everything in the gpu lane run, as a worker's child would."""
+    """A function that runs everything in the gpu lane, as a worker child would."""
     return InferenceExecutor(gpu_worker, runtimes, Deaf()).run_batches  # type: ignore[arg-type]
 
 
 @pytest.fixture
 def now(monkeypatch: pytest.MonkeyPatch) -> int:
-    """Today, as a day that does not end while a test runs."""
+    """Fix the day, so that it does not end while a test runs; returns its number."""
     day = 20_000
     monkeypatch.setattr(Store, "now_us", lambda _: day * DAY_US + 1)
     return day

@@ -1,4 +1,4 @@
-"""Webhooks as clients set them up, and a worker of them that is told what comes of its attempts."""
+"""Helpers for webhooks: create endpoints, and record attempts with a chosen result."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def made(client: FlaskClient, **members: Any) -> dict[str, Any]:
 
 
 def attempted(store: Store, result: Result, wait_ms: int = 0, **entry: Any) -> list[str]:
-    """Attempt every delivery that waits in the lane; returns their ids."""
+    """Record an attempt of every delivery that waits in the lane; returns their ids."""
     worker = Consumer(store, Lane.WEBHOOKS)
     units = list(worker.claim(64, 0).units)
     record(worker, [Attempt(unit, result, wait_ms, entry, "{}", "") for unit in units])

@@ -1,4 +1,4 @@
-"""Clients with keys of their own."""
+"""Helpers: create keys, and clients that send them."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from app.services import EXTENSION
 
 
 def made(app: Flask, owner: str = "acme", *scopes: Scope) -> IssuedKey:
-    """A new key. An app that has looked at the keys already may not know it for half a second."""
+    """Create a key. An application that has read the keys may not know it for half a second."""
     request = KeyRequest(owner=owner, scopes=scopes or (Scope.JOBS,))
     return create(app.extensions[EXTENSION].store, request)
 

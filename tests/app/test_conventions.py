@@ -1,4 +1,4 @@
-"""What HTTP promises of every route: HEAD, OPTIONS, ETag, and CORS where it is configured."""
+"""HTTP conventions of every route: HEAD, OPTIONS, ETag, and CORS if it is configured."""
 
 from __future__ import annotations
 
@@ -212,7 +212,7 @@ def test_pages_may_read_the_headers_that_matter_on_answers_and_on_problems(
         } <= set(found["Expose-Headers"].split(", "))
 
 
-def test_requests_that_name_no_origin_are_as_ever(opened: Flask) -> None:
+def test_requests_without_an_origin_get_no_cors_headers(opened: Flask) -> None:
     response = client_of(opened).get("/v1/jobs")
     assert response.status_code == 200
     assert cors_of(response) == {}

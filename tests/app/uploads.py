@@ -1,4 +1,4 @@
-"""Uploads as tests send them, and what their answers hold."""
+"""Helpers for uploads: send them, and read their responses."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Usage as clients read it, and as the scripts count it."""
+"""Helpers for usage: read it as a client, and write counts as the scripts do."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def usage(client: FlaskClient, **query: str) -> dict[str, Any]:
 
 
 def add(store: Store, day: int, lane: str = "gpu", owner: str = OWNER, **counts: int) -> None:
-    """As the scripts count it."""
+    """Add to the counts of a day, as the scripts do."""
     for what, amount in counts.items():
         store.redis.hset(keys.usage(owner, day), f"{lane}|null|{what}", str(amount))
 

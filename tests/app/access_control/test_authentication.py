@@ -79,7 +79,7 @@ def test_the_scheme_is_compared_without_regard_to_case(
 
 @pytest.fixture
 def fresh(settings: Settings, store: Store) -> Flask:
-    """An API that has not looked at the keys yet, nor counted wrong ones."""
+    """An application that has neither read the keys nor counted wrong ones."""
     return create_app(replace(settings, max_wrong_keys=5, trusted_proxies=("127.0.0.1",)))
 
 
@@ -99,7 +99,7 @@ def test_unknown_expired_and_revoked_keys_are_refused_with_the_same_words(fresh:
 
 
 def refusals(app: Flask, count: int, **headers: str) -> list[int]:
-    """Statuses of as many requests with a wrong key."""
+    """The statuses of `count` requests with a wrong key."""
     client = with_key(app, API_KEY + "x")
     return [client.get("/v1/pipelines", headers=headers).status_code for _ in range(count)]
 
@@ -142,7 +142,7 @@ def test_wrong_keys_for_one_id_are_counted_over_all_addresses(
     assert with_key(fresh, right.text).get("/v1/pipelines").status_code == 200
 
 
-def test_clients_behind_a_trusted_proxy_are_counted_one_by_one(fresh: Flask) -> None:
+def test_clients_behind_a_trusted_proxy_are_counted_separately(fresh: Flask) -> None:
     assert refusals(fresh, 10, **{"X-Forwarded-For": "203.0.113.1"})[-1] == 429
     others = [
         refusals(fresh, 1, **{"X-Forwarded-For": f"6.6.6.6, 198.51.100.{n}"}) for n in range(50)

@@ -1,4 +1,4 @@
-"""Rates as a client meets them."""
+"""Rate limits over HTTP."""
 
 from __future__ import annotations
 
@@ -29,13 +29,13 @@ BULK = {"pipeline": "null", "inputs": [{"text": "a"}] * 20}
 
 @pytest.fixture
 def app(settings: Settings, store: Store) -> Flask:
-    """One whose limiter remembers nothing of other tests."""
+    """An application whose rate limiter knows nothing of other tests."""
     return create_app(settings)
 
 
 @pytest.fixture
 def rates(monkeypatch: pytest.MonkeyPatch) -> Callable[[int, int], None]:
-    """Call it with requests/s and items/s to have the client's key limited so."""
+    """A function that sets the limits of the client's key: requests/s and items/s."""
 
     def limit(requests_per_s: int, items_per_s: int) -> None:
         limits = KeyLimits(requests_per_s, items_per_s, unfinished_items=1_000_000)
@@ -66,7 +66,7 @@ def flood(client: FlaskClient, path: str = "/v1/pipelines") -> TestResponse:
     raise AssertionError("nothing was refused")
 
 
-def test_an_answer_tells_the_policies_and_what_is_left(
+def test_a_response_has_the_policies_and_what_is_left(
     client: FlaskClient, rates: Callable[[int, int], None]
 ) -> None:
     rates(50, 1_000)
@@ -98,7 +98,7 @@ def test_a_bulk_job_spends_as_many_items_as_it_has_inputs(
         ("POST", "/v1/jobs", 415),
     ],
 )
-def test_every_answer_to_a_valid_key_tells_its_rates_and_spends_no_items(
+def test_every_response_to_a_valid_key_has_its_rates_and_spends_no_items(
     client: FlaskClient, method: str, path: str, status: int
 ) -> None:
     response = client.open(path, method=method)
@@ -114,7 +114,7 @@ def test_without_a_key_nothing_is_counted_or_told(app: Flask, path: str) -> None
     assert "RateLimit-Policy" not in response.headers
 
 
-def test_more_requests_than_the_rate_are_refused_and_told_when_to_try_again(
+def test_requests_beyond_the_rate_are_refused_with_retry_after(
     client: FlaskClient, rates: Callable[[int, int], None]
 ) -> None:
     rates(2, 1_000)
@@ -152,7 +152,7 @@ def test_what_is_not_valid_costs_no_items(
     job_in(client.post("/v1/jobs", json=NULL_JOB), 202)
 
 
-def test_a_job_that_no_waiting_would_let_pass_is_bad_and_told_how_many_inputs_are_good(
+def test_a_job_larger_than_the_rate_is_refused_with_the_number_of_inputs_allowed(
     settings: Settings, store: Store, rates: Callable[[int, int], None]
 ) -> None:
     client = client_of(create_app(replace(settings, max_inputs=100)))
@@ -187,7 +187,9 @@ def test_a_flood_is_refused_without_asking_redis(
     for _ in range(100):
         assert client.post("/v1/jobs", json=BULK).status_code == 429
     asked = store.redis.info("commandstats")["cmdstat_evalsha"]["calls"] - before
-    assert asked <= 20  # for the requests' policy: a chunk has 25, and a look each second
+    assert (
+        asked <= 20
+    )  # for the policy of requests: a chunk has 25, and the usage is read each second
 
 
 @pytest.fixture
@@ -199,7 +201,7 @@ def proxy(settings: Settings) -> Iterator[Proxy]:
 
 @pytest.fixture
 def halting(app: Flask, proxy: Proxy) -> Callable[[str], FlaskClient]:
-    """A client of an API whose limiter, and nothing else, has a store that never answers."""
+    """A client of an API whose rate limiter alone has a store that never answers."""
 
     def client(fail: str) -> FlaskClient:
         here = app.extensions[EXTENSION]
@@ -214,13 +216,13 @@ def halting(app: Flask, proxy: Proxy) -> Callable[[str], FlaskClient]:
 
 
 def answered_within_s(client: FlaskClient) -> tuple[list[TestResponse], float]:
-    """Twenty answers, and the seconds they took."""
+    """Twenty responses, and the seconds they took."""
     began = time.monotonic()
     answers = [client.post("/v1/jobs", json=NULL_JOB) for _ in range(20)]
     return answers, time.monotonic() - began
 
 
-def test_open_requests_go_on_while_the_limiters_store_is_silent(
+def test_with_fail_open_requests_are_served_while_the_store_is_down(
     halting: Callable[[str], FlaskClient],
 ) -> None:
     answers, seconds = answered_within_s(halting("open"))
@@ -231,7 +233,7 @@ def test_open_requests_go_on_while_the_limiters_store_is_silent(
     assert seconds < 5  # had each asked: 20
 
 
-def test_closed_requests_are_refused_at_once_while_the_limiters_store_is_silent(
+def test_with_fail_closed_requests_are_refused_at_once_while_the_store_is_down(
     halting: Callable[[str], FlaskClient],
 ) -> None:
     answers, seconds = answered_within_s(halting("closed"))
@@ -242,7 +244,7 @@ def test_closed_requests_are_refused_at_once_while_the_limiters_store_is_silent(
     assert seconds < 5
 
 
-def test_closed_a_wrong_key_is_still_wrong_and_health_still_answers(
+def test_with_fail_closed_a_wrong_key_is_still_401_and_probes_still_answer(
     app: Flask, halting: Callable[[str], FlaskClient]
 ) -> None:
     halting("closed")

@@ -27,7 +27,7 @@ ADMIN = [("POST", "/v1/pipelines/null/drift")]
 
 @pytest.fixture
 def app(settings: Settings, store: Store) -> Flask:
-    """One that has not looked at the keys yet."""
+    """An application that has not read the keys yet."""
     return create_app(settings)
 
 

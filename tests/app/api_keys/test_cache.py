@@ -19,7 +19,7 @@ ACME = KeyRequest(owner="acme")
 
 
 class Clock:
-    """Stands still until a test moves it."""
+    """A clock that a test moves."""
 
     def __init__(self) -> None:
         self.s = 1_000.0
@@ -42,7 +42,7 @@ def ring(store: Store, clock: Clock) -> KeyCache:
 
 
 def commands(store: Store) -> int:
-    """What our scripts and commands asked of Redis so far, counted by Redis."""
+    """How many commands and scripts Redis has run so far."""
     stats = store.redis.info("commandstats")
     return sum(int(s["calls"]) for name, s in stats.items() if name == "cmdstat_evalsha")
 
@@ -65,14 +65,14 @@ def test_the_settings_are_the_limits_of_a_key_that_has_none(store: Store, clock:
     assert principal.limits == KeyLimits(1, 2, 3)
 
 
-def test_no_other_text_opens_anything(store: Store, ring: KeyCache) -> None:
+def test_no_other_text_is_a_valid_key(store: Store, ring: KeyCache) -> None:
     right, other = create(store, ACME).key, new_key()
     forged = other.text.replace(other.id, right.id)
     for text in ("", right.id, right.text[:-1], right.text + "0", forged, other.text):
         assert ring.principal_of(text) is None
 
 
-def test_the_right_id_with_another_secret_opens_nothing(
+def test_the_id_of_a_key_with_another_secret_is_not_valid(
     store: Store, ring: KeyCache, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     right = create(store, ACME).key
@@ -84,13 +84,13 @@ def test_the_right_id_with_another_secret_opens_nothing(
     assert ring.principal_of(right.text) is not None
 
 
-def test_another_pepper_opens_nothing(store: Store, clock: Clock) -> None:
+def test_with_another_pepper_no_key_is_valid(store: Store, clock: Clock) -> None:
     made = create(store, ACME)
     other = Store(store.redis, replace(store.settings, key_pepper="another pepper, as long"))
     assert KeyCache(other, clock).principal_of(made.key.text) is None
 
 
-def test_a_revoked_key_works_no_more_within_half_a_second(
+def test_a_revoked_key_stops_working_within_half_a_second(
     store: Store, ring: KeyCache, clock: Clock
 ) -> None:
     made = create(store, ACME)
@@ -161,7 +161,7 @@ def test_what_is_no_key_is_refused_without_redis_and_a_key_is_not_decided_on(
             nowhere.principal_of(new_key().text)
 
 
-def test_all_who_wait_for_a_read_that_fails_fail_with_it_and_the_next_tries_anew(
+def test_requests_that_wait_for_a_failing_read_fail_and_the_next_one_reads_again(
     store: Store, ring: KeyCache, clock: Clock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     made = create(store, ACME)

@@ -18,7 +18,7 @@ def test_one_id_is_counted_over_all_addresses() -> None:
     assert None not in answers[100:]
 
 
-def test_one_address_is_counted_over_all_ids_and_takes_no_share_of_theirs() -> None:
+def test_one_address_is_counted_over_all_ids_and_not_for_them() -> None:
     wrong = FailedAttempts(5)
     answers = [wrong.count("198.51.100.1", f"id{n}") for n in range(20 * BUCKETS)]
     assert [n for n, answer in enumerate(answers) if answer is None] == [0, 1, 2, 3, 4]
@@ -35,7 +35,7 @@ def test_a_client_with_a_whole_ipv6_network_is_one_client() -> None:
     assert sum(answer is None for answer in others) > 90
 
 
-def test_a_flood_from_everywhere_fills_no_memory() -> None:
+def test_a_flood_from_many_addresses_does_not_fill_the_memory() -> None:
     wrong = FailedAttempts(5)
     for n in range(10_000):
         wrong.count(f"10.{n // 250}.{n % 250}.1", f"id{n}")

@@ -33,11 +33,11 @@ def test_one_wrong_letter_is_noticed(place: int, letter: str) -> None:
 
 
 @pytest.mark.parametrize("cut", [0, 3, 16, 17, 65])
-def test_a_key_cut_off_is_not_one(cut: int) -> None:
+def test_a_truncated_key_is_not_well_formed(cut: int) -> None:
     assert key_id_of(new_key().text[:cut]) is None
 
 
-def test_nothing_may_stand_around_a_key() -> None:
+def test_nothing_may_precede_or_follow_a_key() -> None:
     right = new_key().text
     assert [key_id_of(text) for text in (right + "\n", " " + right, right + "0")] == [None] * 3
 
@@ -54,7 +54,7 @@ def test_the_digest_is_an_hmac_of_the_whole_key_and_needs_the_pepper() -> None:
     assert digest(text, "salt") != reference
 
 
-def test_a_key_is_not_shown_by_accident() -> None:
+def test_the_repr_of_a_key_hides_its_text() -> None:
     key = new_key()
     assert key.text not in repr(key)
     assert key.id in repr(key)

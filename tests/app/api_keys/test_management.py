@@ -99,7 +99,7 @@ def test_a_successor_is_as_the_old_key_was_when_it_was_made(store: Store) -> Non
     assert rotate(store, create(store, KeyRequest(owner="o")).key.id, 1).record.expires is None
 
 
-def test_a_grace_does_not_prolong_a_life(store: Store) -> None:
+def test_a_grace_period_does_not_extend_the_lifetime_of_a_key(store: Store) -> None:
     old = create(store, replace(WISH, lives_s=60)).record
     rotate(store, old.id, DAY_S)
     assert stored(store, old.id).expires == old.expires

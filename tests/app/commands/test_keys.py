@@ -25,7 +25,7 @@ def keys(app: Flask, *args: str) -> Result:
 
 
 def printed(result: Result) -> str:
-    """The key that stands alone on standard output."""
+    """The key, which is alone on standard output."""
     assert result.exit_code == 0, result.output
     assert result.stdout.count("\n") == 1
     return result.stdout.strip()
@@ -76,7 +76,9 @@ def test_create_takes_scopes_a_name_a_life_and_limits(app: Flask, store: Store) 
         ("--owner a --name \x1b[2J", "Must be at most 100 printable characters."),
     ],
 )
-def test_create_says_what_would_be_right(app: Flask, store: Store, options: str, said: str) -> None:
+def test_create_says_what_a_valid_option_would_be(
+    app: Flask, store: Store, options: str, said: str
+) -> None:
     result = keys(app, "create", *options.split(" ")) if options else keys(app, "create")
     assert result.exit_code == 2
     assert said in " ".join(result.stderr.split())

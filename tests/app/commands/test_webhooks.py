@@ -14,7 +14,7 @@ from tests.app.hooks import URL, attempted
 
 
 def given_up(client: FlaskClient, store: Store, work: Callable[[], int], status: int) -> str:
-    """A delivery to a receiver that answers so."""
+    """A failed delivery to a receiver that answered with `status`."""
     job = job_in(client.post("/v1/jobs", json={**NULL_JOB, "webhook": {"url": URL}}), 202)
     work()
     attempted(store, Result.FAILED, status=status, error="bad_status")

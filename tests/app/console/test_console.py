@@ -1,4 +1,4 @@
-"""The console's routes: who gets in, what may change anything, and what its data says."""
+"""The console's routes: authentication, protection against other origins, and data."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ Work = Callable[[], int]
 
 @pytest.fixture
 def app(settings: Settings, store: Store) -> Flask:
-    """One that has not looked at the keys yet, nor made any data."""
+    """An application that has neither read the keys nor built any data."""
     return create_app(replace(settings, flower_user=USER, flower_password=PASSWORD))
 
 
@@ -59,7 +59,7 @@ def data(client: FlaskClient) -> dict[str, Any]:
     return found
 
 
-# ---- Who gets in
+# ---- Authentication
 
 
 @pytest.mark.parametrize("path", READ)
@@ -115,7 +115,7 @@ def test_a_wrong_user_or_password_is_401(app: Flask, user: str, password: str) -
 
 
 @pytest.mark.parametrize("shown", ["Basic", "Basic !!!", "Basic AAAA", "Digest a=b", "Bearer"])
-def test_a_header_that_makes_no_sense_is_401(app: Flask, shown: str) -> None:
+def test_a_malformed_authorization_header_is_401(app: Flask, shown: str) -> None:
     response = app.test_client().get("/console", headers={"Authorization": shown})
     problem_in(response, 401, "unauthorized")
 
@@ -165,7 +165,9 @@ def test_the_page_loads_nothing_from_elsewhere_and_runs_no_inline_script(
 
 
 @pytest.mark.parametrize("name", ASSETS)
-def test_its_parts_write_no_markup_and_ask_nobody_else(app: Flask, name: str) -> None:
+def test_its_scripts_write_no_markup_and_request_nothing_from_elsewhere(
+    app: Flask, name: str
+) -> None:
     with app.test_client().get(f"/console/{name}") as part:
         assert part.status_code == 200
         text = part.data.decode()
@@ -195,7 +197,7 @@ def test_without_any_job_everything_is_there_and_empty(operator: FlaskClient) ->
     assert names == {"null": True, "echo": True}
 
 
-def test_it_tells_what_was_done(app: Flask, operator: FlaskClient, work: Work) -> None:
+def test_it_logs_what_was_done(app: Flask, operator: FlaskClient, work: Work) -> None:
     client = client_of(app)
     echo = {"pipeline": "echo", "input": {"text": "a secret text"}, "metadata": {"k": "v"}}
     first = job_in(client.post("/v1/jobs", json=echo), 202)
@@ -278,10 +280,10 @@ def test_a_job_that_is_not_there_is_404(operator: FlaskClient) -> None:
         problem_in(operator.get(f"/console/jobs/{job_id.replace('/', '')}"), 404, "job_not_found")
 
 
-# ---- A text to try
+# ---- Trying a text
 
 
-def test_a_text_goes_through_the_same_gates_as_any_job(operator: FlaskClient) -> None:
+def test_a_text_tried_on_the_console_is_checked_like_any_job(operator: FlaskClient) -> None:
     job = job_in(operator.post("/console/try", json=NULL_JOB, headers=OWN), 202)
     assert operator.get(f"/console/jobs/{job['id']}").get_json()["owner"] == "default"
     wrong = operator.post("/console/try", json={"pipeline": "null", "input": {}}, headers=OWN)
@@ -291,7 +293,7 @@ def test_a_text_goes_through_the_same_gates_as_any_job(operator: FlaskClient) ->
     )
 
 
-def test_a_key_tries_as_its_own_owner(app: Flask) -> None:
+def test_a_text_tried_with_a_key_belongs_to_its_owner(app: Flask) -> None:
     client = with_password(app, made(app, "root", Scope.ADMIN).key.text)
     job = job_in(client.post("/console/try", json=NULL_JOB, headers=OWN), 202)
     assert client.get(f"/console/jobs/{job['id']}").get_json()["owner"] == "root"
@@ -310,7 +312,7 @@ def test_a_key_tries_as_its_own_owner(app: Flask) -> None:
         OWN | {"Origin": "http://localhost.evil.example.com"},
     ],
 )
-def test_a_page_of_another_origin_submits_nothing(
+def test_a_page_of_another_origin_cannot_submit(
     operator: FlaskClient, store: Store, headers: dict[str, str]
 ) -> None:
     response = operator.post("/console/try", json=NULL_JOB, headers=headers)

@@ -1,4 +1,4 @@
-"""What Sentry is told of requests that failed."""
+"""What is reported to Sentry about failed requests."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from tests.conftest import API_KEY
 from tests.envelopes import Envelopes, arrived, installed
 from tests.ports import free_port
 
-# Not in a line near to one that raises: events show these lines.
+# Defined far from the lines that raise, because events show those lines.
 PRIVATE = "Rosewood"
 
 
@@ -33,7 +33,7 @@ def receiver(settings: Settings) -> Iterator[Envelopes]:
 
 @pytest.fixture
 def broken(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Every submission fails for a reason of ours, and says what it was given."""
+    """Every submission fails with an internal error whose text has the input."""
 
     def fail(**given: Any) -> None:
         raise LookupError(f"no room for {given['metadata']}")
@@ -41,7 +41,7 @@ def broken(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(submission, "Spec", fail)
 
 
-def test_an_error_of_ours_is_told_with_its_request(
+def test_an_internal_error_is_reported_with_its_request(
     client: FlaskClient, receiver: Envelopes, broken: None
 ) -> None:
     job = NULL_JOB | {"metadata": {"who": PRIVATE}}
@@ -57,7 +57,7 @@ def test_an_error_of_ours_is_told_with_its_request(
     assert "authorization" not in {name.lower() for name in event["request"]["headers"]}
 
 
-def test_refusals_and_a_body_that_is_none_are_not_told(
+def test_refused_requests_are_not_reported(
     app: Flask, client: FlaskClient, receiver: Envelopes
 ) -> None:
     assert client.post("/v1/jobs", data=b"{").status_code == 415
@@ -68,7 +68,7 @@ def test_refusals_and_a_body_that_is_none_are_not_told(
     assert arrived(receiver) == []
 
 
-def test_where_nobody_knows_what_was_sent_the_text_stays_here(
+def test_if_the_input_is_unknown_the_text_of_the_error_is_withheld(
     client: FlaskClient, receiver: Envelopes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def fail(*_: Any) -> None:
@@ -82,7 +82,7 @@ def test_where_nobody_knows_what_was_sent_the_text_stays_here(
     assert event["exception"]["values"][0]["value"] == WITHHELD
 
 
-def test_an_answer_that_breaks_off_is_told_with_its_request(
+def test_a_response_that_fails_midway_is_reported_with_its_request(
     client: FlaskClient, receiver: Envelopes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def lines(*_: Any) -> Iterator[Any]:
@@ -98,7 +98,7 @@ def test_an_answer_that_breaks_off_is_told_with_its_request(
     assert event["exception"]["values"][0]["value"] == WITHHELD
 
 
-def test_an_outage_of_redis_is_told_once(settings: Settings, receiver: Envelopes) -> None:
+def test_an_outage_of_redis_is_reported_once(settings: Settings, receiver: Envelopes) -> None:
     cut_off = client_of(create_app(replace(settings, redis_port=free_port())))
     for n in range(10):
         answer = cut_off.post("/v1/jobs", json=NULL_JOB, headers={"X-Request-ID": f"req-{n}"})

@@ -25,7 +25,7 @@ def lines_of(*chunks: bytes, most: int = 10) -> list[bytes | None]:
         (b"a\r\nb\r\n", [b"a\r", b"b\r"]),
     ],
 )
-def test_a_newline_ends_a_line_and_the_last_one_need_not_have_it(
+def test_a_newline_ends_a_line_and_is_optional_after_the_last(
     body: bytes, lines: list[bytes]
 ) -> None:
     assert lines_of(body) == lines

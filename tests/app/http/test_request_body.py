@@ -157,7 +157,7 @@ def test_a_body_of_20_mb_is_refused_by_the_limit(client: FlaskClient) -> None:
 
 
 class TestWhatIsFine:
-    """These differ from the above by a hair, and are jobs."""
+    """Valid jobs that differ only slightly from the ones above."""
 
     @pytest.fixture(autouse=True)
     def _nothing_is_accepted(self) -> None: ...
@@ -182,6 +182,8 @@ class TestWhatIsFine:
     @pytest.mark.parametrize(
         "content_type", ["Application/JSON", 'application/json;charset="UTF-8"', JSON + "; v=1"]
     )
-    def test_so_is_any_spelling_of_its_type(self, client: FlaskClient, content_type: str) -> None:
+    def test_any_spelling_of_the_media_type_is_accepted(
+        self, client: FlaskClient, content_type: str
+    ) -> None:
         headers = {"Content-Type": content_type, "Content-Encoding": "identity"}
         job_in(client.post("/v1/jobs", data=JOB, headers=headers), 202)

@@ -1,4 +1,4 @@
-"""Texts are measured before they are parsed, and the measure is exact."""
+"""JSON texts are measured before they are parsed, and the measure is exact."""
 
 from __future__ import annotations
 

@@ -33,7 +33,7 @@ class Event:
 
 
 class Stream:
-    """The body of an answer, read event by event."""
+    """The body of a response, read event by event."""
 
     def __init__(self, chunks: Iterator[bytes]) -> None:
         self._chunks = chunks
@@ -51,7 +51,7 @@ class Stream:
         return self._blocks.pop(0)
 
     def next_event(self) -> Event | None:
-        """The next event, or None at the end; comments and the like are passed over."""
+        """The next event, or None at the end; comments are skipped."""
         while (block := self.next_block()) is not None:
             if block.startswith("event: "):
                 kind, name, data = block.split("\n")
@@ -95,7 +95,7 @@ def limited(settings: Settings, streams: int = 10, seconds: int = 60) -> FlaskCl
     return client_of(create_app(limits))
 
 
-def test_the_stream_says_what_it_is_and_that_nobody_may_hold_it_back(client: FlaskClient) -> None:
+def test_the_stream_has_its_media_type_and_forbids_buffering(client: FlaskClient) -> None:
     response = client.get(f"/v1/jobs/{submit(client)}/events", buffered=False)
     assert response.headers["Content-Type"] == "text/event-stream; charset=utf-8"
     assert response.headers["Cache-Control"] == "no-store"
@@ -148,7 +148,7 @@ def test_a_job_is_followed_from_its_lane_to_its_end(
     assert seen[2].data == {"done": 4, "failed": 0, "total": 12}
 
 
-def test_the_end_is_told_at_once_by_the_notice_of_it(
+def test_the_end_is_sent_at_once_because_of_its_notice(
     client: FlaskClient, monkeypatch: pytest.MonkeyPatch, work: Callable[[], int]
 ) -> None:
     monkeypatch.setattr(app.job_updates.event_stream, "LOOK_AGAIN_S", NEVER_S)
@@ -161,7 +161,7 @@ def test_the_end_is_told_at_once_by_the_notice_of_it(
             ("progress", None),
             ("status", "succeeded"),
         ]
-    worker.join()  # it lingers, and would answer the next test's job
+    worker.join()  # it would answer the job of the next test
 
 
 def test_a_cancelled_job_ends_the_stream(client: FlaskClient) -> None:
@@ -246,7 +246,7 @@ def test_streams_beyond_the_limit_are_refused_until_one_has_ended(
         assert client.get(path, buffered=True).status_code == 200
 
 
-def test_a_client_that_leaves_before_the_first_event_frees_its_place(
+def test_a_client_that_disconnects_before_the_first_event_frees_its_stream(
     settings: Settings, store: Store
 ) -> None:
     client = limited(settings, streams=1)

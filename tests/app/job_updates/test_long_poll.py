@@ -18,7 +18,7 @@ NEVER_S = 3_600.0
 
 @pytest.fixture
 def notices_only(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Keep the listener from looking at jobs that no notice named."""
+    """Keep the listener from reading jobs that no notice named."""
     monkeypatch.setattr(app.job_updates.long_poll, "LOOK_AGAIN_S", NEVER_S)
 
 
@@ -55,7 +55,7 @@ def test_a_notice_hands_the_ended_job_to_all_that_wait_for_it(
 
 
 @pytest.mark.usefixtures("notices_only")
-def test_notices_of_others_jobs_disturb_nobody(store: Store, waiting: LongPolls) -> None:
+def test_notices_of_other_jobs_end_no_wait(store: Store, waiting: LongPolls) -> None:
     mine, others = put(store).job_id, [put(store).job_id for _ in range(20)]
     with waiting.register(mine) as waiter:
         for job_id in others:
@@ -93,7 +93,7 @@ def test_waiters_outlive_the_loss_of_the_subscription(
         assert job.id == job_id
 
 
-def test_a_thousand_waiters_have_one_listener_and_one_subscription(
+def test_a_thousand_waiters_share_one_listener_and_one_subscription(
     store: Store, waiting: LongPolls
 ) -> None:
     before = store.redis.info("clients")["connected_clients"]
@@ -132,7 +132,7 @@ def test_a_job_handed_over_before_the_wait_begins_is_not_missed() -> None:
     assert waiter.wait(30) == "job"  # type: ignore[comparison-overlap]
 
 
-def test_no_more_wait_than_may(store: Store) -> None:
+def test_no_more_may_wait_than_the_limit(store: Store) -> None:
     waiting = LongPolls(store, most=2)
     with waiting.register("job_1"), waiting.register("job_1"), waiting.register("job_1") as third:
         assert not third.admitted
@@ -141,7 +141,7 @@ def test_no_more_wait_than_may(store: Store) -> None:
         assert next_one.admitted
 
 
-def test_a_drain_ends_every_wait_and_lets_none_begin(waiting: LongPolls) -> None:
+def test_a_drain_ends_every_wait_and_admits_no_new_one(waiting: LongPolls) -> None:
     with (
         waiting.register("job_1") as one,
         waiting.register("job_1") as two,

@@ -1,4 +1,4 @@
-"""Each request has one line in the log, which tells what was asked of whom and nothing secret."""
+"""Each request has one log line, without secrets."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def lines(event: str, ask: Callable[[], Any]) -> list[Any]:
     return [line for line in logs if line["event"] == event]
 
 
-def test_a_submit_is_told_with_its_job_its_owner_and_its_ids(client: FlaskClient) -> None:
+def test_a_submit_is_logged_with_its_job_owner_and_ids(client: FlaskClient) -> None:
     headers = {"X-Request-ID": "mine", "traceparent": TRACE}
     (line,) = lines("request", lambda: client.post("/v1/jobs", json=NULL_JOB, headers=headers))
     assert line.pop("ms") > 0
@@ -48,9 +48,7 @@ def test_a_submit_is_told_with_its_job_its_owner_and_its_ids(client: FlaskClient
     }
 
 
-def test_a_refusal_is_told_with_its_code_and_the_request_id_of_its_answer(
-    app: Flask, client: FlaskClient
-) -> None:
+def test_a_refusal_is_logged_with_its_code_and_request_id(app: Flask, client: FlaskClient) -> None:
     answers: list[Any] = []
     job_id = new_job_id()
     (line,) = lines("request", lambda: answers.append(client.get(f"/v1/jobs/{job_id}")))
@@ -64,14 +62,14 @@ def test_a_refusal_is_told_with_its_code_and_the_request_id_of_its_answer(
 @pytest.mark.parametrize(
     "path", ["/secret-in-a-path", "/v1/jobs?secret-in-a-query=1", "/v1/jobs/secret-for-an-id"]
 )
-def test_neither_path_nor_query_nor_key_is_told(client: FlaskClient, path: str) -> None:
+def test_neither_path_nor_query_nor_key_is_logged(client: FlaskClient, path: str) -> None:
     (line,) = lines("request", lambda: client.get(path))
     assert line["status"] >= 400
     assert "secret" not in repr(line)
     assert API_KEY not in repr(line)
 
 
-def test_a_stream_is_told_when_it_has_ended(client: FlaskClient, work: Callable[[], int]) -> None:
+def test_a_stream_is_logged_when_it_has_ended(client: FlaskClient, work: Callable[[], int]) -> None:
     job = client.post("/v1/jobs", json={"pipeline": "null", "inputs": [{"text": "a"}]}).get_json()
     work()
     with capture_logs() as logs:
@@ -82,14 +80,14 @@ def test_a_stream_is_told_when_it_has_ended(client: FlaskClient, work: Callable[
     assert (line["route"], line["job"]) == ("/v1/jobs/<job_id>/results", job["id"])
 
 
-def test_probes_are_told_only_to_who_debugs_unless_they_fail(client: FlaskClient) -> None:
+def test_probes_are_logged_at_debug_unless_they_fail(client: FlaskClient) -> None:
     (line,) = lines("request", lambda: client.get("/livez"))
     assert line["log_level"] == "debug"
     (line,) = lines("request", lambda: client.get("/readyz"))
     assert (line["status"], line["log_level"]) == (503, "info")  # there is no worker
 
 
-def test_a_cached_answer_and_a_cancelled_job_have_their_line_here(
+def test_a_cached_and_a_cancelled_job_are_logged_by_the_web_process(
     client: FlaskClient, work: Callable[[], int]
 ) -> None:
     body = {"pipeline": "echo", "input": {"text": "twice"}}

@@ -64,7 +64,7 @@ def room() -> Room:
     return Room()
 
 
-def test_more_requests_than_may_be_are_refused_at_once_and_told_when_to_come_again(
+def test_requests_beyond_the_limit_are_refused_at_once_with_retry_after(
     room: Room,
 ) -> None:
     with room.full() as client:
@@ -75,7 +75,7 @@ def test_more_requests_than_may_be_are_refused_at_once_and_told_when_to_come_aga
     assert client.get("/stay").text == "stayed"
 
 
-def test_a_full_process_is_alive(room: Room) -> None:
+def test_a_process_at_its_limit_is_alive(room: Room) -> None:
     with room.full() as client:
         assert client.get("/livez").status_code == 200
 

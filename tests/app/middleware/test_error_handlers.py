@@ -21,12 +21,12 @@ def cut_off(settings: Settings) -> FlaskClient:
 
 
 @pytest.mark.parametrize("path", ["/", "/v1", "/v1/jobs/a/b/c", "/v2/jobs", "/v1/jobs/", "/%00"])
-def test_a_path_that_leads_nowhere_is_a_problem_document(client: FlaskClient, path: str) -> None:
+def test_an_unknown_path_is_answered_by_a_problem_document(client: FlaskClient, path: str) -> None:
     problem = problem_in(client.get(path), 404, "not_found")
     assert "/docs lists all routes" in problem["detail"]
 
 
-def test_a_wrong_method_is_told_the_right_ones(client: FlaskClient) -> None:
+def test_a_wrong_method_is_refused_with_the_allowed_ones(client: FlaskClient) -> None:
     response = client.delete("/v1/jobs")
     problem_in(response, 405, "method_not_allowed")
     assert set(response.headers["Allow"].split(", ")) == {"GET", "HEAD", "OPTIONS", "POST"}
@@ -62,7 +62,7 @@ def test_without_redis_bad_input_is_still_called_bad(cut_off: FlaskClient) -> No
     problem_in(response, 400, "invalid_request")
 
 
-def test_a_failure_of_ours_tells_nothing_of_its_inside(settings: Settings) -> None:
+def test_an_internal_error_reveals_no_details(settings: Settings) -> None:
     app = create_app(settings)
 
     def fail() -> str:
@@ -78,7 +78,7 @@ def test_a_failure_of_ours_tells_nothing_of_its_inside(settings: Settings) -> No
     assert line["exception"].endswith("RuntimeError")
 
 
-def test_a_full_redis_is_no_failure_of_ours(app: Flask, client: FlaskClient) -> None:
+def test_a_full_redis_is_answered_503_overloaded(app: Flask, client: FlaskClient) -> None:
     store = app.extensions["penstock"].store
     store.redis.config_set("maxmemory", 1)
     try:

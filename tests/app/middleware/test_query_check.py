@@ -33,7 +33,7 @@ JOB = "/v1/jobs/job_1"
         ("GET", "/metrics", NONE),
     ],
 )
-def test_an_unknown_parameter_is_refused_and_told_what_there_is(
+def test_an_unknown_parameter_is_refused_with_the_names_of_the_known_ones(
     client: FlaskClient, method: str, path: str, says: str | None
 ) -> None:
     response = client.open(f"{path}?Wait=1&verbose", method=method, json=NULL_JOB)
@@ -65,12 +65,12 @@ def test_a_flood_of_parameters_gets_a_short_answer(client: FlaskClient) -> None:
 
 
 @pytest.mark.parametrize("query", ["%ff=1", "%00=%00", "%ed%a0%80", "=", "&&", "a=%", "\u00e9"])
-def test_any_bytes_of_a_query_are_no_failure_of_ours(client: FlaskClient, query: str) -> None:
+def test_any_bytes_of_a_query_cause_no_internal_error(client: FlaskClient, query: str) -> None:
     response = client.get(f"/livez?{query}")
     assert response.status_code in {200, 400}
     assert response.status_code == 200 or response.get_json()["code"] == "invalid_request"
 
 
-def test_a_path_that_leads_nowhere_stays_that_whatever_its_query(client: FlaskClient) -> None:
+def test_an_unknown_path_is_404_whatever_its_query(client: FlaskClient) -> None:
     problem_in(client.get("/v2?x=1"), 404, "not_found")
     problem_in(client.delete("/v1/jobs?x=1"), 405, "method_not_allowed")

@@ -1,4 +1,4 @@
-"""Requests are counted by route and status, whatever is asked for."""
+"""Every request is counted by route and status."""
 
 from __future__ import annotations
 

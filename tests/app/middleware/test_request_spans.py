@@ -1,4 +1,4 @@
-"""Where traces are exported, each request is a span, and its job continues from there."""
+"""If traces are exported, each request is a span, and its job continues the trace."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def only(app: Flask, collector: Collector) -> Spanned:
 
 
 def traceparent_of(store: Store, job_id: str) -> str:
-    """The job's; that of its unit is the same."""
+    """The trace context of the job; that of its unit is the same."""
     job = read_job(store, job_id)
     assert job is not None
     entries = store.redis.xrange("ps:lane:gpu:normal")
@@ -95,7 +95,7 @@ def test_a_client_without_a_trace_begins_one(
     assert traceparent_of(store, job_id)[3:52] == f"{span.trace_id}-{span.span_id}"
 
 
-def test_only_failures_of_ours_fail_a_span_and_paths_are_not_told(
+def test_only_internal_errors_fail_a_span_and_paths_are_not_exported(
     traced: Flask, client: FlaskClient, collector: Collector
 ) -> None:
     client.get("/secret?secret=1")

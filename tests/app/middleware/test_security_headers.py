@@ -30,7 +30,7 @@ def fail() -> str:
     raise LookupError
 
 
-def test_an_answer_to_a_failure_of_ours_has_them_too() -> None:
+def test_an_internal_error_has_the_security_headers_too() -> None:
     broken = Flask("broken")
     security_headers.install(broken)
     broken.add_url_rule("/", view_func=fail)

@@ -20,7 +20,7 @@ LONG_S = 3_600
 
 
 class Connection:
-    """Stands in for granian: a read blocks until there is data, or an answer broke it off."""
+    """Stands in for granian: a read blocks until there is data, or a response ended it."""
 
     def __init__(self, *data: bytes) -> None:
         self._data = list(data)
@@ -57,7 +57,7 @@ def uploads(settings: Settings, **limits: Any) -> SlowBodyGuard:
 
 
 class Reading:
-    """A body that a thread of its own reads to its end."""
+    """A body that a separate thread reads to its end."""
 
     def __init__(self, through: SlowBodyGuard, *data: bytes) -> None:
         self.connection = Connection(*data)
@@ -77,7 +77,7 @@ class Reading:
         return self.error
 
 
-def test_a_body_that_does_not_come_is_answered_408_and_broken_off(settings: Settings) -> None:
+def test_a_body_that_does_not_arrive_is_answered_408_and_disconnected(settings: Settings) -> None:
     reading = Reading(uploads(settings, body_timeout_s=1), b"so far")
     assert isinstance(reading.end(), RequestTimeout)
     told = reading.connection
@@ -86,11 +86,11 @@ def test_a_body_that_does_not_come_is_answered_408_and_broken_off(settings: Sett
     assert told.headers["Content-Type"] == "application/problem+json"
     assert told.headers["Connection"] == "close"
     assert SECURITY_HEADERS.items() <= told.headers.items()
-    # A whole answer would leave the connection, and the thread that reads from it, as they are.
+    # A complete response would leave the connection open and its thread blocked.
     assert int(told.headers["Content-Length"]) == len(told.content) + 1
 
 
-def test_a_body_that_comes_is_read_as_it_is(settings: Settings) -> None:
+def test_a_body_that_arrives_is_read_unchanged(settings: Settings) -> None:
     connection = Connection(b"one ", b"two ", b"three", b"")
     upload = TimedBody(connection, connection, uploads(settings))
     assert upload.read(4) == b"one "
@@ -104,7 +104,9 @@ def test_what_has_come_earns_time(settings: Settings) -> None:
     assert bodies.allowance_s(5_000) == 15
 
 
-def test_a_read_asks_for_no_more_than_the_slowest_client_sends_in_time(settings: Settings) -> None:
+def test_a_read_asks_for_no_more_than_the_slowest_allowed_client_sends_in_time(
+    settings: Settings,
+) -> None:
     assert uploads(settings, body_timeout_s=2, body_min_bytes_per_s=100).step == 200
     assert uploads(settings, body_timeout_s=100, body_min_bytes_per_s=10_000).step == 65_536
 
@@ -116,7 +118,7 @@ def test_of_too_many_slow_bodies_the_oldest_are_cut_off(settings: Settings) -> N
         readings.append(Reading(bodies))
         eventually(lambda: readings[-1].upload in bodies._reads, "a read")
         if len(readings) == 2:
-            time.sleep(0.05)  # several looks, which find nothing to do
+            time.sleep(0.05)  # several checks, which find nothing to do
             assert not any(reading.upload.cut for reading in readings)
     assert all(isinstance(reading.end(), RequestTimeout) for reading in readings[:3])
     assert not any(reading.upload.cut for reading in readings[3:])
@@ -125,7 +127,7 @@ def test_of_too_many_slow_bodies_the_oldest_are_cut_off(settings: Settings) -> N
         assert reading.end() is None
 
 
-def test_many_bodies_at_once_are_no_trouble_while_none_is_slow(
+def test_many_bodies_at_once_are_not_cut_off_while_none_is_slow(
     settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(app.middleware.slow_bodies, "SLOW_S", LONG_S)
@@ -138,7 +140,7 @@ def test_many_bodies_at_once_are_no_trouble_while_none_is_slow(
         assert reading.end() is None
 
 
-def test_bodies_leave_threads_to_others_even_while_none_is_slow(
+def test_bodies_never_hold_all_threads_even_if_none_is_slow(
     settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(app.middleware.slow_bodies, "SLOW_S", LONG_S)

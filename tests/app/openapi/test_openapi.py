@@ -41,7 +41,7 @@ def resolved(described: dict[str, Any], node: dict[str, Any]) -> dict[str, Any]:
 
 
 def media(described: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
-    """Every body that is sent or received: schema and examples."""
+    """Schema and examples of every request and response body."""
     for name, operation in operations(described):
         if "requestBody" in operation:
             for content in operation["requestBody"]["content"].values():

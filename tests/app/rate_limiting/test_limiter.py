@@ -1,4 +1,4 @@
-"""Rates without HTTP. Items are counted over 60 s, so no test outlasts a window of theirs."""
+"""The rate limiter without HTTP. Items are counted over 60 s, so no test outlasts their window."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ from tasks.store.client import Store
 from tests.eventually import eventually
 from tests.faults.proxy import Proxy
 
-PATIENCE_MS = 300  # with a store that may be silent
+PATIENCE_MS = 300  # timeout of a store that may be down
 
 
 def key(key_id: str = "k1", requests_per_s: int = 1_000, items_per_s: int = 1) -> Principal:
@@ -38,7 +38,7 @@ def key(key_id: str = "k1", requests_per_s: int = 1_000, items_per_s: int = 1) -
 
 
 class Clock:
-    """Time that passes when the test says so."""
+    """A clock that a test moves."""
 
     def __init__(self) -> None:
         self.now = time.monotonic()
@@ -71,7 +71,7 @@ def clock() -> Clock:
 
 @pytest.fixture
 def windows(settings: Settings, store: Store, clock: Clock) -> Counted:
-    """Over an empty Redis."""
+    """A rate limiter with an empty Redis."""
     return Counted(settings, clock)
 
 
@@ -118,7 +118,7 @@ def test_a_key_with_a_high_rate_asks_once_for_many_requests(
     assert windows.taken == [quota // CHUNKS] * 2
 
 
-def test_a_flood_of_refused_requests_asks_nothing(limiter: RateLimiter, windows: Counted) -> None:
+def test_refused_requests_do_not_ask_the_store(limiter: RateLimiter, windows: Counted) -> None:
     items(limiter, key(), ITEMS_WINDOW_S)
     assert items(limiter, key()).refused
     before = list(windows.taken), windows.looks
@@ -285,7 +285,7 @@ def proxy(settings: Settings, store: Store) -> Iterator[Proxy]:
 
 @pytest.fixture
 def distant(settings: Settings, proxy: Proxy, clock: Clock) -> Counted:
-    """Counters behind a proxy that can be cut."""
+    """A store behind a proxy that can be disconnected."""
     return Counted(impatient(settings, proxy), clock)
 
 
@@ -294,7 +294,7 @@ def impatient(settings: Settings, proxy: Proxy) -> Settings:
 
 
 @pytest.mark.parametrize("connected", [True, False])
-def test_a_store_that_never_answers_costs_one_short_wait_and_is_left_alone(
+def test_a_store_that_never_answers_costs_one_short_wait_and_is_not_asked_for_a_while(
     distant: Counted, proxy: Proxy, clock: Clock, connected: bool
 ) -> None:
     limiter = RateLimiter(distant, 1)
@@ -316,7 +316,7 @@ def test_a_store_that_never_answers_costs_one_short_wait_and_is_left_alone(
 
 
 def test_a_store_that_is_back_counts_again(distant: Counted, proxy: Proxy, clock: Clock) -> None:
-    limiter = RateLimiter(distant, processes=60)  # so that nothing is held
+    limiter = RateLimiter(distant, processes=60)  # so that no tokens are held
     items(limiter, key())
     proxy.cut()
     with pytest.raises(StoreUnavailable):
@@ -342,7 +342,7 @@ def test_while_the_store_is_silent_what_is_held_is_spent(distant: Counted, proxy
         items(limiter, rich)
 
 
-def test_threads_of_one_key_wait_for_a_silent_store_together(
+def test_threads_of_one_key_share_the_wait_for_a_store_that_is_down(
     settings: Settings, proxy: Proxy
 ) -> None:
     limiter = RateLimiter(SlidingWindowStore(impatient(settings, proxy)), 1)
@@ -382,4 +382,4 @@ def test_the_longest_wait_is_nearly_two_windows() -> None:
     policy = RatePolicy("items", 60, 60, chunk=1)
     usage = WindowUsage(previous=60, current=60, rest_s=60, seen=0.0)
     assert math.isclose(usage.wait_s(policy, 60, 0.0), 119)
-    assert usage.wait_s(policy, 61, 0.0) == 60  # never, in truth
+    assert usage.wait_s(policy, 61, 0.0) == 60  # in fact never

@@ -1,4 +1,4 @@
-"""The log of a job's webhooks, and replay."""
+"""The deliveries of a job, and retry."""
 
 from __future__ import annotations
 
@@ -97,9 +97,7 @@ def test_where_a_webhook_goes_is_not_in_its_log(
     assert "example.com" not in client.get(f"/v1/jobs/{job_id}/deliveries").text
 
 
-def test_one_that_was_given_up_is_tried_again_when_told_to(
-    client: FlaskClient, store: Store, job_id: str
-) -> None:
+def test_a_failed_delivery_can_be_retried(client: FlaskClient, store: Store, job_id: str) -> None:
     attempted(store, Result.FAILED, **FAILED)
     given_up = only(client, job_id)
     assert given_up["status"] == "failed"
@@ -117,7 +115,7 @@ def test_one_that_was_given_up_is_tried_again_when_told_to(
     ]
 
 
-def test_one_that_waits_for_its_next_attempt_is_tried_at_once(
+def test_a_delivery_that_waits_for_its_next_attempt_is_retried_at_once(
     client: FlaskClient, store: Store, job_id: str
 ) -> None:
     attempted(store, Result.RETRY, 3_600_000, **FAILED)
@@ -126,7 +124,7 @@ def test_one_that_waits_for_its_next_attempt_is_tried_at_once(
     assert attempted(store, Result.SUCCEEDED, status=200) == [delivery]
 
 
-def test_telling_twice_queues_once(client: FlaskClient, store: Store, job_id: str) -> None:
+def test_retrying_twice_queues_once(client: FlaskClient, store: Store, job_id: str) -> None:
     attempted(store, Result.SUCCEEDED, status=200)
     delivery = only(client, job_id)["id"]
     for _ in range(2):

@@ -1,4 +1,4 @@
-"""GET and POST /v1/pipelines/{name}/drift, its metrics, and who may be told."""
+"""GET and POST /v1/pipelines/{name}/drift, its metrics, and who may receive its event."""
 
 from __future__ import annotations
 
@@ -114,7 +114,7 @@ def test_the_alarm_and_the_effects_are_metrics(client: FlaskClient) -> None:
 
 
 @pytest.mark.usefixtures("store")
-def test_only_a_key_with_the_scope_admin_may_have_an_endpoint_told_of_drift(app: Flask) -> None:
+def test_only_an_admin_key_may_create_an_endpoint_for_drift(app: Flask) -> None:
     jobs = with_key(app, made(app, "acme", Scope.JOBS).key.text)
     admin = with_key(app, made(app, "root", Scope.ADMIN).key.text)
     problem = problem_in(jobs.post(ENDPOINTS, json=WISH), 403, "forbidden")
@@ -126,6 +126,6 @@ def test_only_a_key_with_the_scope_admin_may_have_an_endpoint_told_of_drift(app:
     assert admin.post(ENDPOINTS, json=WISH).status_code == 201
 
 
-def test_a_job_s_own_webhook_cannot_be_told_of_drift(client: FlaskClient) -> None:
+def test_a_webhook_of_a_job_cannot_have_the_event_of_drift(client: FlaskClient) -> None:
     body = {"pipeline": "null", "input": {"text": "hello"}, "webhook": WISH}
     problem_in(client.post("/v1/jobs", json=body), 400, "invalid_request")

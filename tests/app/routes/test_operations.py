@@ -75,7 +75,7 @@ def test_with_a_worker_in_one_lane_it_is_degraded_since_jobs_still_finish(
     assert readiness(app) == (200, "degraded", [NO_CPU])
 
 
-def test_a_worker_that_fell_silent_does_not_count(
+def test_a_worker_without_a_heartbeat_does_not_count(
     app: Flask, store: Store, gpu_worker: Consumer
 ) -> None:
     gpu_worker.renew()
@@ -113,7 +113,7 @@ def test_metrics_count_jobs_units_and_workers(
     assert found["penstock_lane_bytes", "cpu"] == 0
 
 
-def test_metrics_tell_the_state_of_every_breaker(client: FlaskClient, store: Store) -> None:
+def test_metrics_show_the_state_of_every_breaker(client: FlaskClient, store: Store) -> None:
     assert samples(client)["penstock_breaker_state", "echo", "size"] == 0
     store.redis.hset(keys.BREAKERS, "echo/size", "5 1")
     assert samples(client)["penstock_breaker_state", "echo", "size"] == 1
@@ -121,7 +121,7 @@ def test_metrics_tell_the_state_of_every_breaker(client: FlaskClient, store: Sto
     assert samples(client)["penstock_breaker_state", "echo", "size"] == 2
 
 
-def test_every_process_tells_the_same_counts(
+def test_every_process_shows_the_same_counts(
     client: FlaskClient, settings: Settings, work: Callable[[], int]
 ) -> None:
     client.post("/v1/jobs", json=NULL_JOB)

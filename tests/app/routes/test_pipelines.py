@@ -38,6 +38,6 @@ def test_the_example_of_a_pipeline_can_be_submitted_as_it_stands(client: FlaskCl
         job_in(client.post("/v1/jobs", json=body), 202)
 
 
-def test_an_unknown_pipeline_is_told_the_known_ones(client: FlaskClient) -> None:
+def test_an_unknown_pipeline_is_refused_with_the_known_ones(client: FlaskClient) -> None:
     problem = problem_in(client.get("/v1/pipelines/nil"), 404, "pipeline_not_found")
     assert "echo, null" in problem["detail"]

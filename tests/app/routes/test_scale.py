@@ -1,4 +1,4 @@
-"""GET /v1/lanes/{lane}/scale and the metrics of what was decided."""
+"""GET /v1/lanes/{lane}/scale, and the metrics of the decision."""
 
 from __future__ import annotations
 
@@ -91,7 +91,7 @@ def test_within_a_second_nothing_is_decided_again(store: Store) -> None:
     assert store.redis.hgetall(keys.scale(Lane.GPU)) == kept
 
 
-def test_of_two_who_decide_at_once_one_is_heard(busy: Store) -> None:
+def test_of_two_decisions_at_once_one_is_stored(busy: Store) -> None:
     before = busy.redis.hget(keys.scale(Lane.GPU), "decided")
     assert before is not None
     answers = [

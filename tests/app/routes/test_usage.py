@@ -1,4 +1,4 @@
-"""GET /v1/usage: what owners used and what it cost."""
+"""GET /v1/usage: usage of owners and its cost."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ def test_jobs_that_ran_are_in_the_usage_of_today(
     assert line == {"lane": "gpu", "pipeline": "null", **total}
 
 
-def test_days_lanes_and_pipelines_are_told_apart_and_summed(
+def test_usage_is_listed_by_day_lane_and_pipeline_and_summed(
     priced: Flask, store: Store, now: int
 ) -> None:
     add(store, now, jobs=3, items=30, cached=5, device_us=2_000_000)
@@ -126,7 +126,7 @@ def test_a_sum_over_a_lane_without_a_price_has_no_cost(
     assert found["total"]["cost"] is None
 
 
-def test_a_known_answer_is_an_item_that_costs_nothing(acme: FlaskClient, work: Work) -> None:
+def test_a_cached_answer_counts_as_an_item_without_cost(acme: FlaskClient, work: Work) -> None:
     echo = {"pipeline": "echo", "input": {"text": "the same"}}
     job_in(acme.post("/v1/jobs", json=echo), 202)
     work()
@@ -163,7 +163,7 @@ def test_days_change_at_midnight_in_utc_by_the_clock_of_redis(
     assert (after["from"], after["to"], after["total"]["jobs"]) == ("2024-10-04",) * 2 + (2,)
 
 
-# ---- Whose
+# ---- Owners
 
 
 def test_another_owners_usage_is_not_in_ones_own(acme: FlaskClient, store: Store, now: int) -> None:

@@ -1,4 +1,4 @@
-"""Webhook endpoints over HTTP: an owner's own, their secrets shown once."""
+"""Webhook endpoints over HTTP: each owner has its own, and secrets are shown once."""
 
 from __future__ import annotations
 
@@ -73,7 +73,7 @@ def test_endpoints_are_listed_oldest_first(client: FlaskClient) -> None:
     assert client.get(f"{ENDPOINTS}/{ids[1]}").get_json() == listed["endpoints"][1]
 
 
-def test_a_change_leaves_the_rest_as_it_was(client: FlaskClient) -> None:
+def test_a_change_keeps_the_other_members(client: FlaskClient) -> None:
     endpoint = made(client, events=["job.failed"], description="mine")
     changed = client.patch(path(endpoint), json={"url": "https://example.org/"})
     assert changed.status_code == 200
@@ -197,7 +197,9 @@ def test_bad_input_is_refused_by_name(
         ({"id": "we_1"}, "/id"),
     ],
 )
-def test_so_is_a_bad_change(client: FlaskClient, body: dict[str, Any], pointer: str) -> None:
+def test_an_invalid_change_is_refused_by_name(
+    client: FlaskClient, body: dict[str, Any], pointer: str
+) -> None:
     endpoint = made(client)
     problem = problem_in(client.patch(path(endpoint), json=body), 400, "invalid_request")
     assert list(details(problem)) == [pointer]
@@ -205,7 +207,7 @@ def test_so_is_a_bad_change(client: FlaskClient, body: dict[str, Any], pointer: 
     assert client.get(path(endpoint)).get_json() == expected
 
 
-def test_a_body_that_is_no_object_is_told_what_would_be_one(client: FlaskClient) -> None:
+def test_a_body_that_is_no_object_is_refused_with_an_example(client: FlaskClient) -> None:
     problem = problem_in(client.post(ENDPOINTS, json=[]), 400, "malformed_body")
     assert 'such as {"url": "https://..."}' in problem["detail"]
 

@@ -17,7 +17,7 @@ from tests.app.keys import made, with_key
 SECRET = "/v1/webhook-secret"
 
 
-def test_it_is_made_at_the_first_look_and_stays(client: FlaskClient, store: Store) -> None:
+def test_it_is_created_when_it_is_first_read_and_stays(client: FlaskClient, store: Store) -> None:
     first = client.get(SECRET)
     assert first.status_code == 200
     assert first.headers["Cache-Control"] == "no-store"

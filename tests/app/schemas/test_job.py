@@ -1,4 +1,4 @@
-"""Every kind of bad input is refused by name, and told what would be right."""
+"""Every kind of invalid input is refused by name, with what would be right."""
 
 from __future__ import annotations
 
@@ -147,7 +147,7 @@ BAD = [
 
 
 @pytest.mark.parametrize(("body", "pointer", "right"), BAD)
-def test_bad_input_is_refused_by_name_and_told_what_would_be_right(
+def test_invalid_input_is_refused_by_name_with_what_would_be_right(
     client: FlaskClient, store: Store, body: dict[str, Any], pointer: str, right: str
 ) -> None:
     problem = problem_in(client.post("/v1/jobs", json=body), 400, "invalid_request")

@@ -1,4 +1,4 @@
-"""Uploads: all but the inputs comes in the query."""
+"""The query of an upload has everything but the inputs."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which days and whose usage the query of GET /v1/usage may ask for."""
+"""The days and owners that the query of GET /v1/usage may ask for."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ def test_days_beyond_what_is_kept_are_refused(client: FlaskClient, store: Store,
     assert wrong(client, **query) == {"from": said, "to": said}
 
 
-def test_days_that_do_not_go_together_are_refused(
+def test_days_that_contradict_each_other_are_refused(
     client: FlaskClient, store: Store, now: int
 ) -> None:
     day = date_of(now)

@@ -1,4 +1,4 @@
-"""A process whose parent is gone ends itself, however early that happened."""
+"""A process exits when its parent has died, however early that was."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Uploads: the lines of NDJSON of a bulk job, good and bad."""
+"""Uploads: valid and invalid lines of NDJSON."""
 
 from __future__ import annotations
 
@@ -82,7 +82,7 @@ def test_any_lines(client: FlaskClient, values: list[Any], on_error: str) -> Non
         (b'\xef\xbb\xbf{"text": "a"}', "", "byte order mark"),
     ],
 )
-def test_a_bad_line_is_named_and_nothing_is_accepted(
+def test_an_invalid_line_is_named_and_nothing_is_accepted(
     client: FlaskClient, store: Store, line: bytes, pointer: str, says: str
 ) -> None:
     body = b"\n".join([GOOD] * 6 + [line] + [GOOD] * 6)
@@ -92,7 +92,9 @@ def test_a_bad_line_is_named_and_nothing_is_accepted(
     assert nothing_left(store)
 
 
-def test_all_bad_lines_are_named_and_the_others_were_read_in_vain(client: FlaskClient) -> None:
+def test_all_invalid_lines_are_named_and_none_of_the_others_is_accepted(
+    client: FlaskClient,
+) -> None:
     errors = errors_in(upload(client, b"\n".join([BAD, GOOD, b"", GOOD, b"?"])))
     assert [error["line"] for error in errors] == [1, 3, 5]
 
@@ -105,7 +107,7 @@ def test_at_most_100_errors_are_listed_and_all_bad_lines_counted(client: FlaskCl
     assert "first 100" in detail
 
 
-def test_a_line_with_many_faults_does_not_crowd_out_the_others(client: FlaskClient) -> None:
+def test_a_line_with_many_errors_leaves_room_for_the_errors_of_others(client: FlaskClient) -> None:
     many = json.dumps({f"field {n}": 1 for n in range(500)}).encode()
     errors = errors_in(upload(client, many + b"\n" + BAD))
     assert [error["line"] for error in errors] == [1, 1, 1, 2]
@@ -185,7 +187,7 @@ def test_prefer_wait_answers_200_with_the_finished_upload(
     assert asked.result().headers["Preference-Applied"] == "wait=30"
 
 
-def test_results_that_redis_cuts_short_say_so(
+def test_results_that_redis_failed_to_complete_say_so(
     client: FlaskClient, work: Work, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     job = job_in(upload(client, lines(*"abcdef")), 202)

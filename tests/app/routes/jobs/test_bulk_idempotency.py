@@ -1,4 +1,4 @@
-"""Uploads: the same one again, and one under way."""
+"""Idempotency of uploads: the same one again, and one in progress."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def test_the_same_upload_again_is_answered_with_the_same_job(
     assert len(store.redis.keys("ps:job:*")) == 1
 
 
-def test_the_order_of_parameters_makes_no_other_request(client: FlaskClient) -> None:
+def test_the_order_of_parameters_does_not_matter(client: FlaskClient) -> None:
     first = job_in(upload(client, GOOD, "pipeline=echo&priority=low", **KEY), 202)
     second = upload(client, GOOD, "priority=low&pipeline=echo", **KEY)
     assert job_in(second, 202)["id"] == first["id"]
@@ -71,7 +71,7 @@ def test_while_an_upload_is_under_way_its_key_is_taken(client: FlaskClient, stor
     record = keys.idempotency("default", digest_of(b"POST /v1/jobs", b"the-upload"))
 
     class Interrupted(io.BytesIO):
-        """A body in whose middle somebody else sends the same."""
+        """A body during which the same upload is sent by another client."""
 
         def read(self, size: int | None = -1, /) -> bytes:
             if chunk := super().read(size):

@@ -1,4 +1,4 @@
-"""Uploads: how they arrive, and how large they may be."""
+"""Uploads: chunks, lengths and limits."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ def test_a_body_that_ends_before_its_length_is_no_job(client: FlaskClient, store
 
 
 @pytest.mark.parametrize("announced", [3, 5])
-def test_an_upload_that_is_not_as_long_as_announced_is_no_job(
+def test_an_upload_with_another_number_of_lines_than_announced_is_no_job(
     client: FlaskClient, store: Store, announced: int
 ) -> None:
     response = upload(client, lines(*"abcd"), f"pipeline=echo&lines={announced}", **KEY)

@@ -16,7 +16,7 @@ def echo(text: str) -> dict[str, Any]:
     return {"pipeline": "echo", "input": {"text": text}}
 
 
-def test_a_known_answer_comes_at_once_and_says_that_it_is_cached(
+def test_a_cached_answer_is_returned_at_once_and_marked_as_cached(
     client: FlaskClient, store: Store, work: Work
 ) -> None:
     first = job_in(client.post("/v1/jobs", json=echo("the same")), 202)

@@ -1,4 +1,4 @@
-"""Where a job is sent first: by its mode, and how hard its input looks."""
+"""The lane of a new job: by its mode and the complexity of its input."""
 
 from __future__ import annotations
 

@@ -151,7 +151,7 @@ def test_a_malformed_cursor_is_refused_by_name(client: FlaskClient, cursor: str)
     assert "next_cursor of an earlier page" in wrong(client, cursor=cursor)["cursor"]
 
 
-def test_an_unknown_status_is_told_the_known_ones(client: FlaskClient) -> None:
+def test_an_unknown_status_is_refused_with_the_known_ones(client: FlaskClient) -> None:
     said = wrong(client, status="done")
     assert said == {
         "status": "Must be one of: queued, running, succeeded, failed, cancelled, expired."
@@ -168,7 +168,7 @@ def test_another_owners_jobs_are_not_listed(client: FlaskClient, store: Store) -
     assert page_in(client)["jobs"] == []
 
 
-def test_a_cursor_of_another_owner_opens_nothing_of_theirs(
+def test_a_cursor_of_another_owner_shows_none_of_its_jobs(
     client: FlaskClient, store: Store
 ) -> None:
     add(store, range(5), owner="another")

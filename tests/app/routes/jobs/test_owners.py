@@ -1,4 +1,4 @@
-"""One owner never sees another's job: it looks as if it did not exist."""
+"""A job of another owner is answered like one that does not exist."""
 
 from __future__ import annotations
 

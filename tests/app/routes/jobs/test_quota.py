@@ -1,4 +1,4 @@
-"""How much of an owner may be under way at once, as clients see it."""
+"""The limit of an owner's unfinished items, over HTTP."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def small(client: FlaskClient, monkeypatch: pytest.MonkeyPatch) -> FlaskClient:
     return client
 
 
-def test_beyond_the_quota_the_client_is_told_to_come_again(small: FlaskClient) -> None:
+def test_beyond_the_quota_the_client_is_told_when_to_retry(small: FlaskClient) -> None:
     assert small.post("/v1/jobs", json=of(3)).status_code == 202
     response = small.post("/v1/jobs", json=of(2))
     problem = problem_in(response, 429, "quota_exceeded")

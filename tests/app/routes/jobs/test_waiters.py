@@ -1,4 +1,4 @@
-"""What a client hears when it may not wait: there are too many, or the process is to end."""
+"""Responses to a client that may not wait: too many wait, or the process is stopping."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def test_a_submit_that_may_not_wait_is_answered_202_at_once(small: Flask) -> Non
     assert response.headers["Retry-After"] == "1"
 
 
-def test_a_long_poll_that_may_not_wait_is_told_to_come_again(small: Flask) -> None:
+def test_a_long_poll_that_may_not_wait_is_answered_503_with_retry_after(small: Flask) -> None:
     client = client_of(small)
     path = client.post("/v1/jobs", json=NULL_JOB).headers["Location"]
     with waits(small).register("another"):
@@ -53,7 +53,7 @@ def test_an_ended_job_is_shown_however_many_wait(small: Flask) -> None:
         assert job_in(client.get(f"{path}?wait=60"), 200)["status"] == "cancelled"
 
 
-def test_a_process_that_is_to_end_shows_jobs_as_they_stand(small: Flask) -> None:
+def test_a_stopping_process_answers_with_the_present_state_of_jobs(small: Flask) -> None:
     client = client_of(small)
     waits(small).drain()
     accepted = client.post("/v1/jobs", json=NULL_JOB, headers={"Prefer": "wait=60"})

@@ -54,7 +54,7 @@ def test_the_end_of_the_job_queues_a_delivery_of_the_events_asked_for(
     assert events_of(store, job_id) == ["job.succeeded"] * told
 
 
-def test_a_cancelled_job_and_a_cached_answer_are_told_of_too(
+def test_cancelled_and_cached_jobs_send_webhooks_too(
     client: FlaskClient, store: Store, work: Callable[[], int]
 ) -> None:
     job_id = job_in(client.post("/v1/jobs", json=with_webhook(url=URL)), 202)["id"]
