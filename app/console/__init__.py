@@ -1,4 +1,4 @@
 """The operators' page at /console.
 
-No other room imports it but the application factory.
+Only the application factory imports this room.
 """

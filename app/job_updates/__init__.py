@@ -1,4 +1,4 @@
-"""How a client hears that a job has ended: long polls and server-sent events.
+"""Long polls and server-sent events, by which clients learn that a job has ended.
 
 No routes.
 """

@@ -1,4 +1,4 @@
-"""The text of GET /metrics: what Redis has counted, as Prometheus families.
+"""The Prometheus text of GET /metrics, from the counters in Redis.
 
 No authentication and no routes.
 """

@@ -1,4 +1,4 @@
-"""What wraps every request: ids, access log, metrics, error handlers, CORS, limits on concurrency.
+"""Middleware of every request: ids, access log, metrics, error handlers, CORS, limits.
 
 No services() and nothing about one route.
 """

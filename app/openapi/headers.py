@@ -31,53 +31,128 @@ _OF_UPLOADS: tuple[tuple[str, str, dict[str, Any]], ...] = (
 UPLOAD = tuple(name for name, *_ in _OF_UPLOADS)
 
 
+_IN_PATHS: Described = {
+    "JobId": {
+        "name": "job_id",
+        "in": "path",
+        "required": True,
+        "description": "The `id` in the response to a submit.",
+        "schema": {"type": "string", "pattern": "^job_[0-7][0-9A-HJKMNP-TV-Z]{25}$"},
+        "example": examples.JOB_ID,
+    },
+    "EndpointId": {
+        "name": "endpoint_id",
+        "in": "path",
+        "required": True,
+        "description": "The `id` of a webhook endpoint.",
+        "schema": {"type": "string", "pattern": "^we_[0-9A-Za-z]{20}$"},
+    },
+    "DeliveryId": {
+        "name": "delivery_id",
+        "in": "path",
+        "required": True,
+        "description": "The `id` of a delivery.",
+        "schema": {"type": "string", "pattern": "^msg_[0-9A-HJKMNP-TV-Z]{26}_[0-9A-Za-z_]+$"},
+    },
+    "PipelineName": {
+        "name": "name",
+        "in": "path",
+        "required": True,
+        "description": "The `name` of a pipeline.",
+        "schema": {"type": "string", "minLength": 1},
+        "example": "moderation",
+    },
+    "LaneName": {
+        "name": "lane",
+        "in": "path",
+        "required": True,
+        "description": "One of the lanes in which models run.",
+        "schema": {"type": "string", "enum": ["gpu", "cpu"]},
+        "example": "gpu",
+    },
+}
+
+_FILTERS: Described = {
+    "Status": {
+        "name": "status",
+        "in": "query",
+        "description": "Only jobs with this status.",
+        "schema": {"enum": list(Status)},
+    },
+    "CreatedAfter": {
+        "name": "created_after",
+        "in": "query",
+        "description": "Only jobs accepted at this time or later (RFC 3339).",
+        "schema": {"type": "string", "format": "date-time"},
+    },
+    "CreatedBefore": {
+        "name": "created_before",
+        "in": "query",
+        "description": "Only jobs accepted before this time (RFC 3339).",
+        "schema": {"type": "string", "format": "date-time"},
+    },
+    "Cursor": {
+        "name": "cursor",
+        "in": "query",
+        "description": "The `next_cursor` of the previous page, with the same filters.",
+        "schema": {"type": "string", "pattern": "^A[Q-Za-f][A-Za-z0-9_-]{21}$"},
+    },
+}
+
+_OF_READS: Described = {
+    "IfNoneMatch": {
+        "name": "If-None-Match",
+        "in": "header",
+        "description": "An `ETag` of the job: 304 without a body if it has not changed.",
+        "schema": {"type": "string"},
+    },
+    "LastEventId": {
+        "name": "Last-Event-ID",
+        "in": "header",
+        "description": "As browsers send it when they reconnect.",
+        "schema": {"type": "string"},
+    },
+}
+
+_OF_ALL: Described = {
+    "RequestId": {
+        "name": "X-Request-ID",
+        "in": "header",
+        "description": "Your own id of this request: 1 to 128 letters, digits or `._~+/=-`. "
+        "Anything else is replaced by a new id.",
+        "schema": {"type": "string"},
+    },
+    "Traceparent": {
+        "name": "traceparent",
+        "in": "header",
+        "description": "W3C trace context, passed on to workers; ignored if malformed.",
+        "schema": {"type": "string"},
+    },
+}
+
+
 def parameters(settings: Settings) -> Described:
     """OpenAPI parameter objects; the key is also the component's name.
 
     Swagger UI fills in the example. So parameters that should differ each time have none.
     """
-    longest = settings.max_wait_s
     return {
         **_of_uploads(),
         **USAGE_PARAMETERS,
-        "JobId": {
-            "name": "job_id",
-            "in": "path",
-            "required": True,
-            "description": "The `id` in the response to a submit.",
-            "schema": {"type": "string", "pattern": "^job_[0-7][0-9A-HJKMNP-TV-Z]{25}$"},
-            "example": examples.JOB_ID,
-        },
-        "EndpointId": {
-            "name": "endpoint_id",
-            "in": "path",
-            "required": True,
-            "description": "The `id` of a webhook endpoint.",
-            "schema": {"type": "string", "pattern": "^we_[0-9A-Za-z]{20}$"},
-        },
-        "DeliveryId": {
-            "name": "delivery_id",
-            "in": "path",
-            "required": True,
-            "description": "The `id` of a delivery.",
-            "schema": {"type": "string", "pattern": "^msg_[0-9A-HJKMNP-TV-Z]{26}_[0-9A-Za-z_]+$"},
-        },
-        "PipelineName": {
-            "name": "name",
-            "in": "path",
-            "required": True,
-            "description": "The `name` of a pipeline.",
-            "schema": {"type": "string", "minLength": 1},
-            "example": "moderation",
-        },
-        "LaneName": {
-            "name": "lane",
-            "in": "path",
-            "required": True,
-            "description": "One of the lanes in which models run.",
-            "schema": {"type": "string", "enum": ["gpu", "cpu"]},
-            "example": "gpu",
-        },
+        **_IN_PATHS,
+        **_wait(settings),
+        **_FILTERS,
+        **_limit(settings),
+        **_OF_READS,
+        **_of_submits(settings),
+        **_OF_ALL,
+    }
+
+
+def _wait(settings: Settings) -> Described:
+    """How long a read waits for the end of the job."""
+    longest = settings.max_wait_s
+    return {
         "Wait": {
             "name": "wait",
             "in": "query",
@@ -86,30 +161,12 @@ def parameters(settings: Settings) -> Described:
             "schema": {"type": "integer", "minimum": 0, "maximum": 999_999_999, "default": 0},
             "example": 30,
         },
-        "Status": {
-            "name": "status",
-            "in": "query",
-            "description": "Only jobs with this status.",
-            "schema": {"enum": list(Status)},
-        },
-        "CreatedAfter": {
-            "name": "created_after",
-            "in": "query",
-            "description": "Only jobs accepted at this time or later (RFC 3339).",
-            "schema": {"type": "string", "format": "date-time"},
-        },
-        "CreatedBefore": {
-            "name": "created_before",
-            "in": "query",
-            "description": "Only jobs accepted before this time (RFC 3339).",
-            "schema": {"type": "string", "format": "date-time"},
-        },
-        "Cursor": {
-            "name": "cursor",
-            "in": "query",
-            "description": "The `next_cursor` of the previous page, with the same filters.",
-            "schema": {"type": "string", "pattern": "^A[Q-Za-f][A-Za-z0-9_-]{21}$"},
-        },
+    }
+
+
+def _limit(settings: Settings) -> Described:
+    """How long a page is."""
+    return {
         "Limit": {
             "name": "limit",
             "in": "query",
@@ -121,18 +178,13 @@ def parameters(settings: Settings) -> Described:
                 "default": min(DEFAULT_PAGE, settings.max_page),
             },
         },
-        "IfNoneMatch": {
-            "name": "If-None-Match",
-            "in": "header",
-            "description": "An `ETag` of the job: 304 without a body if it has not changed.",
-            "schema": {"type": "string"},
-        },
-        "LastEventId": {
-            "name": "Last-Event-ID",
-            "in": "header",
-            "description": "As browsers send it when they reconnect.",
-            "schema": {"type": "string"},
-        },
+    }
+
+
+def _of_submits(settings: Settings) -> Described:
+    """Headers of a submit."""
+    longest = settings.max_wait_s
+    return {
         "IdempotencyKey": {
             "name": "Idempotency-Key",
             "in": "header",
@@ -149,19 +201,6 @@ def parameters(settings: Settings) -> Described:
             "is ignored.",
             "schema": {"type": "string"},
             "example": "wait=10",
-        },
-        "RequestId": {
-            "name": "X-Request-ID",
-            "in": "header",
-            "description": "Your own id of this request: 1 to 128 letters, digits or `._~+/=-`. "
-            "Anything else is replaced by a new id.",
-            "schema": {"type": "string"},
-        },
-        "Traceparent": {
-            "name": "traceparent",
-            "in": "header",
-            "description": "W3C trace context, passed on to workers; ignored if malformed.",
-            "schema": {"type": "string"},
         },
     }
 

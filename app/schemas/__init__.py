@@ -1,4 +1,4 @@
-"""What clients may send: marshmallow schemas and the error lists made of them.
+"""Validation of what clients send: marshmallow schemas and their error lists.
 
-No services(), no flask.g, no Redis; limits are handed in.
+No services(), no flask.g, no Redis; limits are passed as arguments.
 """

@@ -1,4 +1,4 @@
-"""What is peculiar to the granian server and its processes.
+"""Code specific to the granian server and its processes.
 
-Nothing that another WSGI server would need.
+Nothing that another WSGI server would need as well.
 """
