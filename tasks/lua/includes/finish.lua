@@ -1,7 +1,7 @@
 -- The end of units and jobs.
 -- include: series, units, webhooks, wakeups
--- Keys: ps:job:{id}, ps:jobs:{owner}:{state}, ps:counts, ps:unfinished, ps:deadlines, ps:inputs:{id}, ps:done,
--- and those of series.lua, units.lua and webhooks.lua.
+-- Keys: ps:job:{id}, ps:jobs:{owner}:{state}, ps:counts, ps:unfinished, ps:deadlines, ps:inputs:{id},
+-- ps:done, and those of series.lua, units.lua and webhooks.lua.
 
 local function is_terminal(status)
     return status ~= 'queued' and status ~= 'running'
@@ -29,6 +29,7 @@ local function free_resources(job, record)
     end
 end
 
+-- Count the end of a job, and how long the job took if the caller knows what answered it.
 local function count_end(record, status, answered)
     local pipeline = answered and answered:match('^[^|]*') or cjson.decode(record.spec).pipeline
     count('jobs|' .. pipeline .. '|' .. status, 1)

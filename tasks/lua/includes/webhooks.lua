@@ -1,7 +1,7 @@
 -- Deliveries of webhooks, created by the script that makes the event true, so no crash loses one.
 -- include: units
--- Keys: ps:delivery:{id}, ps:deliveries:{job}, ps:hooks:{owner},
--- ps:dead:webhooks, ps:webhooks:counts, and those of the lane of webhooks.
+-- Keys: ps:delivery:{id}, ps:deliveries:{job}, ps:hooks:{owner}, ps:dead:webhooks, ps:webhooks:counts,
+-- and those of the lane of webhooks.
 
 local webhooks_queued = false -- whether this run put anything into the lane of webhooks
 

@@ -1,4 +1,4 @@
-"""Every Lua script names its arguments as the record does from which Python builds them."""
+"""Lua scripts name their arguments as the records of Python do, and include what they use."""
 
 from __future__ import annotations
 
@@ -25,6 +25,11 @@ ROWS = re.compile(r"^local FIRST_\w+, \w+_FIELDS = (\d+|FIRST_UNIT \+ .*), (\d+)
 #     local items, payload_bytes, payload = unpack(ARGV, i, i + 2)
 ROW = re.compile(r"local ([\w\s,]+?)\s*= unpack\(ARGV, i, i \+ (\d+)\)")
 COMMENT = re.compile(r"--.*$", re.M)
+# What the top level of a file declares.
+DECLARED = re.compile(r"^local (?:function )?([\w, ]+)", re.M)
+STRING = re.compile(r"'[^'\n]*'")
+
+INCLUDES = sorted(path.stem for path in (LUA / "includes").glob("*.lua"))
 
 
 def known_scripts() -> dict[str, Script[Any, Any]]:
@@ -35,8 +40,6 @@ def known_scripts() -> dict[str, Script[Any, Any]]:
 
 
 SCRIPTS = known_scripts()
-
-
 NAMES = sorted(
     str(path.relative_to(LUA).with_suffix(""))
     for path in LUA.rglob("*.lua")
@@ -96,11 +99,6 @@ def test_arguments_are_named_before_anything_is_done(name: str) -> None:
     places = [found.start() for found in HEAD.finditer(text)]
     before = re.search(r"redis\.(call|pcall)|^local function|^(if|for|while) ", text, re.M)
     assert before is None or all(place < before.start() for place in places)
-
-
-DECLARED = re.compile(r"^local (?:function )?([\w, ]+)", re.M)
-STRING = re.compile(r"'[^'\n]*'")
-INCLUDES = sorted(path.stem for path in (LUA / "includes").glob("*.lua"))
 
 
 def declared_by(include: str) -> set[str]:
