@@ -35,7 +35,7 @@ class DriftMonitor(threading.Thread):
         self._sampler = sampler
         self._pipelines = tuple(pipelines)
         self._stopping = threading.Event()
-        self._logged = False
+        self._failure_logged = False
 
     def run(self) -> None:
         settings = self._worker.store.settings
@@ -47,10 +47,8 @@ class DriftMonitor(threading.Thread):
                 if time.monotonic() >= check_at:
                     check_at = time.monotonic() + every_s
                     self.compare_due()
-            except RedisError as error:
-                log.debug(
-                    "drift is not monitored", error=str(error)
-                )  # maintenance warns of outages
+            except RedisError as error:  # at debug level: the maintenance thread warns of outages
+                log.debug("drift is not monitored", error=str(error))
             except Exception:
                 self._log_failure()
 
@@ -64,6 +62,6 @@ class DriftMonitor(threading.Thread):
 
     def _log_failure(self) -> None:
         """Log the first failure only: the next check fails again, and the child goes on."""
-        if not self._logged:
+        if not self._failure_logged:
             log.exception("drift could not be compared")
-        self._logged = True
+        self._failure_logged = True

@@ -32,6 +32,9 @@ log = get_logger(__name__)
 
 NO_REFERENCE = "no_reference"
 NOT_ENOUGH = "not_enough_data"
+NO_REFERENCE_TEXT = (
+    "This version has no reference to compare with; docs/drift.md says how to make one."
+)
 LOCK_MS = 60_000  # for one comparison, which takes a second at most once scipy is loaded
 KEEP_MS = 30 * 86_400_000  # after which the report of a version no longer served expires
 
@@ -75,7 +78,7 @@ def latest_report(store: Store, pipeline: Pipeline) -> Report:
     return {
         **_settings_of_report(store, pipeline),
         **_without_comparison(
-            verdict, text if verdict == NOT_ENOUGH else _NO_REFERENCE, found, needed
+            verdict, text if verdict == NOT_ENOUGH else NO_REFERENCE_TEXT, found, needed
         ),
         "computed_at": None,
         "alarm": False,
@@ -87,11 +90,9 @@ def read_report(store: Store, pipeline: Pipeline) -> StoredReport | None:
     """The last report of the served version; None if there is none yet."""
     key = keys.drift(pipeline.name, pipeline.version)
     text, alarm, since = store.execute("HMGET", key, "report", "alarm", "since")
-    return (
-        StoredReport(orjson.loads(text), alarm == "1", int(since) if since else None)
-        if text
-        else None
-    )
+    if not text:
+        return None
+    return StoredReport(orjson.loads(text), alarm == "1", int(since) if since else None)
 
 
 def read_reports(store: Store, pipelines: Iterable[Pipeline]) -> Iterator[dict[str, Any]]:
@@ -102,10 +103,9 @@ def read_reports(store: Store, pipelines: Iterable[Pipeline]) -> Iterator[dict[s
 
 
 def compare_if_due(store: Store, pipelines: Iterable[Pipeline], worker: str) -> bool:
-    """Make the scheduled comparison, once per window by the first worker; returns whether to
-    wake the webhooks lane.
+    """Make the scheduled comparisons that no worker has made in this window yet.
 
-    Raises: as `compare_and_save`.
+    Returns whether the webhooks lane must be woken. Raises: as `compare_and_save`.
     """
     wake, window = False, current_window(store)
     for pipeline in pipelines:
@@ -138,15 +138,12 @@ def _settings_of_report(store: Store, pipeline: Pipeline) -> dict[str, Any]:
     }
 
 
-_NO_REFERENCE = "This version has no reference to compare with; docs/drift.md says how to make one."
-
-
 def _compared(store: Store, pipeline: Pipeline) -> dict[str, Any]:
     settings, rows = store.settings, recent_rows(store, pipeline)
     needed = settings.drift_min_samples
     reference: Reference | None = pipeline.drift_reference()
     if reference is None:
-        return _without_comparison(NO_REFERENCE, _NO_REFERENCE, len(rows), needed)
+        return _without_comparison(NO_REFERENCE, NO_REFERENCE_TEXT, len(rows), needed)
     if len(rows) < needed:
         text = (
             f"Not enough data: {len(rows):,} answers are sampled, at least {needed:,} are needed."

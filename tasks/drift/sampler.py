@@ -94,7 +94,7 @@ class Sampler:
     def __init__(self, pipelines: Iterable[Pipeline], most: int) -> None:
         watched = [one for one in pipelines if most and one.drift_reference()]
         self._reservoirs = {one.name: DriftReservoir(one, most) for one in watched}
-        self._logged = False
+        self._failure_logged = False
 
     def observe(self, pipeline: str, prepared: Prepared, outcomes: Sequence[Outcome]) -> None:
         """Sample outcomes. Never raises: an error in a pipeline's figures must not fail answers."""
@@ -102,9 +102,9 @@ class Sampler:
             try:
                 reservoir.observe(prepared, outcomes)
             except Exception:
-                if not self._logged:
+                if not self._failure_logged:
                     log.exception("not sampled for drift", pipeline=pipeline)
-                self._logged = True
+                self._failure_logged = True
 
     def send(self, store: Store) -> None:
         """Send the rows of all reservoirs.

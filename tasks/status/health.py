@@ -22,8 +22,7 @@ _STREAMS = [(lane.value, priority.value) for lane in Lane for priority in Priori
 class Health:
     """Health as Redis has it.
 
-    workers: live worker children by lane. depth: units by lane and priority, claimed ones
-    too.
+    workers: live worker children by lane. depth: units by lane and priority, claimed ones too.
     load: bytes of input by lane. drain_rate: units per second by lane, while it was last busy.
     """
 

@@ -40,11 +40,8 @@ def open_metrics_folder(settings: Settings, group: str) -> Path:
         SettingsError: PENSTOCK_METRICS_DIR cannot be written to.
     """
     try:
-        folder = (
-            _named_folder(Path(settings.metrics_dir), group)
-            if settings.metrics_dir
-            else _temporary_folder()
-        )
+        parent = settings.metrics_dir
+        folder = _named_folder(Path(parent), group) if parent else _temporary_folder()
     except OSError as error:
         raise SettingsError(
             f"PENSTOCK_METRICS_DIR={settings.metrics_dir!r} is not valid: it must be a folder that "

@@ -106,9 +106,9 @@ class _Handler(BaseHTTPRequestHandler):
 
     def do_GET(self) -> None:
         if not self._is_authorized():
-            return self._respond(401, b"Give the key of PENSTOCK_API_KEY as a bearer token.\n")
+            return self._respond(401, b"Send the key of PENSTOCK_API_KEY as a bearer token.\n")
         if self.path.partition("?")[0] != "/metrics":
-            return self._respond(404, b"There is /metrics, and nothing else.\n")
+            return self._respond(404, b"Not found: only /metrics is served here.\n")
         return self._respond(200, generate_latest(self.server.registry), CONTENT_TYPE_LATEST)
 
     def log_message(self, *_: Any) -> None:
