@@ -21,10 +21,12 @@ up: $(RUNTIME) ## Start everything, moderate a text, show the logs; DETACH=1 ret
 down: $(if $(wildcard $(RUNTIME)),,$(RUNTIME)) ## Stop everything that `make up` started
 	@$(BIN)/python -m deploy.local down
 
-# Each process has a Redis of its own. Four on two cores, because most tests wait for something; a
+# Each process has a Redis of its own. Three on two cores, because many tests wait for something; a
 # module's tests stay together, and so do the modules that share a stack (tests/conftest.py).
+# Bytecode is kept, even where the environment says otherwise: hundreds of processes are started.
+test test-full: export PYTHONDONTWRITEBYTECODE =
 test: $(DEV) ## Run the tests before a commit: minutes, in parallel, at least 85 % of the lines
-	$(BIN)/python -m pytest -m "not full" -n 4 --dist loadscope --no-loadscope-reorder \
+	$(BIN)/python -m pytest -m "not full" -n 3 --dist loadscope --no-loadscope-reorder \
 	    --cov --cov-report= --cov-fail-under=85
 
 # One after the other: many of them measure times, or take all of the machine.

@@ -9,6 +9,8 @@ from bench.measure import measure, queued_bytes
 from bench.modes import MODES, Load
 from bench.systems import Running, flask_celery, started
 
+pytestmark = pytest.mark.full
+
 SMALL = Load(connections=4, seconds=0.0, drain_jobs=20, bulk_connections=2, bulk_sizes=(30,))
 
 

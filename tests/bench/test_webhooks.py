@@ -18,6 +18,7 @@ MAKERS: dict[str, Make] = {
 }
 
 
+@pytest.mark.full
 @pytest.mark.parametrize("name", MAKERS)
 def test_every_delivery_of_each_sender_arrives(name: str) -> None:
     found = measure(MAKERS[name], SMALL)

@@ -36,6 +36,7 @@ def test_promtool_finds_nothing_wrong_with_the_rules() -> None:
     assert done.returncode == 0, done.stdout + done.stderr
 
 
+@pytest.mark.full
 @pytest.mark.parametrize("file", TESTS, ids=lambda file: file.name)
 def test_alerts_fire_when_they_should_and_only_then(file: Path) -> None:
     done = promtool("test", "rules", file)
