@@ -1,4 +1,4 @@
-"""Drift of the input: sampling answers, comparing with the reference, the alarm, the hourly thread.
+"""Drift of the input: sampling, comparison with the reference, the alarm, the monitor thread.
 
 No statistics, which ml.drift has.
 """

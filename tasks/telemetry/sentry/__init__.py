@@ -1,4 +1,4 @@
 """Errors for Sentry: set-up, scrubbing, throttling and how failures are described.
 
-Nothing a client or a model sent leaves through here.
+No data that a client sent or a model returned may be sent.
 """
