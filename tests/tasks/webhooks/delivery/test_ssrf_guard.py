@@ -50,10 +50,11 @@ class Trap:
     def _count(self) -> None:
         while True:
             visitor, _ = self._sock.accept()
-            visitor.close()
             if self._done:
+                visitor.close()
                 return
-            self.visits += 1
+            self.visits += 1  # first: with the end of the connection the client goes on
+            visitor.close()
 
     def close(self) -> None:
         self._done = True
