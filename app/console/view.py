@@ -25,14 +25,14 @@ _TIMES: Final = ("job", "queue", "inference")
 
 def build_view(seen: Overview, settings: Settings, pipelines: Iterable[Pipeline]) -> dict[str, Any]:
     """Build the data of the page, except drift."""
-    lines = list(pipelines)
+    served = list(pipelines)
     health, series = seen.health, seen.series
     return {
         "at_ms": seen.now / 1000,
         "reasons": health.missing(),
         "status": "unready" if not health.could_finish else _status(health.missing()),
         "flower_port": settings.flower_port,
-        "pipelines": [_pipeline(line) for line in lines],
+        "pipelines": [_pipeline(pipeline) for pipeline in served],
         "lanes": [_lane(seen, lane) for lane in Lane],
         "seconds_bounds": SECONDS_BOUNDS,
         "confidence_bounds": CONFIDENCE_BOUNDS,
@@ -58,11 +58,11 @@ def _status(missing: list[str]) -> str:
     return "degraded" if missing else "ready"
 
 
-def _pipeline(line: Pipeline) -> dict[str, Any]:
+def _pipeline(pipeline: Pipeline) -> dict[str, Any]:
     """takes_text: whether an input may be a text and nothing else."""
-    fields = line.input_schema().fields
+    fields = pipeline.input_schema().fields
     others = [name for name, field in fields.items() if field.required and name != "text"]
-    return {"name": line.name, "takes_text": "text" in fields and not others}
+    return {"name": pipeline.name, "takes_text": "text" in fields and not others}
 
 
 def _lane(seen: Overview, lane: Lane) -> dict[str, Any]:
@@ -176,7 +176,7 @@ def _cost(series: Mapping[str, str], settings: Settings) -> dict[str, Any]:
 
 
 def _row(job: Job) -> dict[str, Any]:
-    """A line of the table of jobs: status and answer, never the input."""
+    """A row of the table of jobs: status and answer, never the input."""
     seen = job.view()
     kept = ("id", "pipeline", "status", "created_at", "queue_ms", "run_ms", "lane", "attempts")
     output = seen["output"] if isinstance(seen["output"], dict) else {}

@@ -20,12 +20,12 @@ from tasks.store.series import CONFIDENCE_BOUNDS, SECONDS_BOUNDS
 
 @dataclass(frozen=True, slots=True)
 class Family:
-    """A metric family. unit: factor from the stored number to it. bounds: upper, of a histogram."""
+    """A metric family. scale: factor from the stored number. bounds: upper, of a histogram."""
 
     name: str
     text: str
     labels: Sequence[str] = ()
-    unit: float = 1
+    scale: float = 1
     bounds: Sequence[float] = ()
 
 
@@ -127,7 +127,7 @@ def counter_metrics(series: Mapping[str, str]) -> Iterator[Metric]:
 def _counter(family: Family, counted: Mapping[tuple[str, ...], float]) -> Metric:
     metric = CounterMetricFamily(family.name, family.text, labels=family.labels)
     for labels, amount in counted.items():
-        metric.add_metric(labels, amount * family.unit)
+        metric.add_metric(labels, amount * family.scale)
     return metric
 
 
@@ -142,5 +142,5 @@ def _histogram(family: Family, counted: Mapping[tuple[str, ...], float]) -> Metr
         for number, bound in enumerate(bounds, start=1):
             total += amounts.get(str(number), 0)
             buckets.append((bound, total))
-        metric.add_metric(of_labels, buckets, amounts.get("sum", 0) * family.unit)
+        metric.add_metric(of_labels, buckets, amounts.get("sum", 0) * family.scale)
     return metric

@@ -1,4 +1,4 @@
-"""Drift in the document: schemas, examples and entries of the table."""
+"""OpenAPI entries, schemas and examples of the drift routes."""
 
 from __future__ import annotations
 

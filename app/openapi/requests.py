@@ -61,22 +61,32 @@ def _word(pipeline: Pipeline) -> str:
 def line_examples(pipelines: Iterable[Pipeline]) -> dict[str, Any]:
     """For each pipeline an upload of two lines, as OpenAPI example objects."""
     found = {}
-    for line in pipelines:
-        text = json.dumps(dict(line.example), ensure_ascii=False) + "\n"
-        found[line.name] = {"summary": f"Two inputs for ?pipeline={line.name}", "value": 2 * text}
+    for pipeline in pipelines:
+        text = json.dumps(dict(pipeline.example), ensure_ascii=False) + "\n"
+        found[pipeline.name] = {
+            "summary": f"Two inputs for ?pipeline={pipeline.name}",
+            "value": 2 * text,
+        }
     return found
 
 
 def examples(pipelines: Iterable[Pipeline]) -> dict[str, Any]:
     """For each pipeline a single and a bulk job, as OpenAPI example objects."""
     found = {}
-    for line in pipelines:
-        one = {"pipeline": line.name, "input": dict(line.example)}
-        many = {"pipeline": line.name, "inputs": [dict(line.example)] * 2, "priority": "low"}
-        found[line.name] = {"summary": f"One input for {line.name}", "value": one}
+    for pipeline in pipelines:
+        one = {"pipeline": pipeline.name, "input": dict(pipeline.example)}
+        many = {
+            "pipeline": pipeline.name,
+            "inputs": [dict(pipeline.example)] * 2,
+            "priority": "low",
+        }
+        found[pipeline.name] = {"summary": f"One input for {pipeline.name}", "value": one}
         told = one | {"webhook": {"url": "https://example.com/hooks/penstock"}}
-        found[f"{line.name}_webhook"] = {"summary": "The same with a webhook", "value": told}
-        found[f"{line.name}_bulk"] = {"summary": f"Many inputs for {line.name}", "value": many}
+        found[f"{pipeline.name}_webhook"] = {"summary": "The same with a webhook", "value": told}
+        found[f"{pipeline.name}_bulk"] = {
+            "summary": f"Many inputs for {pipeline.name}",
+            "value": many,
+        }
     return found
 
 

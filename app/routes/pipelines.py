@@ -27,9 +27,7 @@ def index() -> Response:
     """Every pipeline served here."""
     here = services()
     breakers = states(here.store, here.pipelines.values())
-    return respond(
-        {"pipelines": [pipeline_view(line, breakers) for line in here.pipelines.values()]}
-    )
+    return respond({"pipelines": [pipeline_view(one, breakers) for one in here.pipelines.values()]})
 
 
 @pipelines.get("/<name>")

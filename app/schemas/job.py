@@ -1,4 +1,7 @@
-"""Validates the body of `POST /v1/jobs`: the envelope here, inputs by the pipeline's own schema."""
+"""Validates the body of `POST /v1/jobs`: the envelope here, inputs by the pipeline's own schema.
+
+That of moderation is `ml.moderation.schema`.
+"""
 
 from __future__ import annotations
 
@@ -74,7 +77,7 @@ class JobReader:
         self._pipelines = pipelines
         self._settings = settings
         self._envelope = JobSchema()
-        self._inputs = {name: line.input_schema() for name, line in pipelines.items()}
+        self._inputs = {name: one.input_schema() for name, one in pipelines.items()}
 
     def read(self, body: Mapping[str, Any]) -> JobRequest:
         """Validate a whole body.

@@ -1,4 +1,7 @@
-"""Numeric features of a text for drift and business rules. Standard library only."""
+"""Numbers about a text for drift and business rules. Standard library only.
+
+No tier reads them: what tiers read is in `ml.moderation.features`.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Outcomes of items (output or error), and verdicts on the tiers that were called."""
+"""Outcomes of items (output or error), and verdicts: how each call of a tier went."""
 
 from __future__ import annotations
 

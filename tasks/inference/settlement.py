@@ -1,4 +1,4 @@
-"""Settlement of a batch: run the models, give every unit its outcomes, count them."""
+"""Runs a prepared batch and settles its units: gives each its outcomes and counts them."""
 
 from __future__ import annotations
 

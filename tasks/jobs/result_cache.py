@@ -2,6 +2,7 @@
 
 Submit looks up a single job in the same round trip that would accept it. Workers look up a whole
 batch again, since an answer may have been stored meanwhile, and run equal items of a batch once.
+Hits are counted in tasks/lua/jobs/submit.lua and `tasks.queue.counters`.
 Only full answers are cached: no errors and no degraded answers.
 """
 

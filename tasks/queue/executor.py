@@ -1,4 +1,4 @@
-"""Base class of lane executors and the health values that the watchdog reads."""
+"""Base class of what a child runs for its lane, with the health values the watchdog reads."""
 
 from __future__ import annotations
 

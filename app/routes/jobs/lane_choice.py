@@ -1,4 +1,7 @@
-"""Chooses the lane of a new job: gpu or cpu."""
+"""The lane that a new job asks for, gpu or cpu.
+
+`tasks/lua/jobs/submit.lua` takes the cpu lane instead where the gpu lane cannot serve it.
+"""
 
 from __future__ import annotations
 
@@ -6,8 +9,8 @@ from ml.pipeline import Item, Mode, Options, Pipeline
 from tasks.jobs.lanes import Lane
 
 
-def choose_lane(pipeline: Pipeline, options: Options, only: Item | None) -> Lane:
-    """Choose the lane in which the job is to be answered.
+def preferred_lane(pipeline: Pipeline, options: Options, only: Item | None) -> Lane:
+    """The lane in which the job is best answered.
 
     only: the item of a single job; None for a bulk job. The items of a bulk job all try the cpu
     lane where that may pay; an item of which it is not sure goes on to the gpu lane.

@@ -7,7 +7,7 @@ import re
 from flask import g, request
 
 from app.http.errors import BadRequest
-from app.routes.jobs.lane_choice import choose_lane
+from app.routes.jobs.lane_choice import preferred_lane
 from app.schemas.job import JobRequest
 from app.services import services
 from ml.pipeline import Item, Options
@@ -31,7 +31,7 @@ def build_submission(
     return Submission(
         spec=_spec(asked, upload),
         inputs=asked.inputs,
-        lane=choose_lane(pipeline, options, item),
+        lane=preferred_lane(pipeline, options, item),
         priority=asked.priority,
         batch_items=pipeline.batch_items,
         most_unfinished=g.principal.limits.unfinished_items,

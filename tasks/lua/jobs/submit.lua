@@ -156,26 +156,29 @@ local function fits_in_memory()
     return info:match('used_memory:(%d+)') + need <= max_memory * (100 - headroom_percent) / 100
 end
 
--- The first lane that can take the job, why it is not the one asked for, and the units waiting there; or
--- nil, why the best lane cannot take the job, and the units waiting there.
+-- Returns lane, units waiting there, degraded reason: of the first lane that can take the job; the reason
+-- says why it is not the lane asked for, or is ''. If there is none: nil, units waiting in the best lane,
+-- '', and why that lane refuses.
 local function choose_lane()
-    local first_why, first_waiting
+    local first_refusal, first_waiting
     for _, candidate in ipairs(candidate_lanes()) do
-        local lane, reason = candidate[1], candidate[2]
-        local why, waiting = lane_refusal(lane)
-        if not why and fits_in_memory() then
-            return lane, reason, waiting
+        local lane, degraded_reason = candidate[1], candidate[2]
+        local refusal, waiting = lane_refusal(lane)
+        if not refusal and fits_in_memory() then
+            return lane, waiting, degraded_reason
         end
-        first_why, first_waiting = first_why or why or 'memory', first_waiting or waiting
+        first_refusal = first_refusal or refusal or 'memory'
+        first_waiting = first_waiting or waiting
     end
-    return nil, first_why, first_waiting
+    return nil, first_waiting, '', first_refusal
 end
 
-local lane, reason, waiting = asked_lane, '', 0
+local lane, waiting, degraded_reason = asked_lane, 0, ''
 if not answer then
-    lane, reason, waiting = choose_lane()
+    local refusal
+    lane, waiting, degraded_reason, refusal = choose_lane()
     if not lane then
-        return refuse(reason, waiting, math.floor((drain_rate(asked_lane) or 0) * 1000))
+        return refuse(refusal, waiting, math.floor((drain_rate(asked_lane) or 0) * 1000))
     end
 end
 
@@ -216,7 +219,7 @@ if deadline_ms > 0 then
 end
 local stream = stream_of(lane, priority)
 for _, unit in ipairs(units) do
-    unit.reason = reason
+    unit.reason = degraded_reason
     enqueue(stream, unit)
 end
 if staged then

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from app.http.errors import BadRequest
-from app.routes.jobs.lane_choice import choose_lane
+from app.routes.jobs.lane_choice import preferred_lane
 from app.schemas.job import JobReader
 from ml.pipeline import Item, Mode, Options
 from tasks.config.settings import Settings
@@ -35,19 +35,19 @@ EASY, HARD = Item({"text": "easy"}), Item({"text": "hard " * 30})
 def test_the_lane_follows_the_mode_and_in_balanced_the_input(
     mode: Mode | None, item: Item | None, lane: Lane
 ) -> None:
-    assert choose_lane(routed, Options(mode=mode), item) is lane
+    assert preferred_lane(routed, Options(mode=mode), item) is lane
 
 
 def test_a_min_tier_that_the_cpu_lane_has_not_means_the_gpu_lane() -> None:
-    assert choose_lane(routed, Options(min_tier="big"), EASY) is Lane.GPU
-    assert choose_lane(routed, Options(min_tier="small"), EASY) is Lane.CPU
+    assert preferred_lane(routed, Options(min_tier="big"), EASY) is Lane.GPU
+    assert preferred_lane(routed, Options(min_tier="small"), EASY) is Lane.CPU
 
 
 def test_a_pipeline_that_cannot_route_goes_to_the_gpu_lane_unless_it_is_to_be_cheap() -> None:
     for mode in (None, Mode.QUALITY, Mode.BALANCED):
-        assert choose_lane(echo, Options(mode=mode), EASY) is Lane.GPU
-        assert choose_lane(echo, Options(mode=mode), None) is Lane.GPU
-    assert choose_lane(echo, Options(mode=Mode.CHEAP), EASY) is Lane.CPU
+        assert preferred_lane(echo, Options(mode=mode), EASY) is Lane.GPU
+        assert preferred_lane(echo, Options(mode=mode), None) is Lane.GPU
+    assert preferred_lane(echo, Options(mode=Mode.CHEAP), EASY) is Lane.CPU
 
 
 def test_cheap_with_a_tier_that_only_the_gpu_lane_has_is_refused(settings: Settings) -> None:
