@@ -47,6 +47,7 @@ def write(artifacts: Artifacts, device: str, tier: str, tokens: int) -> Path:
 
 
 def main(argv: list[str] | None = None) -> None:
+    """Measure the tier, print its throughput table and, if asked, store the budget."""
     arguments = _arguments(argv)
     torch.set_num_threads(arguments.threads)
     pipeline = _pipeline(arguments.pipeline)

@@ -57,6 +57,7 @@ def _markdown(lines: Sequence[Sequence[str]]) -> str:
 
 
 def main() -> None:
+    """Print the quality and speed of each tier on the CSV file; --json writes them to a file."""
     arguments = _arguments()
     torch.set_num_threads(arguments.threads)
     artifacts = _artifacts(arguments)

@@ -14,10 +14,14 @@ from ml.registry import Artifacts
 
 @dataclass(frozen=True, slots=True)
 class NullFeatures:
+    """Features of no text: every input costs the same."""
+
     cost: int = 1
 
 
 class NullTier(Tier):
+    """A constant model: the class is always allow, with probability 1."""
+
     @classmethod
     def load(cls, artifacts: Artifacts | None, device: str) -> Self:
         return cls()
@@ -27,6 +31,8 @@ class NullTier(Tier):
 
 
 class Null(Pipeline):
+    """A pipeline that does no work per item, so that the overhead of queueing can be measured."""
+
     name = "null"
     input_schema = TextInput
     tiers = (TierRef("null", "ml.null:NullTier", timeout_s=math.inf),)

@@ -44,6 +44,7 @@ def renew(artifacts: Artifacts, version: str, dev: Path) -> Path:
 
 
 def main() -> None:
+    """Compute the drift reference on the dev rows and release it as a new version."""
     arguments = _arguments()
     torch.set_num_threads(arguments.threads)
     folder = arguments.models / arguments.pipeline

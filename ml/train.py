@@ -58,6 +58,7 @@ def _add(
 
 
 def main() -> None:
+    """Apply the command line to the configuration, train, and print where the version is."""
     arguments = _arguments()
     config = configuration.read(arguments.config)
     if arguments.data:

@@ -74,6 +74,29 @@ def test_every_folder_says_what_lives_in_it_and_nothing_else(package: str) -> No
         assert len(tree.body) == 1, f"{file.relative_to(ROOT)} must be a docstring and nothing else"
 
 
+@pytest.mark.parametrize("package", PACKAGES)
+def test_every_module_and_public_class_and_function_has_a_docstring(package: str) -> None:
+    bare = [
+        f"{path.relative_to(ROOT)}: {name}"
+        for path in sorted((ROOT / package).rglob("*.py"))
+        for name in undocumented(ast.parse(path.read_text(encoding="utf-8")))
+    ]
+    assert not bare, f"Without a docstring: {bare}"
+
+
+def undocumented(tree: ast.Module) -> Iterator[str]:
+    """Names of a module's public classes and functions without a docstring, and of itself."""
+    if not ast.get_docstring(tree):
+        yield "the module"
+    for node in tree.body:
+        if (
+            isinstance(node, (ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef))
+            and not node.name.startswith("_")
+            and not ast.get_docstring(node)
+        ):
+            yield node.name
+
+
 # A path of this API, other than that of OTLP, in a text of the code.
 API_PATH = re.compile(r"/v1/(?!traces\b)")
 COMMAND = re.compile(r"\bflask \w+")

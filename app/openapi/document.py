@@ -6,6 +6,7 @@ import inspect
 import re
 from collections.abc import Iterable, Mapping
 from http import HTTPStatus
+from itertools import chain
 from typing import Any, cast
 
 import orjson
@@ -14,7 +15,7 @@ from werkzeug.routing import Rule
 
 from app.http.errors import ApiError
 from app.openapi import examples, headers
-from app.openapi.answers import COMPONENTS
+from app.openapi.answers import OF_JOBS, OF_SERVICE
 from app.openapi.convert import SchemaConverter
 from app.openapi.drift import COMPONENTS as OF_DRIFT
 from app.openapi.lanes import COMPONENTS as OF_LANES
@@ -23,6 +24,7 @@ from app.openapi.operations import LINKS, NOT_DESCRIBED, OPERATIONS, TAGS
 from app.openapi.requests import add_requests, line_examples
 from app.openapi.requests import examples as request_examples
 from app.openapi.usage import COMPONENTS as OF_USAGE
+from app.openapi.webhooks import COMPONENTS as OF_WEBHOOKS
 from app.services import EXTENSION, Services
 
 VERSION = "1.0"  # of the HTTP contract
@@ -70,7 +72,8 @@ def document(app: Flask) -> dict[str, Any]:
 
 def _add_components(shapes: SchemaConverter, here: Services) -> None:
     components = shapes.spec.components
-    for schema in (*COMPONENTS, *OF_DRIFT, *OF_USAGE, *OF_LANES):
+    described = (OF_JOBS, OF_WEBHOOKS, OF_SERVICE, OF_DRIFT, OF_USAGE, OF_LANES)
+    for schema in chain.from_iterable(described):
         components.schema(schema.__name__.removesuffix("Shape"), schema=schema)
     add_requests(shapes, here.pipelines.values(), here.settings)
     for name, parameter in headers.parameters(here.settings).items():

@@ -36,6 +36,8 @@ def _shares(says: str) -> fields.List[float]:
 
 
 class DriftHistogramShape(Shape):
+    """A feature's distribution in the reference and in production, over the same bins."""
+
     bins = fields.List(
         fields.Raw(),
         required=True,
@@ -68,6 +70,8 @@ class DriftFeatureShape(Shape):
 
 
 class DriftShape(Shape):
+    """The latest drift report of a pipeline's model version."""
+
     pipeline = _text("As in `pipeline` of a job.")
     model_version = _text("The version that answered.")
     verdict = _text(

@@ -144,6 +144,7 @@ penstock_jobs_total{status="succeeded"} 1017.0
 
 
 def problem(status: int, title: str, code: str) -> dict[str, Any]:
+    """An example of RFC 9457 problem details for an error's status and code."""
     example: dict[str, Any] = {
         "type": f"urn:penstock:error:{code}",
         "title": title,

@@ -20,6 +20,8 @@ def _number(says: str) -> fields.Float:
 
 
 class LaneScaleShape(Shape):
+    """A lane's last autoscaling decision and its present load."""
+
     lane = fields.String(
         required=True, validate=OneOf(list(LANES)), metadata={"description": "As in the path."}
     )

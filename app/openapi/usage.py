@@ -45,6 +45,8 @@ def _lane() -> fields.String:
 
 
 class UsedShape(Shape):
+    """Amounts used: jobs, items, device time and its cost."""
+
     jobs = _count("Jobs that ended, with any status.")
     items = _count(
         "Items that were answered or failed; of a cancelled job, those before it was cancelled."
@@ -55,15 +57,21 @@ class UsedShape(Shape):
 
 
 class UsedOfPipelineShape(UsedShape):
+    """Amounts used of one pipeline in one lane."""
+
     lane = _lane()
     pipeline = _text("As in `pipeline` of a job.")
 
 
 class UsedOfDayShape(UsedOfPipelineShape):
+    """Amounts used of one pipeline in one lane on one day."""
+
     date = _day("A day in UTC.")
 
 
 class LaneCostShape(Shape):
+    """What a lane's workers cost, busy and idle, and per 1,000 items."""
+
     lane = _lane()
     price_per_hour = _amount("Price of one worker child. " + _NO_PRICE, none=True)
     busy_seconds = _amount("Time in which pipeline code ran, over all worker children.")
@@ -80,6 +88,8 @@ class LaneCostShape(Shape):
 
 
 class TierCostShape(Shape):
+    """What a tier's device time costs per 1,000 items."""
+
     pipeline = _text("As in `pipeline` of a job.")
     lane = _lane()
     tier = _text("As in outputs.")

@@ -1,16 +1,123 @@
-"""Webhooks in the document: entries of the table."""
+"""Webhooks in the document: schemas and entries of the table."""
 
 from __future__ import annotations
 
 from typing import Any
 
+from marshmallow import Schema, fields
+from marshmallow.validate import OneOf
+
 from app.http import errors
 from app.openapi import examples
+from app.openapi.answers import Shape, moment, ms, text
 from app.openapi.operation import JSON, OF_A_JOB, Errors, Operation, ResponseEntry
+from tasks.webhooks.deliveries import A_PING
+from tasks.webhooks.endpoints import BY_OWNER, DRIFT_EVENT, EVENTS, FAILING, GONE
 
 TAG = "Webhooks"
 OF_A_BODY: Errors = (
     *(errors.MalformedBody, errors.RequestTimeout, errors.BodyTooLarge, errors.WrongMediaType),
+)
+
+
+class EndpointLinksShape(Shape):
+    """URLs of a webhook endpoint."""
+
+    self = text("The endpoint.")
+
+
+class EndpointShape(Shape):
+    """A webhook endpoint: where events are sent, which ones, and whether it is enabled."""
+
+    id = text("`we_` and 20 letters and digits.")
+    url = text("The URL to which events are sent.")
+    events = fields.List(fields.String(validate=OneOf([*EVENTS, DRIFT_EVENT])), required=True)
+    description = text("A text of your own.")
+    enabled = fields.Boolean(
+        required=True, metadata={"description": "Whether anything is sent to it."}
+    )
+    disabled_reason = text(
+        "by_owner; gone: it answered 410; failing: no attempt succeeded for days.",
+        allow_none=True,
+        validate=OneOf([BY_OWNER, GONE, FAILING, None]),
+    )
+    created_at = moment("When it was created.")
+    links = fields.Nested(EndpointLinksShape, required=True)
+
+
+class NewEndpointShape(EndpointShape):
+    """A webhook endpoint just created, with its signing secret."""
+
+    secret = text("The secret that signs its deliveries; not shown again.")
+
+
+class RotatedEndpointShape(NewEndpointShape):
+    """A webhook endpoint with a new signing secret, and when the older ones expire."""
+
+    old_secrets_expire_at = moment("Until then the older secrets sign as well.", none=True)
+
+
+class EndpointsShape(Shape):
+    """All webhook endpoints of an owner."""
+
+    endpoints = fields.List(fields.Nested(EndpointShape), required=True)
+
+
+class WebhookSecretShape(Shape):
+    """The secret that signs the webhooks given with an owner's jobs."""
+
+    secret = text("null: it cannot be decrypted any more; rotate it.", allow_none=True)
+
+
+class RotatedSecretShape(Shape):
+    """The owner's new signing secret, and when the older ones expire."""
+
+    secret = text("The new secret.")
+    old_secrets_expire_at = moment("Until then the older secrets sign as well.")
+
+
+class AttemptShape(Shape):
+    """One attempt to deliver a webhook: its time, HTTP status or error, and latency."""
+
+    at = moment("When it ended.", none=True)
+    status = fields.Integer(
+        required=True,
+        allow_none=True,
+        metadata={"description": "HTTP status of the response, if there was one."},
+    )
+    error = text("null after a success; docs/webhooks.md lists them.", allow_none=True)
+    latency_ms = ms("From the start of the attempt until the status or the failure.")
+    trigger = text("manual: a retry by request; test: a ping; null: automatic.", allow_none=True)
+
+
+class DeliveryShape(Shape):
+    """A webhook delivery: one event for one endpoint, with the log of its attempts."""
+
+    id = text("The `webhook-id` of every attempt.")
+    job_id = text("null: it is a ping.", allow_none=True)
+    endpoint_id = text("null: it is for the webhook given with the job.", allow_none=True)
+    event = text("The event that it reports.", validate=OneOf([*EVENTS, A_PING, DRIFT_EVENT]))
+    status = text(
+        "queued: it waits for its first or next attempt.",
+        validate=OneOf(["queued", "running", "succeeded", "failed"]),
+    )
+    created_at = moment("When the job ended.")
+    finished_at = moment("When it succeeded or finally failed.", none=True)
+    next_attempt_at = moment("When the next attempt is due; null: at once, or never.", none=True)
+    attempts = fields.List(
+        fields.Nested(AttemptShape), required=True, metadata={"description": "Oldest first."}
+    )
+
+
+class DeliveriesShape(Shape):
+    """All webhook deliveries of a job."""
+
+    deliveries = fields.List(fields.Nested(DeliveryShape), required=True)
+
+
+COMPONENTS: tuple[type[Schema], ...] = (
+    *(EndpointLinksShape, EndpointShape, NewEndpointShape, RotatedEndpointShape, EndpointsShape),
+    *(WebhookSecretShape, RotatedSecretShape, AttemptShape, DeliveryShape, DeliveriesShape),
 )
 
 

@@ -45,6 +45,7 @@ _CLEAR: Final = 0.05  # a median that moved by less than this share is not worth
 
 
 def title(name: str) -> str:
+    """The name of a feature as a report shows it."""
     return _NAMES[name][0] if name in _NAMES else name.replace("_", " ").capitalize()
 
 
@@ -89,6 +90,7 @@ def judged(found: str, sure: bool, large: bool, effect: float, least: float) -> 
 
 
 def not_enough(name: str, samples: int, least: int) -> str:
+    """Say that a feature gets no verdict because it has too few samples."""
     return f"{title(name)} is not judged: {samples:,} samples, at least {least:,} are needed."
 
 

@@ -22,6 +22,8 @@ _VERSION = Artifacts.default("moderation")
 
 
 class Moderation(Pipeline):
+    """Text classifier with a policy that turns its scores into allow, review or block."""
+
     name = "moderation"
     input_schema = TextInput
     cpu_tier = "cnn"

@@ -191,84 +191,105 @@ CACHE = "ps:cache:"
 
 
 def job(job_id: str) -> str:
+    """Hash: the record of a job."""
     return JOB + job_id
 
 
 def inputs(job_id: str) -> str:
+    """Hash: the staged payloads of an uploaded job, by unit."""
     return f"ps:inputs:{job_id}"
 
 
 def jobs(owner: str, state: str) -> str:
+    """Sorted set: ids of an owner's jobs that are open or have a terminal status."""
     return f"ps:jobs:{owner}:{state}"
 
 
 def endpoints(owner: str) -> str:
+    """Hash: an owner's webhook endpoints, by id."""
     return f"ps:endpoints:{owner}"
 
 
 def hooks(owner: str) -> str:
+    """Hash: events to which an owner's enabled endpoints subscribe, by id."""
     return f"ps:hooks:{owner}"
 
 
 def delivery(delivery_id: str) -> str:
+    """Hash: the record of a webhook delivery."""
     return f"ps:delivery:{delivery_id}"
 
 
 def deliveries(job_id: str) -> str:
+    """List: ids of a job's webhook deliveries."""
     return f"ps:deliveries:{job_id}"
 
 
 def webhook_breaker(queue: str) -> str:
+    """String: the state of a delivery queue's circuit breaker."""
     return f"ps:webhooks:breaker:{queue}"
 
 
 def owner_queue(lane: str, priority: str, owner: str) -> str:
+    """Stream: units of one owner that wait behind the lane's stream."""
     return f"{stream(lane, priority)}:line:{owner}"
 
 
 def stream(lane: str, priority: str) -> str:
+    """Stream: units of a lane with one priority, from which workers claim."""
     return f"{LANE}{lane}:{priority}"
 
 
 def load(lane: str) -> str:
+    """Hash: items and bytes in a lane, claimed ones too."""
     return f"{LANE}{lane}:load"
 
 
 def rate(lane: str) -> str:
+    """Hash: a lane's throughput in units per second."""
     return f"{LANE}{lane}:rate"
 
 
 def settled(lane: str) -> str:
+    """String: the counter of units ever settled in a lane."""
     return f"{LANE}{lane}:settled"
 
 
 def scale(lane: str) -> str:
+    """Hash: the last autoscaling decision on a lane."""
     return f"ps:scale:{lane}"
 
 
 def wakeup_list(lane: str) -> str:
+    """List: what an idle worker of a lane blocks on until a job is submitted."""
     return f"{LANE}{lane}:bell"
 
 
 def idempotency(owner: str, digest: str) -> str:
+    """String: the job that an owner's idempotency key stands for."""
     return f"ps:idempotency:{owner}:{digest}"
 
 
 def drift(pipeline: str, version: str) -> str:
+    """Hash: the latest drift report on a model version."""
     return f"ps:drift:{pipeline}:{version}"
 
 
 def drift_sample(pipeline: str, version: str, window: int) -> str:
+    """Sorted set: the sample of a model version's answers in one window."""
     return f"{drift(pipeline, version)}:{window}"
 
 
 def drift_lock(pipeline: str, version: str, window: int) -> str:
+    """String: the lock of the comparison of one window with the reference."""
     return f"{drift_sample(pipeline, version, window)}:turn"
 
 
 def usage(owner: str, day: int) -> str:
+    """Hash: what an owner used on one day, counted in days since the epoch."""
     return f"ps:usage:{owner}:{day}"
 
 
 def cache(digest: str) -> str:
+    """String: the cached answer to an input."""
     return CACHE + digest

@@ -19,6 +19,8 @@ SHA256: Final = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9d
 
 @dataclass(frozen=True, slots=True)
 class Checkpoint:
+    """A pretrained encoder: its weights by name, and the tokenizer that it was trained with."""
+
     weights: dict[str, Tensor]
     tokenizer: str  # JSON text
 

@@ -57,6 +57,7 @@ def fit_rules(train: Labelled, dev: Labelled, classes: Sequence[str], spec: Term
 
 
 def as_json(rules: Rules) -> dict[str, Any]:
+    """Convert the rules to the JSON object that a version stores; terms in sorted order."""
     return {
         "classes": list(rules.classes),
         "bias": list(rules.bias),

@@ -145,6 +145,7 @@ def _modes(rows: Routed, chosen: Thresholds) -> dict[str, Any]:
 
 
 def main() -> None:
+    """Fit the router, release it as a new version and print what each mode costs and loses."""
     arguments = _arguments()
     torch.set_num_threads(arguments.threads)
     folder = arguments.models / "moderation"
