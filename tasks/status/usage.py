@@ -11,7 +11,7 @@ from tasks.store import keys
 from tasks.store.client import Store
 
 DAY_US: Final = 86_400_000_000
-KEPT_DAYS: Final = 93  # with today; KEEP_USAGE in includes/series.lua
+KEPT_DAYS: Final = 93  # with today; KEEP_USAGE_MS in includes/series.lua
 _COUNTED: Final = ("jobs", "items", "cached", "device_us")
 
 

@@ -7,12 +7,13 @@ jobs/cancel, queue/claim, queue/commit and queue/sweep.
 | key                          | type   | expires after           | written by                    |
 |------------------------------|--------|-------------------------|-------------------------------|
 | ps:job:{id}                  | hash   | result_ttl from its end | jobs/submit, queue/claim,     |
-|                              |        |                         | queue/commit, finish          |
+|                              |        |                         | queue/commit, queue/release,  |
+|                              |        |                         | queue/sweep, finish           |
 | ps:inputs:{id}               | hash   | upload_patience; deleted| jobs/stage, jobs/discard,     |
 |                              |        | at the end of its job   | finish                        |
 | ps:jobs:{owner}:{state}      | zset   | never; members removed  | jobs/submit, finish           |
 | ps:unfinished                | hash   | never; fields removed   | jobs/submit, queue/commit,    |
-|                              |        |                         | finish                        |
+|                              |        |                         | queue/sweep, finish           |
 | ps:lane:{lane}:{priority}    | stream | never; entries deleted  | jobs/submit, queue/sweep,     |
 |                              |        |                         | queue/commit, queue/claim     |
 | .. :{priority}:line:{owner}  | stream | never; deleted if empty | jobs/submit, queue/sweep,     |
@@ -26,8 +27,8 @@ jobs/cancel, queue/claim, queue/commit and queue/sweep.
 |                              |        |                         | to claim again                |
 | ps:lane:{lane}:bell          | list   | 1 s                     | jobs/submit pushes, the       |
 |                              |        |                         | waiting worker pops           |
-| ps:lane:{lane}:settled       | string | never                   | queue/commit: units ever      |
-|                              |        |                         | settled                       |
+| ps:lane:{lane}:settled       | string | never                   | queue/commit, webhooks/record:|
+|                              |        |                         | units ever settled            |
 | ps:lane:{lane}:load          | hash   | never                   | whatever adds or deletes units|
 | ps:lane:{lane}:rate          | hash   | never                   | queue/sweep: units per second |
 | ps:scale:{lane}              | hash   | never                   | autoscaling/save_decision     |
@@ -46,7 +47,7 @@ jobs/cancel, queue/claim, queue/commit and queue/sweep.
 |                              |        |                         | webhooks/redeliver            |
 | ps:webhooks:failing          | hash   | never; fields removed   | webhooks/record,              |
 |                              |        |                         | webhooks/put_endpoint         |
-| ps:webhooks:breaker:{queue}  | string | 1 h from a failure      | webhooks/record,              |
+| ps:webhooks:breaker:{target} | string | 1 h from a failure      | webhooks/record,              |
 |                              |        |                         | webhooks/load,                |
 |                              |        |                         | webhooks/put_endpoint         |
 | ps:webhooks:counts           | hash   | never                   | webhooks/record, queue/claim  |
@@ -225,9 +226,9 @@ def deliveries(job_id: str) -> str:
     return f"ps:deliveries:{job_id}"
 
 
-def webhook_breaker(queue: str) -> str:
-    """String: the state of a delivery queue's circuit breaker."""
-    return f"ps:webhooks:breaker:{queue}"
+def webhook_breaker(target: str) -> str:
+    """String: the state of the circuit breaker of a webhook target."""
+    return f"ps:webhooks:breaker:{target}"
 
 
 def owner_queue(lane: str, priority: str, owner: str) -> str:

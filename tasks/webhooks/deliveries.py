@@ -1,6 +1,6 @@
 """Deliveries: one event for one webhook endpoint, over all its attempts.
 
-    queued --claim--> running --delivered--> succeeded | failed
+    queued --claim--> running --record--> succeeded | failed
        ^                 |
        +--- retry, postponed (ps:webhooks:due, until the next attempt is due)
 

@@ -84,7 +84,7 @@ class Child:
         else:
             self._executor = self._load_inference(device, index, parent)
         self._executor.publish_tags = partial(heartbeats.set_tags, index)
-        self._threads += [
+        self._threads[:0] = [  # first, as the watchdog's heartbeat shows that the child has begun
             FallbackPoller(self._executor, self.run_batches, settings),
             Watchdog(self._executor, partial(heartbeats.beat, index), settings, self._unregister),
         ]

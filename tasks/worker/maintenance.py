@@ -118,6 +118,6 @@ class Maintenance(threading.Thread):
 
     def _report_outage(self, error: RedisError) -> None:
         if self._reachable:
-            log.error("maintenance failed: Redis cannot be reached", error=str(error))
+            log.error("maintenance failed: error of Redis", error=str(error))
             failures.redis_failed(error)
         self._reachable = False

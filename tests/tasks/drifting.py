@@ -71,7 +71,7 @@ def traffic(seed: int, size: int, longer: float = 1.0) -> list[Row]:
 def asked(
     pipeline: Pipeline, texts: Sequence[str], options: Options = USUAL
 ) -> tuple[Any, list[Outcome]]:
-    """Arguments of `Sampler.see` for texts: prepared questions and their outcomes."""
+    """Arguments of `Sampler.observe` for texts: prepared questions and their outcomes."""
     prepared = Runtime.load(pipeline, "cpu").prepare([Item({"text": t}, options) for t in texts])
     return prepared, [Outcome(dict(OUTPUT), None) for _ in texts]
 

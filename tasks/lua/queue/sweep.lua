@@ -83,8 +83,11 @@ local function move_to_cpu(priority, source, entry, reason)
 end
 
 local function relieve_queue(priority, stream, owner, oldest_ms, reason)
+    local most = math.min(MOST_MOVES_OF_ONE, MOST_MOVES - moved)
+    if most <= 0 then -- XRANGE with COUNT 0 is answered with nil, not with an empty list
+        return
+    end
     local queue, gone = owner_queue(stream, owner), 0
-    local most = math.max(0, math.min(MOST_MOVES_OF_ONE, MOST_MOVES - moved))
     for _, entry in ipairs(redis.call('XRANGE', queue, '-', '+', 'COUNT', most)) do
         if waited_since(entry, oldest_ms) and move_to_cpu(priority, queue, entry, reason) then
             gone = gone + 1

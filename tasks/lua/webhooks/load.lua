@@ -1,7 +1,7 @@
 -- Read all that the attempts at claimed deliveries need, and ask the circuit breakers for permission.
 --
 -- Reads ps:delivery:{id}, ps:endpoints:{owner}, ps:job:{id} and ps:webhooks:secrets. Writes
--- ps:webhooks:breaker:{line} when it permits a probe.
+-- ps:webhooks:breaker:{target} when it permits a probe.
 -- Returns {now, ms, then per delivery {its fields, JSON of its endpoint or '', values of its job,
 -- secrets of its owner's jobs or '', ms until it may be tried}}.
 -- include: arguments

@@ -1,7 +1,7 @@
 -- Record the results of attempts to deliver webhooks, each only if the worker still holds its lease and
 -- claim.
 --
--- Touches ps:delivery:{id}, ps:deliveries:{job}, ps:webhooks:due, :counts, :failing, :breaker:{line},
+-- Touches ps:delivery:{id}, ps:deliveries:{job}, ps:webhooks:due, :counts, :failing, :breaker:{target},
 -- ps:dead:webhooks and the lane of webhooks.
 -- Returns {stale, then per endpoint all of whose attempts have failed: endpoint, owner, ms since the
 -- first failure}.

@@ -7,7 +7,7 @@ from tasks.jobs.model import Status
 from tasks.queue.consumer import Consumer
 from tasks.store.client import Store
 from tasks.store.scripts.queue import SWEEP, SweepArgs
-from tests.tasks.lanes import SINGLE, claim, counts, done, job_of, put
+from tests.tasks.lanes import SINGLE, bulk, claim, counts, done, job_of, put
 
 HOUR_MS = 3_600_000
 
@@ -142,6 +142,25 @@ def test_of_a_backlog_only_units_that_waited_too_long_move(store: Store) -> None
     sweep_until_moved(store, patience_ms=1)
     (unit,) = claim(cpu)
     assert unit.reason == "gpu_backlog"
+
+
+def test_a_sweep_that_has_moved_all_it_may_ends_well_and_the_next_ones_move_the_rest(
+    store: Store,
+) -> None:
+    """Once it moved 512 units, the owners behind them ended the script with an error."""
+    units = replace(bulk(160, unit_items=1), cpu_may_serve=True)
+    for owner in ("ann", "bob", "cid", "dan", "eve", "fay"):
+        put(store, replace(units, spec=replace(units.spec, owner=owner)))
+    Consumer(store, Lane.CPU).renew()
+    assert sweep(store, interval_ms=1) == ["cpu"]
+    assert 512 <= store.redis.xlen("ps:lane:cpu:normal") + parked(store, "cpu") < 6 * 160
+    sweep_until_moved(store)
+    assert store.redis.xlen("ps:lane:cpu:normal") + parked(store, "cpu") == 6 * 160
+
+
+def parked(store: Store, lane: str) -> int:
+    """Units that wait in owners' queues of a lane."""
+    return int(store.redis.hget(f"ps:lane:{lane}:load", "parked:normal") or 0)
 
 
 def test_a_job_whose_client_accepts_no_lower_tier_waits_for_the_gpu(store: Store) -> None:
