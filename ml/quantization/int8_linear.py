@@ -30,7 +30,7 @@ class Int8Linear(nn.Module):
             warnings.simplefilter("ignore", UserWarning)
             rows = torch._make_per_channel_quantized_tensor(weight, scale.double(), zero, 0)
             self._packed = torch.ops.quantized.linear_prepack(rows, bias)
-        self._seven_bits = _overflows()
+        self._seven_bits = overflows()
 
     def forward(self, x: Tensor) -> Tensor:
         return _product(x, self._packed, self._seven_bits)
@@ -42,7 +42,7 @@ def _product(x: Tensor, packed: object, seven_bits: bool) -> Tensor:
 
 
 @cache
-def _overflows() -> bool:
+def overflows() -> bool:
     """Whether this CPU's int8 kernel overflows, found by asking it for the largest product."""
     largest = torch.full((1, 64), 127, dtype=torch.int8)
     zero, ones = torch.zeros(1, dtype=torch.long), torch.ones(1, 64)
