@@ -44,11 +44,11 @@ class _Questions:
     def add(self, item: Item, key: str | None) -> int:
         """The index of an item's question; items with the same key share one."""
         new = len(self.items)
-        index = self._index.setdefault(key, new) if key else new
-        if index == new:
-            self.items.append(item)
-            self.keys.append(key)
-        return index
+        if key and (index := self._index.setdefault(key, new)) != new:
+            return index
+        self.items.append(item)
+        self.keys.append(key)
+        return new
 
 
 def gather(units: Sequence[Unit], runtime: Runtime, redis: Redis) -> Group:

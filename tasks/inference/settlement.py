@@ -102,9 +102,16 @@ class _GroupAnswers:
         self.answers = [_as_answer(outcome) for outcome in outcomes]
         self.unsure = {n for n, outcome in enumerate(outcomes) if not outcome.sure}
         self._best_tier_open = best_tier_open
+        self._counted = [
+            CountedAnswer(answer, asked=bool(key))
+            for answer, key in zip(self.answers, group.keys, strict=True)
+        ]
 
     def items_for(self, unit: Unit, sources: Sequence[Source]) -> list[CountedAnswer]:
         """The answer to each valid input of a unit."""
+        if not self.unsure and not unit.reason:  # the usual case: no answer has to be marked
+            counted = self._counted
+            return [one if isinstance(one, CountedAnswer) else counted[one] for one in sources]
         return [
             source if isinstance(source, CountedAnswer) else self._computed(unit, source)
             for source in sources
@@ -117,8 +124,10 @@ class _GroupAnswers:
 
         A unit that was moved here stays here.
         """
+        if unit.reason or not self.unsure:
+            return None
         unsure = [isinstance(source, int) and source in self.unsure for source in sources]
-        if unit.reason or not any(unsure):
+        if not any(unsure):
             return None
         known = {
             str(n): {"answer": item.answer, "cached": item.cached, "asked": item.asked}
