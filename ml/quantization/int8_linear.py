@@ -23,7 +23,7 @@ class Int8Linear(nn.Module):
 
     def __init__(self, weight: Tensor, scale: Tensor, bias: Tensor | None) -> None:
         super().__init__()
-        if overflows():
+        if _overflows():
             weight, scale = torch.round(weight / 2).to(torch.int8), scale * 2
         zero = torch.zeros(len(scale), dtype=torch.long)
         with warnings.catch_warnings():
@@ -43,7 +43,7 @@ def _product(x: Tensor, packed: object) -> Tensor:
 
 
 @cache
-def overflows() -> bool:
+def _overflows() -> bool:
     """Whether this CPU's int8 kernel overflows, found by asking it for the largest product."""
     largest = torch.full((1, 64), 127, dtype=torch.int8)
     zero, ones = torch.zeros(1, dtype=torch.long), torch.ones(1, 64)
